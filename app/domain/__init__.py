@@ -1,0 +1,1 @@
+"""The rules of the product: pure functions on values, the standard library only."""

@@ -1,0 +1,1 @@
+"""DynamoDB through PynamoDB: keys, items, conditions, and the one commit."""

@@ -1,0 +1,205 @@
+"""The way to DynamoDB: one botocore client per process, its two tables, and the meter of what was used.
+
+Models find their tables through the database that is in use in the current context (`Database.use`), so that two
+applications in one process can have different tables. Failures of the store leave here as `Busy` (nothing was
+written, try again) or `StoreUnavailable` (nobody knows), never as botocore's exceptions.
+"""
+
+from __future__ import annotations
+
+import os
+import threading
+import time
+from collections import Counter
+from collections.abc import Callable, Mapping
+from contextvars import ContextVar, Token
+from dataclasses import dataclass, field
+from decimal import Decimal
+from typing import Any
+
+from botocore.exceptions import BotoCoreError, ClientError
+from pynamodb.connection.base import Connection, MetaTable
+from pynamodb.connection.table import TableConnection
+
+from app.domain.errors import Busy, StoreUnavailable
+
+# Nothing was written when DynamoDB answers with one of these (AWS: "Error handling with DynamoDB").
+THROTTLED = frozenset({
+    "ThrottlingException", "ThrottlingError", "ProvisionedThroughputExceededException",
+    "ProvisionedThroughputExceeded", "RequestLimitExceeded", "TransactionConflict", "TransactionConflictException",
+})
+READS = frozenset({"GetItem", "BatchGetItem", "Query", "Scan", "TransactGetItems"})
+
+
+@dataclass
+class Usage:
+    """Calls (requests sent, so resends are calls too), the seconds they took, and capacity units."""
+
+    calls: int = 0
+    resends: int = 0
+    seconds: float = 0
+    read_units: Decimal = Decimal(0)
+    write_units: Decimal = Decimal(0)
+
+    def add(self, more: Usage) -> None:
+        self.calls += more.calls
+        self.resends += more.resends
+        self.seconds += more.seconds
+        self.read_units += more.read_units
+        self.write_units += more.write_units
+
+
+@dataclass
+class Meter(Usage):
+    """What DynamoDB was asked since the database was last put in use: in all, in order, and by operation.
+
+    `conflicts` counts, by the name of the change, how often one was tried again after a lost race.
+    """
+
+    operations: list[str] = field(default_factory=list)
+    by_operation: dict[str, Usage] = field(default_factory=dict)
+    conflicts: Counter[str] = field(default_factory=Counter)
+    # Of the operation that is under way: requests that left, and whether one was never answered, or with a failure.
+    sent: int = 0
+    may_have_applied: bool = False
+
+    def record(self, operation: str, response: Mapping[str, Any], seconds: float) -> None:
+        resends, self.sent, self.may_have_applied = max(self.sent - 1, 0), 0, False
+        used = Usage(1 + resends, resends, seconds)
+        consumed = response.get("ConsumedCapacity") or []
+        units = sum(
+            (Decimal(str(part["CapacityUnits"])) for part in ([consumed] if isinstance(consumed, dict) else consumed)),
+            Decimal(0),
+        )
+        if operation in READS:
+            used.read_units = units
+        else:
+            used.write_units = units
+        self.add(used)
+        self.operations.append(operation)
+        self.by_operation.setdefault(operation, Usage()).add(used)
+
+
+class Database:
+    """Where the two tables are. Making one does nothing; the first call connects.
+
+    `endpoint` is the address of any service that speaks DynamoDB's API, None for AWS in `region`.
+    """
+
+    def __init__(
+        self, *, endpoint: str | None, region: str, table_names: Mapping[str, str], max_connections: int = 16
+    ) -> None:
+        self.table_names = table_names
+        self._endpoint = endpoint
+        self._region = region
+        self._max_connections = max_connections
+        self._lock = threading.Lock()
+        self._process_id = 0
+        self._tables: dict[str, TableConnection] = {}
+
+    def use(self) -> Token[tuple[Database, Meter]]:
+        """Make this the database of the current context, with a fresh meter; give the result to `leave`."""
+        return _in_use.set((self, Meter()))
+
+    def leave(self, before: Token[tuple[Database, Meter]]) -> None:
+        """Go back to the database that was in use before."""
+        _in_use.reset(before)
+
+    def table(self, table: str, schema: Callable[[], Mapping[str, Any]]) -> TableConnection:
+        """The connection of one table (`users`, `orders`), made once per process and table.
+
+        `schema` gives its keys and indexes in the words of CreateTable.
+        """
+        # A forked child must not share its parent's sockets: it would read the answers of another process.
+        if self._process_id != os.getpid() or table not in self._tables:
+            with self._lock:
+                self._connect(table, schema)
+        return self._tables[table]
+
+    def _connect(self, table: str, schema: Callable[[], Mapping[str, Any]]) -> None:
+        if self._process_id != os.getpid():
+            self._tables = {}
+        if table in self._tables:
+            return
+        shared = next((each.connection for each in self._tables.values()), None) or self._open()
+        connection = TableConnection(self.table_names[table])
+        connection.connection = shared
+        shared.add_meta_table(MetaTable({"TableName": self.table_names[table], **schema()}))
+        self._tables[table] = connection
+        self._process_id = os.getpid()
+
+    def _open(self) -> Connection:
+        connection = _Connection(
+            region=self._region, host=self._endpoint, connect_timeout_seconds=1, read_timeout_seconds=3,
+            max_retry_attempts=2, max_pool_connections=self._max_connections,
+        )
+        # The client is built here, under the lock: botocore builds one per racing thread otherwise.
+        events = connection.client.meta.events
+        events.register("before-send.dynamodb", _note_sent)
+        events.register("response-received.dynamodb", _note_answer)
+        return connection
+
+
+_in_use: ContextVar[tuple[Database, Meter]] = ContextVar("database")
+
+
+def database() -> Database:
+    """The database in use; raises LookupError when none is."""
+    return _in_use.get()[0]
+
+
+def meter() -> Meter:
+    """What the current context has used so far."""
+    return _in_use.get()[1]
+
+
+def note_conflict(change: str) -> None:
+    """Count that a change lost its race and is tried again; a no-op where no database is in use."""
+    if in_use := _in_use.get(None):
+        in_use[1].conflicts[change] += 1
+
+
+def _note_sent(**_: object) -> None:
+    # The only place that sees every resend: an answer that never came says nothing of how often it was asked for.
+    meter().sent += 1
+
+
+def _note_answer(
+    parsed_response: Mapping[str, Any] | None, exception: Exception | None, **_: object
+) -> None:
+    status = (parsed_response or {}).get("ResponseMetadata", {}).get("HTTPStatusCode", 0)
+    if exception is not None or status >= 500:
+        meter().may_have_applied = True
+
+
+class _Connection(Connection):
+    """PynamoDB's connection with the meter and the translation of failures in the one place that all calls pass."""
+
+    def _make_api_call(self, operation_name: str, operation_kwargs: dict[str, Any]) -> dict[str, Any]:
+        started = time.monotonic()
+        response: Mapping[str, Any] = {}
+        try:
+            response = super()._make_api_call(operation_name, operation_kwargs)
+        except ClientError as error:
+            # PynamoDB's own error leaves out the metadata that botocore's has.
+            cause = error.__cause__ if isinstance(error.__cause__, ClientError) else error
+            response = cause.response
+            # What a resend is answered says nothing of the request before it, which may yet have been applied.
+            failure = StoreUnavailable() if meter().may_have_applied else _translated(cause)
+            raise failure or error from cause
+        except BotoCoreError as error:
+            raise StoreUnavailable() from error
+        finally:
+            meter().record(operation_name, response, time.monotonic() - started)
+        # Something else than DynamoDB may answer 200 too, and botocore would take that for an empty success.
+        if not response["ResponseMetadata"].get("RequestId"):
+            raise StoreUnavailable()
+        return dict(response)
+
+
+def _translated(error: ClientError) -> Exception | None:
+    code = error.response["Error"]["Code"]
+    if code in THROTTLED:
+        return Busy()
+    # In progress: an earlier send of this very batch may yet be applied, so its fate is unknown, not refused.
+    return StoreUnavailable() if code == "TransactionInProgressException" else None

@@ -1,0 +1,224 @@
+"""Table `orders`: one item an order, four indexes.
+
+| item | PK | SK |
+|---|---|---|
+| Order | `{order_id}` | `ORDER` |
+
+| access pattern | operation |
+|---|---|
+| one order | GetItem |
+| orders of a user, newest first, also by asset, type, status | Query UserOrderHistoryIndex |
+| every order of a user in one asset | Query UserOrdersIndex |
+| open orders that a price fills | Query OpenOrdersIndex |
+| open orders past their time | Query ExpiringOrdersIndex |
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from datetime import date, datetime
+from decimal import Decimal
+
+from pynamodb.attributes import DiscriminatorAttribute, UnicodeAttribute
+from pynamodb.expressions.condition import Condition
+from pynamodb.indexes import AllProjection, GlobalSecondaryIndex, IncludeProjection
+from ulid import ULID
+
+from app.domain import clock, money
+from app.domain.errors import OrderNotFound
+from app.domain.orders import OrderStatus, PriceType, Side
+from app.models.attributes import MoneyAttribute, NumberAttribute, QuantityAttribute, TimeAttribute
+from app.models.table import FIRST_PAGE, Item, Key, Page, PageRequest, TableMeta, iterate_readable, list_page
+
+
+class UserOrdersIndex(GlobalSecondaryIndex["Order"]):
+    """Orders of a user for one asset, in no order of time."""
+
+    class Meta:
+        index_name = "UserOrdersIndex"
+        projection = AllProjection()
+
+    username = UnicodeAttribute(hash_key=True)
+    asset_id = UnicodeAttribute(range_key=True)
+
+
+class UserOrderHistoryIndex(GlobalSecondaryIndex["Order"]):
+    """Orders of a user by order_id, which follows time."""
+
+    class Meta:
+        index_name = "UserOrderHistoryIndex"
+        projection = AllProjection()
+
+    username = UnicodeAttribute(hash_key=True)
+    PK = UnicodeAttribute(range_key=True)
+
+
+class OpenOrdersIndex(GlobalSecondaryIndex["Order"]):
+    """Open limit orders by asset and side (`BTC#BUY`) and price. Sparse: `open_book` goes when the order ends."""
+
+    class Meta:
+        index_name = "OpenOrdersIndex"
+        projection = AllProjection()
+
+    open_book = UnicodeAttribute(hash_key=True)
+    limit_price = NumberAttribute(range_key=True)
+
+
+class ExpiringOrdersIndex(GlobalSecondaryIndex["Order"]):
+    """Open limit orders by the day and time of their end. Sparse as OpenOrdersIndex."""
+
+    class Meta:
+        index_name = "ExpiringOrdersIndex"
+        projection = IncludeProjection(["entity_type"])
+
+    expiry_day = UnicodeAttribute(hash_key=True)
+    expires_at = TimeAttribute(range_key=True)
+
+
+class OrdersItem(Item):
+    """Any row of table `orders`."""
+
+    Meta = TableMeta("orders")  # type: ignore[assignment]
+
+    entity_type = DiscriminatorAttribute()
+    user_orders_index = UserOrdersIndex()
+    user_order_history_index = UserOrderHistoryIndex()
+    open_orders_index = OpenOrdersIndex()
+    expiring_orders_index = ExpiringOrdersIndex()
+
+
+class Order(OrdersItem, discriminator="ORDER"):
+    """One order. `order_price` and `total_amount` are those of the execution, or of the limit until then.
+
+    What a limit order reserved stays on record when it has ended; `open_book` and `expiry_day`, which keep it in the
+    indexes of open orders, do not.
+    """
+
+    order_id = UnicodeAttribute()
+    username = UnicodeAttribute()
+    asset_id = UnicodeAttribute()
+    order_type = UnicodeAttribute()
+    price_type = UnicodeAttribute()
+    quantity = QuantityAttribute()
+    order_price = QuantityAttribute()
+    total_amount = MoneyAttribute()
+    status = UnicodeAttribute()
+    expires_at = TimeAttribute(null=True)
+    executed_at = TimeAttribute(null=True)
+    limit_price = NumberAttribute(null=True)
+    reserved_amount = MoneyAttribute(null=True)
+    reserved_quantity = QuantityAttribute(null=True)
+    open_book = UnicodeAttribute(null=True)
+    expiry_day = UnicodeAttribute(null=True)
+    created_at = TimeAttribute()
+    updated_at = TimeAttribute()
+
+    @staticmethod
+    def key(order_id: str) -> Key:
+        return order_id, "ORDER"
+
+    @property
+    def side(self) -> Side:
+        return Side(self.order_type)
+
+    @property
+    def is_pending(self) -> bool:
+        return self.status == OrderStatus.PENDING
+
+    @property
+    def has_waited(self) -> bool:
+        """Whether it reserved something, rather than being executed when it was placed."""
+        return any(reserve is not None for reserve in (self.reserved_amount, self.reserved_quantity))
+
+    def as_placed(self) -> Order:
+        """The order as it was when it was placed, whatever became of it since."""
+        if self.has_waited and self.limit_price is not None:
+            self.status = OrderStatus.PENDING.value
+            self.order_price = self.limit_price
+            self.total_amount = money.order_total(self.quantity, self.limit_price, buying=self.side is Side.BUY)
+            self.executed_at = None
+            self.updated_at = self.created_at
+        return self
+
+
+def new_order_id() -> str:
+    """Ids made later sort later, to the millisecond."""
+    return f"order_{ULID.from_datetime(clock.now())}"
+
+
+def first_order_id(time: datetime) -> str:
+    """An id before those of all orders made from this time on: the first 10 characters of a ULID are its time."""
+    return f"order_{str(ULID.from_datetime(time))[:10]}"
+
+
+def get_order(username: str, order_id: str) -> Order:
+    """Raises OrderNotFound, also for an order of somebody else."""
+    order = Order.find(Order.key(order_id))
+    if order is None or order.username != username:
+        raise OrderNotFound()
+    return order
+
+
+def list_orders(
+    username: str,
+    request: PageRequest = FIRST_PAGE,
+    *,
+    asset_id: str | None = None,
+    side: Side | None = None,
+    price_type: PriceType | None = None,
+    status: OrderStatus | None = None,
+) -> Page[Order]:
+    """Orders of a user, newest first, filtered by whatever is given.
+
+    By asset too it reads UserOrderHistoryIndex: rows of one asset have no order of time in UserOrdersIndex.
+    """
+    filters: Condition | None = None
+    for attribute, value in (
+        (Order.asset_id, asset_id), (Order.order_type, side), (Order.price_type, price_type), (Order.status, status),
+    ):
+        if value:
+            filters = filters & (attribute == str(value)) if filters is not None else attribute == str(value)
+    return list_page(Order, username, request, index=Order.user_order_history_index, filters=filters)
+
+
+def open_book(asset_id: str, side: Side) -> str:
+    """The hash key under which OpenOrdersIndex holds the open orders of one asset and side."""
+    return f"{asset_id}#{side}"
+
+
+def iterate_fillable_orders(asset_id: str, side: Side, price: Decimal) -> Iterator[Order]:
+    """The open orders that this price fills, those with the best limit first, read page by page.
+
+    Reads nothing of the others. The index may lag: an order may have ended already.
+    """
+    buying = side is Side.BUY
+    limit = OpenOrdersIndex.limit_price
+    return iterate_readable(Order, Order.query(
+        open_book(asset_id, side),
+        limit >= price if buying else limit <= price,
+        index_name=OpenOrdersIndex.Meta.index_name,
+        scan_index_forward=not buying,
+    ))
+
+
+def iterate_expired_order_ids(day: date, now: datetime) -> Iterator[str]:
+    """The open orders that end on this day (UTC) and are past their time, read page by page."""
+    rows = iterate_readable(Order, Order.query(
+        day.isoformat(), ExpiringOrdersIndex.expires_at <= now, index_name=ExpiringOrdersIndex.Meta.index_name
+    ))
+    return (row.PK for row in rows)
+
+
+def iterate_orders_since(username: str, time: datetime) -> Iterator[Order]:
+    """The orders that a user placed from this time on, oldest first, read page by page."""
+    first = first_order_id(time)
+    return Order.query(
+        username, UserOrderHistoryIndex.PK >= first, index_name=UserOrderHistoryIndex.Meta.index_name
+    )
+
+
+def list_orders_of_asset(username: str, asset_id: str, request: PageRequest = FIRST_PAGE) -> Page[Order]:
+    """Every order of a user in one asset, in no order of time; nothing of other assets is read."""
+    return list_page(
+        Order, username, request, index=Order.user_orders_index, keys=UserOrdersIndex.asset_id == asset_id
+    )

@@ -1,0 +1,283 @@
+"""Table `users`: its indexes, and the items that say who someone is.
+
+| item | PK | SK |
+|---|---|---|
+| User | `{username}` | `USER` |
+| EmailClaim | `EMAIL#{email}` | `EMAIL` |
+| Token | `{username}` | `TOKEN#{token_id}` |
+
+The items of money and holdings in the same table are in `app/models/ledger.py`. A key part never contains `#`.
+
+| access pattern | operation |
+|---|---|
+| user by username | GetItem User |
+| user by e-mail | Query EmailIndex, GetItem User |
+| user and token of a request | BatchGetItem |
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from datetime import datetime, timedelta
+from typing import Any
+
+from pynamodb.attributes import (
+    Attribute,
+    BooleanAttribute,
+    DiscriminatorAttribute,
+    NumberAttribute,
+    TTLAttribute,
+    UnicodeAttribute,
+)
+from pynamodb.expressions.update import Action
+from pynamodb.indexes import AllProjection, GlobalSecondaryIndex, IncludeProjection
+
+from app.domain.errors import Busy, EmailTaken, UserNotFound
+from app.domain.users import Role, UserStatus
+from app.models.attributes import TimeAttribute
+from app.models.table import Batch, Cancelled, Item, Key, TableMeta, again_after_lost_race, write_if
+
+
+class EmailIndex(GlobalSecondaryIndex["User"]):
+    """Users by e-mail. Sparse: `email` stands on User items alone."""
+
+    class Meta:
+        index_name = "EmailIndex"
+        projection = IncludeProjection(["entity_type"])
+
+    email = UnicodeAttribute(hash_key=True)
+
+
+class AssetIndex(GlobalSecondaryIndex["UsersItem"]):
+    """Asset balances and asset transactions by asset."""
+
+    class Meta:
+        index_name = "AssetIndex"
+        projection = AllProjection()
+
+    asset_id = UnicodeAttribute(hash_key=True)
+    username = UnicodeAttribute(range_key=True)
+
+
+class UserTransactionsIndex(GlobalSecondaryIndex["UsersItem"]):
+    """Asset transactions by user and time. Sparse: `traded_at` stands on asset transactions alone."""
+
+    class Meta:
+        index_name = "UserTransactionsIndex"
+        projection = AllProjection()
+
+    username = UnicodeAttribute(hash_key=True)
+    traded_at = TimeAttribute(range_key=True)
+
+
+class UsersItem(Item):
+    """Any row of table `users`."""
+
+    Meta = TableMeta("users")  # type: ignore[assignment]
+
+    entity_type = DiscriminatorAttribute()
+    email_index = EmailIndex()
+    asset_index = AssetIndex()
+    user_transactions_index = UserTransactionsIndex()
+
+
+class User(UsersItem, discriminator="USER"):
+    """A person with an account. Raising `session_epoch` ends every session and login token made before."""
+
+    username = UnicodeAttribute()
+    email = UnicodeAttribute()
+    password_hash = UnicodeAttribute()
+    first_name = UnicodeAttribute()
+    last_name = UnicodeAttribute()
+    phone = UnicodeAttribute(null=True)
+    date_of_birth = UnicodeAttribute(null=True)
+    marketing_emails_consent = BooleanAttribute(default=False)
+    role = UnicodeAttribute(default=Role.CUSTOMER)
+    status = UnicodeAttribute(default=UserStatus.ACTIVE)
+    session_epoch = NumberAttribute(default=0)
+    created_at = TimeAttribute()
+    updated_at = TimeAttribute()
+
+    @staticmethod
+    def key(username: str) -> Key:
+        return username, "USER"
+
+    @property
+    def is_suspended(self) -> bool:
+        return self.status == UserStatus.SUSPENDED
+
+    @property
+    def is_admin(self) -> bool:
+        return self.role == Role.ADMIN
+
+
+class EmailClaim(UsersItem, discriminator="EMAIL"):
+    """Holds an e-mail address for one user: an index can neither enforce nor strongly read uniqueness.
+
+    It must never have an attribute `email`, which would put it in EmailIndex.
+    """
+
+    username = UnicodeAttribute()
+
+    @staticmethod
+    def key(email: str) -> Key:
+        return f"EMAIL#{email}", "EMAIL"
+
+
+class Token(UsersItem, discriminator="TOKEN"):
+    """A bearer token, of which only a hash is kept.
+
+    A login token dies with the session epoch that it was made in; a personal token has none.
+    """
+
+    username = UnicodeAttribute()
+    token_id = UnicodeAttribute()
+    secret_hash = UnicodeAttribute()
+    name = UnicodeAttribute()
+    scopes = UnicodeAttribute()
+    session_epoch = NumberAttribute(null=True)
+    created_at = TimeAttribute()
+    expires_at = TimeAttribute()
+    last_used_at = TimeAttribute(null=True)
+    ttl = TTLAttribute()
+
+    @staticmethod
+    def key(username: str, token_id: str) -> Key:
+        return username, f"TOKEN#{token_id}"
+
+    @property
+    def is_personal(self) -> bool:
+        return self.session_epoch is None
+
+    def has_expired(self, now: datetime) -> bool:
+        return now >= self.expires_at
+
+
+def find_user(username: str, *, consistent: bool = True) -> User | None:
+    """The user of this (lower-cased) name; None for what is no username at all."""
+    if not re.fullmatch(r"[a-z0-9_]{3,30}", username):
+        return None
+    return User.find(User.key(username), consistent=consistent)
+
+
+def get_user(username: str) -> User:
+    """An existing user, read consistently."""
+    return User.get(*User.key(username), consistent_read=True)
+
+
+def find_user_by_email(email: str) -> User | None:
+    """The user with this (lower-cased) address. The index may lag behind a registration by a moment."""
+    rows = User.email_index.query(email, limit=1)
+    row = next(iter(rows), None)
+    return row and find_user(row.PK)
+
+
+def find_user_and_token(username: str, token_id: str, *, consistent: bool) -> tuple[User | None, Token | None]:
+    """Both in one call; 1 read unit when it need not be consistent, 2 when it must."""
+    items = list(
+        UsersItem.batch_get([User.key(username), Token.key(username, token_id)], consistent_read=consistent)
+    )
+    user = next((item for item in items if isinstance(item, User)), None)
+    token = next((item for item in items if isinstance(item, Token)), None)
+    return user, token
+
+
+@again_after_lost_race
+def update_profile(username: str, changes: Mapping[str, Any], *, now: datetime) -> User:
+    """Set attributes of a user, None removes one; a new e-mail address moves its claim.
+
+    Two calls. Raises EmailTaken, and Busy when every attempt lost its race.
+    """
+    user = get_user(username)
+    changed = {**changes, "updated_at": now}
+    actions: list[Action] = [_set_or_remove(getattr(User, name), value) for name, value in changed.items()]
+    is_unchanged = User.email == user.email
+    if changes.get("email", user.email) == user.email:
+        if not write_if(lambda: user.update(actions, condition=is_unchanged)):
+            raise Busy()
+        return user
+    batch = Batch()
+    batch.put("email", EmailClaim(*EmailClaim.key(changes["email"]), username=username))
+    batch.delete("old email", EmailClaim(*EmailClaim.key(user.email)), condition=EmailClaim.username == username)
+    batch.update("user", user, actions, condition=is_unchanged)
+    try:
+        batch.commit()
+    except Cancelled as cancelled:
+        raise EmailTaken() if cancelled.refused == {"email"} else Busy() from cancelled
+    for name, value in changed.items():
+        setattr(user, name, value)
+    return user
+
+
+def _set_or_remove(attribute: Attribute[Any], value: Any) -> Action:
+    return attribute.remove() if value is None else attribute.set(value)
+
+
+def set_password(user: User, password_hash: str, *, now: datetime) -> User:
+    """Replace the password and end every session. Raises Busy when the user was changed since it was read."""
+    actions: list[Action] = [
+        User.password_hash.set(password_hash),
+        User.session_epoch.set(int(user.session_epoch) + 1),
+        User.updated_at.set(now),
+    ]
+    if not write_if(lambda: user.update(actions, condition=User.password_hash == user.password_hash)):
+        raise Busy()
+    return user
+
+
+def set_status(username: str, status: UserStatus, *, now: datetime) -> User:
+    """Suspend or reinstate a user; either ends every session and login token. Two calls.
+
+    Raises UserNotFound, and Busy when every attempt lost its race.
+    """
+    return _change_standing(username, [User.status.set(status.value)], now=now)
+
+
+def set_role(username: str, role: Role, *, now: datetime) -> User:
+    """Give a user a role. Two calls. Raises UserNotFound, Busy."""
+    return _change_standing(username, [User.role.set(role.value)], now=now)
+
+
+def end_sessions(username: str, *, now: datetime) -> User:
+    """End every session and login token of a user. Two calls. Raises UserNotFound, Busy."""
+    return _change_standing(username, [], now=now)
+
+
+@again_after_lost_race
+def _change_standing(username: str, actions: list[Action], *, now: datetime) -> User:
+    user = find_user(username)
+    if user is None:
+        raise UserNotFound()
+    epoch = int(user.session_epoch)
+    actions = [*actions, User.session_epoch.set(epoch + 1), User.updated_at.set(now)]
+    if not write_if(lambda: user.update(actions, condition=User.session_epoch == epoch)):
+        raise Busy()
+    return user
+
+
+def find_token(username: str, token_id: str) -> Token | None:
+    if not re.fullmatch("[0-9a-f]{16}", token_id):
+        return None
+    return Token.find(Token.key(username, token_id))
+
+
+def list_tokens(username: str) -> list[Token]:
+    """Every token of a user, in no order of time. One call."""
+    return list(Token.query(username, Token.SK.startswith("TOKEN#"), consistent_read=True))
+
+
+def add_token(token: Token) -> None:
+    token.save(condition=Token.absent())
+
+
+def delete_token(token: Token) -> None:
+    """End a token; ending one that has ended changes nothing."""
+    write_if(lambda: token.delete(condition=Token.secret_hash == token.secret_hash))
+
+
+def note_token_use(token: Token, *, now: datetime, precision: timedelta) -> None:
+    """Remember when a token was used, unless it is known to be so within `precision`, or has ended."""
+    is_old = Token.last_used_at.does_not_exist() | (Token.last_used_at <= now - precision)
+    actions: list[Action] = [Token.last_used_at.set(now)]
+    write_if(lambda: token.update(actions, condition=Token.secret_hash.exists() & is_old))

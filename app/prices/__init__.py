@@ -1,0 +1,152 @@
+"""Market prices, in US dollars: what a price source promises, and the choice of one.
+
+A quote is the price of one unit at an instant. Every price is above zero, and has at least the asset's
+`price_decimals` and at most 8 decimals. Times are aware UTC, and days are days of the real clock. Prices are
+computed or fetched when asked and never stored. This package knows nothing of accounts, of orders, or of
+where settings come from.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from datetime import datetime
+from decimal import Decimal
+from typing import Protocol
+
+from app.domain.assets import Asset, find_asset
+from app.domain.errors import PriceUnavailable
+
+MAX_HISTORY_DAYS = 365
+
+
+@dataclass(frozen=True, slots=True)
+class Quote:
+    """The price of one unit. A stale quote is old: it may be shown, marked as such, and never traded on."""
+
+    asset_id: str
+    price: Decimal
+    as_of: datetime
+    is_stale: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class PricePoint:
+    """The price at one past instant."""
+
+    time: datetime
+    price: Decimal
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class MarketStats:
+    """One asset's market at `last_updated`. Percentages, market_cap and total_volume_24h have 2 decimals.
+
+    `ath` and `atl` are the highest and lowest price that the source knows of. The simulated market looks back
+    365 days. What the source does not know is None; the simulated market knows everything. Stale as in Quote.
+    """
+
+    asset_id: str
+    price: Decimal
+    price_change_24h: Decimal | None
+    price_change_percentage_24h: Decimal | None
+    price_change_percentage_7d: Decimal | None
+    price_change_percentage_30d: Decimal | None
+    high_24h: Decimal | None
+    low_24h: Decimal | None
+    market_cap: Decimal | None
+    total_volume_24h: Decimal | None
+    ath: Decimal | None
+    ath_change_percentage: Decimal | None
+    ath_date: datetime | None
+    atl: Decimal | None
+    atl_change_percentage: Decimal | None
+    atl_date: datetime | None
+    last_updated: datetime
+    is_stale: bool = False
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class MarketSummary:
+    """What a list of assets shows of each one's market; as in MarketStats."""
+
+    price: Decimal
+    price_change_percentage_24h: Decimal | None
+    market_cap: Decimal | None
+    total_volume_24h: Decimal | None
+    is_stale: bool = False
+
+
+@dataclass(frozen=True, kw_only=True)
+class CoinGeckoSettings:
+    """How CoinGecko is asked. Raises ValueError when prices would grow too old before the next ones."""
+
+    url: str = "https://api.coingecko.com/api/v3"
+    # A demo key, free of charge, raises the limit of calls a minute. None asks as everybody does.
+    api_key: str | None = field(default=None, repr=False)
+    # How long an answer serves all requests of a worker.
+    cache_seconds: int = 30
+    # An older price is shown as stale and not traded on. CoinGecko's own prices are up to about a minute old.
+    max_age_seconds: int = 120
+
+    def __post_init__(self) -> None:
+        if not 0 < self.cache_seconds < self.max_age_seconds:
+            raise ValueError(
+                f"cache_seconds, {self.cache_seconds}, must be above 0 and less than max_age_seconds, "
+                f"{self.max_age_seconds}."
+            )
+
+
+class PriceSource(Protocol):
+    """Where prices come from. An id may be in any case.
+
+    An asset that the source has no price for, an unknown one included, raises PriceUnavailable where one is
+    asked for, and is missing where all are.
+    """
+
+    def quote(self, asset_id: str) -> Quote:
+        """The current price. Raises PriceUnavailable."""
+
+    def quotes(self) -> dict[str, Quote]:
+        """The current prices of the whole catalogue by asset id, inactive assets included."""
+
+    def history(self, asset_id: str, *, days: int) -> list[PricePoint]:
+        """About evenly spaced prices of the last `days` days, oldest first, at most 200, the last one recent.
+
+        Raises PriceUnavailable, and ValueError unless `days` is 1 to 365.
+        """
+
+    def stats(self, asset_id: str) -> MarketStats:
+        """The current price and the figures around it. Raises PriceUnavailable."""
+
+    def summaries(self) -> dict[str, MarketSummary]:
+        """The markets of the whole catalogue by asset id, inactive assets included."""
+
+
+def get_priced_asset(asset_id: str) -> Asset:
+    """The asset with this id, in any case. Raises PriceUnavailable for an unknown one."""
+    asset = find_asset(asset_id)
+    if asset is None:
+        raise PriceUnavailable(asset_id=asset_id)
+    return asset
+
+
+def check_history_days(days: int) -> None:
+    """Raises ValueError unless a history can cover so many days."""
+    if not 1 <= days <= MAX_HISTORY_DAYS:
+        raise ValueError(f"A price history covers 1 to {MAX_HISTORY_DAYS} days, not {days}.")
+
+
+def create_price_source(
+    name: str, *, speed: Decimal, coingecko: CoinGeckoSettings = CoinGeckoSettings()
+) -> PriceSource:
+    """The price source of that name; the rest is for one of them each. Raises ValueError for another name."""
+    # Imported here: the sources import this package, and only the chosen one is needed.
+    if name == "simulated":
+        from app.prices.simulated import SimulatedMarket
+
+        return SimulatedMarket(speed=speed)
+    if name == "coingecko":
+        from app.prices.coingecko import CoinGecko
+
+        return CoinGecko(coingecko)
+    raise ValueError(f"There is no price source {name!r}. Choose one of: simulated, coingecko.")

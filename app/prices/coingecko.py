@@ -1,0 +1,219 @@
+"""CoinGecko, a price source on the public API v3 (https://docs.coingecko.com): quotes, stats and charts.
+
+One call fetches the markets of the whole catalogue; one call per asset and span fetches a chart. The threads
+of a worker share each answer. When the next one fails the old one stays. A price is as old as CoinGecko says
+that it is, and stale once that is more than `max_age_seconds`, whatever the cause.
+
+Nothing that the API does raises anything but PriceUnavailable. A coin without a usable price counts as
+absent, any other unusable field as unknown (None): nothing is made up in its place. Prices round to
+8 decimals; those that are then not above zero, or above `money.MAX_PRICE`, are unusable. So an all-time low
+below 0.000000005 is unknown too.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import replace
+from datetime import datetime, timedelta, timezone
+from decimal import Context, Decimal
+from functools import partial
+
+from app.domain import clock as wall_clock
+from app.domain import money
+from app.domain.assets import CATALOGUE, Asset
+from app.domain.errors import PriceUnavailable
+from app.prices import (
+    CoinGeckoSettings, MarketStats, MarketSummary, PricePoint, PriceSource, Quote, check_history_days,
+    get_priced_asset,
+)
+from app.prices.fetching import Cached, Clock, FetchFailed, JsonApi
+
+CHARTS_FRESH_FOR = timedelta(minutes=5)
+# Every span is cut from one of these, so that no choice of days makes more calls. CoinGecko gives a point for
+# every 5 minutes of a day, for every hour up to 90 days, and for every day beyond.
+CHART_DAYS = (1, 7, 30, 365)
+MAX_POINTS = 200
+
+_PRICE_DECIMALS = 8
+_LIMIT = Decimal(10) ** 18
+_ROUNDING = Context(prec=60)
+_EPOCH = datetime(1970, 1, 1, tzinfo=timezone.utc)
+
+
+class CoinGecko(PriceSource):
+    """Prices of the real markets, shared by the threads of a worker."""
+
+    def __init__(
+        self, settings: CoinGeckoSettings, *, clock: Clock = wall_clock.now, max_wait_seconds: float = 10,
+    ) -> None:
+        """Calls nothing yet. `max_wait_seconds` is how long to wait for another thread's first answer."""
+        self._clock = clock
+        self._max_age = timedelta(seconds=settings.max_age_seconds)
+        headers = {"x-cg-demo-api-key": settings.api_key} if settings.api_key else {}
+        self._api = JsonApi(settings.url, headers, clock)
+        shared = partial(Cached, clock=clock, max_wait_seconds=max_wait_seconds)
+        self._markets: Cached[dict[str, MarketStats]] = shared(
+            self._fetch_markets, fresh_for=timedelta(seconds=settings.cache_seconds)
+        )
+        self._charts: dict[tuple[str, int], Cached[list[PricePoint]]] = {
+            (asset.asset_id, days): shared(
+                partial(self._fetch_chart, asset, days), fresh_for=CHARTS_FRESH_FOR
+            )
+            for asset in CATALOGUE.values() for days in CHART_DAYS
+        }
+
+    def quote(self, asset_id: str) -> Quote:
+        return _quote(self.stats(asset_id))
+
+    def quotes(self) -> dict[str, Quote]:
+        return {asset_id: _quote(stats) for asset_id, stats in self._all_stats().items()}
+
+    def stats(self, asset_id: str) -> MarketStats:
+        asset_id = get_priced_asset(asset_id).asset_id
+        stats = (self._markets.get() or {}).get(asset_id)
+        if stats is None:
+            raise PriceUnavailable(asset_id=asset_id)
+        return self._with_staleness(stats)
+
+    def summaries(self) -> dict[str, MarketSummary]:
+        return {asset_id: _summary(stats) for asset_id, stats in self._all_stats().items()}
+
+    def history(self, asset_id: str, *, days: int) -> list[PricePoint]:
+        check_history_days(days)
+        asset_id = get_priced_asset(asset_id).asset_id
+        chart_days = next(each for each in CHART_DAYS if each >= days)
+        chart = self._charts[asset_id, chart_days].get() or []
+        start = self._clock() - timedelta(days=days)
+        points = [point for point in chart if point.time >= start]
+        if not points:
+            raise PriceUnavailable(asset_id=asset_id)
+        # Every so many are left out, counted from the end: the newest one always stays.
+        step = -(-len(points) // MAX_POINTS)
+        return points[::-step][::-1]
+
+    def _all_stats(self) -> dict[str, MarketStats]:
+        markets = self._markets.get() or {}
+        return {asset_id: self._with_staleness(stats) for asset_id, stats in markets.items()}
+
+    def _with_staleness(self, stats: MarketStats) -> MarketStats:
+        return replace(stats, is_stale=self._clock() - stats.last_updated > self._max_age)
+
+    def _fetch_markets(self) -> dict[str, MarketStats]:
+        asked_at = self._clock()
+        answer = self._api.get(
+            "/coins/markets",
+            vs_currency="usd",
+            ids=",".join(asset.coingecko_id for asset in CATALOGUE.values()),
+            price_change_percentage="24h,7d,30d",
+            per_page="250",
+        )
+        return _read_markets(answer, asked_at)
+
+    def _fetch_chart(self, asset: Asset, days: int) -> list[PricePoint]:
+        path = f"/coins/{asset.coingecko_id}/market_chart"
+        return _read_chart(self._api.get(path, vs_currency="usd", days=str(days)), asset)
+
+
+def _quote(stats: MarketStats) -> Quote:
+    return Quote(stats.asset_id, stats.price, stats.last_updated, stats.is_stale)
+
+
+def _summary(stats: MarketStats) -> MarketSummary:
+    return MarketSummary(
+        price=stats.price,
+        price_change_percentage_24h=stats.price_change_percentage_24h,
+        market_cap=stats.market_cap,
+        total_volume_24h=stats.total_volume_24h,
+        is_stale=stats.is_stale,
+    )
+
+
+def _read_markets(answer: object, asked_at: datetime) -> dict[str, MarketStats]:
+    """The usable coins by asset id, in the order of the catalogue. Raises FetchFailed when there is none."""
+    items = [item for item in answer if isinstance(item, dict)] if isinstance(answer, list) else []
+    coins = {item["id"]: item for item in items if isinstance(item.get("id"), str)}
+    markets = (_read_coin(coins.get(asset.coingecko_id, {}), asset, asked_at) for asset in CATALOGUE.values())
+    usable = {stats.asset_id: stats for stats in markets if stats}
+    if not usable:
+        raise FetchFailed("the markets hold no usable price")
+    return usable
+
+
+def _read_coin(coin: Mapping[str, object], asset: Asset, asked_at: datetime) -> MarketStats | None:
+    price = _read_price(coin.get("current_price"), asset)
+    if price is None:
+        return None
+    return MarketStats(
+        asset_id=asset.asset_id, price=price,
+        price_change_24h=_read_number(coin.get("price_change_24h"), _PRICE_DECIMALS),
+        price_change_percentage_24h=_read_number(coin.get("price_change_percentage_24h")),
+        price_change_percentage_7d=_read_number(coin.get("price_change_percentage_7d_in_currency")),
+        price_change_percentage_30d=_read_number(coin.get("price_change_percentage_30d_in_currency")),
+        high_24h=_read_price(coin.get("high_24h"), asset), low_24h=_read_price(coin.get("low_24h"), asset),
+        market_cap=_read_size(coin.get("market_cap")), total_volume_24h=_read_size(coin.get("total_volume")),
+        ath=_read_price(coin.get("ath"), asset), atl=_read_price(coin.get("atl"), asset),
+        ath_change_percentage=_read_number(coin.get("ath_change_percentage")),
+        atl_change_percentage=_read_number(coin.get("atl_change_percentage")),
+        ath_date=_read_time(coin.get("ath_date")), atl_date=_read_time(coin.get("atl_date")),
+        # A time to come, by a clock that is wrong, would never grow old.
+        last_updated=min(_read_time(coin.get("last_updated")) or asked_at, asked_at),
+    )
+
+
+def _read_chart(answer: object, asset: Asset) -> list[PricePoint]:
+    """The usable points, oldest first. Raises FetchFailed when there is none."""
+    rows = answer.get("prices") if isinstance(answer, dict) else None
+    points = [_read_point(row, asset) for row in rows] if isinstance(rows, list) else []
+    usable = [point for point in points if point]
+    if not usable:
+        raise FetchFailed(f"the chart of {asset.asset_id} holds no usable price")
+    return sorted(usable, key=lambda point: point.time)
+
+
+def _read_point(row: object, asset: Asset) -> PricePoint | None:
+    """A row is `[milliseconds since 1970, price]`."""
+    if not isinstance(row, list) or len(row) != 2:
+        return None
+    milliseconds, price = _read_number(row[0], 0), _read_price(row[1], asset)
+    if milliseconds is None or price is None:
+        return None
+    try:
+        return PricePoint(_EPOCH + timedelta(milliseconds=int(milliseconds)), price)
+    except OverflowError:
+        return None
+
+
+def _read_number(value: object, decimals: int = 2) -> Decimal | None:
+    """A JSON number rounded to so many decimals; None for what is none, or too large to mean anything."""
+    if isinstance(value, bool) or not isinstance(value, (int, Decimal)):
+        return None
+    number = Decimal(value)
+    if not -_LIMIT < number < _LIMIT:
+        return None
+    # plus() makes 0.00 of -0.00.
+    return _ROUNDING.plus(number.quantize(Decimal(1).scaleb(-decimals), context=_ROUNDING))
+
+
+def _read_price(value: object, asset: Asset) -> Decimal | None:
+    price = _read_number(value, _PRICE_DECIMALS)
+    if price is None or not 0 < price <= money.MAX_PRICE:
+        return None
+    # As many decimals as it needs, and no fewer than other prices of the asset have.
+    needed = len(money.plain(price).partition(".")[2])
+    return price.quantize(Decimal(1).scaleb(-max(needed, asset.price_decimals)), context=_ROUNDING)
+
+
+def _read_size(value: object) -> Decimal | None:
+    """Market capitalisation and volume: CoinGecko writes 0 for what it could not find out."""
+    size = _read_number(value)
+    return size if size and size > 0 else None
+
+
+def _read_time(value: object) -> datetime | None:
+    if not isinstance(value, str):
+        return None
+    try:
+        time = datetime.fromisoformat(value)
+        return time.astimezone(timezone.utc) if time.tzinfo else None
+    except (ValueError, OverflowError):
+        return None

@@ -1,0 +1,214 @@
+"""Fetching answers from an HTTP API that may fail in any way, and sharing each among the threads of a worker.
+
+One thread fetches an answer that is due again, while the others go on with the old one. A failed request is
+repeated at most twice and only when that can help; after a failure the API is left alone for a while, so that
+neither it nor the requests of our own users pile up. Every way to fail is a FetchFailed.
+"""
+
+from __future__ import annotations
+
+import json
+import logging
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from datetime import datetime, timedelta, timezone
+from decimal import Decimal
+from http.cookiejar import DefaultCookiePolicy
+from threading import Lock
+from types import TracebackType
+from typing import Generic, Self, TypeVar
+
+import requests
+from requests.adapters import HTTPAdapter
+from urllib3.connectionpool import ConnectionPool
+from urllib3.exceptions import HTTPError
+from urllib3.response import BaseHTTPResponse
+from urllib3.util import Retry
+
+CONNECT_TIMEOUT_SECONDS = 2
+READ_TIMEOUT_SECONDS = 5
+# The read timeout is for each piece of a body; these are for all of it. Real ones have up to 100 kB.
+MAX_BODY_SECONDS = 10
+MAX_BODY_BYTES = 1 << 20
+
+RETRIED_STATUSES = (429, 500, 502, 503, 504)
+# So long a request waits for its next attempt. When the API asks for more, there is none but a pause.
+MAX_RETRY_AFTER_SECONDS = 2
+# After each failure of the API as a whole the pause doubles, and it is as long as the API asks for.
+FIRST_PAUSE = timedelta(seconds=10)
+MAX_PAUSE = timedelta(seconds=60)
+MAX_ASKED_PAUSE = timedelta(seconds=300)
+# An answer that could not be fetched or used is not asked for again before this.
+NEXT_TRY_AFTER = timedelta(seconds=10)
+
+_EPOCH = datetime(1970, 1, 1, tzinfo=timezone.utc)
+
+Clock = Callable[[], datetime]
+T = TypeVar("T")
+
+log = logging.getLogger(__name__)
+
+
+class FetchFailed(Exception):
+    """There is no usable answer; says why."""
+
+
+class ApiDown(FetchFailed):
+    """Other requests would have failed too. `retry_after` is what the API asks for."""
+
+    def __init__(self, reason: str, retry_after: timedelta = timedelta(0)) -> None:
+        super().__init__(reason)
+        self.retry_after = retry_after
+
+
+@dataclass(frozen=True)
+class _Rest:
+    """A time in which something is left as it is. It ends early when the clock is set back to before it."""
+
+    start: datetime = _EPOCH
+    length: timedelta = timedelta(0)
+
+    def includes(self, now: datetime) -> bool:
+        return timedelta(0) <= now - self.start < self.length
+
+
+class Cached(Generic[T]):
+    """One answer for all threads: fetched by one of them at a time, and kept until a newer one is there."""
+
+    def __init__(
+        self, fetch: Callable[[], T], *, fresh_for: timedelta, clock: Clock, max_wait_seconds: float,
+    ) -> None:
+        """`fetch` may raise FetchFailed."""
+        self._fetch = fetch
+        self._fresh_for = fresh_for
+        self._clock = clock
+        self._max_wait_seconds = max_wait_seconds
+        self._fetching = Lock()
+        self._value: T | None = None
+        self._rest = _Rest()
+
+    def get(self) -> T | None:
+        """The newest answer, of any age while newer ones cannot be fetched; None when there never was one."""
+        # Only a thread that has nothing to show waits for the one that is fetching.
+        wait_seconds = self._max_wait_seconds if self._value is None else 0
+        if self._is_due() and self._fetching.acquire(timeout=wait_seconds):
+            try:
+                # Another thread may have fetched it while this one waited.
+                if self._is_due():
+                    self._refresh()
+            finally:
+                self._fetching.release()
+        return self._value
+
+    def _is_due(self) -> bool:
+        return not self._rest.includes(self._clock())
+
+    def _refresh(self) -> None:
+        try:
+            self._value = self._fetch()
+            length = self._fresh_for
+        except FetchFailed as failure:
+            log.warning("No new prices: %s", failure)
+            length = NEXT_TRY_AFTER
+        self._rest = _Rest(self._clock(), length)
+
+
+class _Retry(Retry):
+    """Repeats a request soon, or gives up when the API wants to be left alone for longer than that."""
+
+    def increment(
+        self, method: str | None = None, url: str | None = None, response: BaseHTTPResponse | None = None,
+        error: Exception | None = None, _pool: ConnectionPool | None = None,
+        _stacktrace: TracebackType | None = None,
+    ) -> Self:
+        asked_seconds = self.get_retry_after(response) if response is not None else None
+        retry = self.new(total=0) if (asked_seconds or 0) > MAX_RETRY_AFTER_SECONDS else self
+        return super(_Retry, retry).increment(method, url, response, error, _pool, _stacktrace)
+
+
+_RETRY = _Retry(
+    # Reading is not repeated: who waited for a timeout once should not wait again.
+    total=2, connect=1, read=0, redirect=0, status=2, other=0,
+    allowed_methods={"GET"}, status_forcelist=RETRIED_STATUSES, raise_on_status=False,
+    backoff_factor=0.2, backoff_jitter=0.1, backoff_max=1,
+    retry_after_max=int(MAX_ASKED_PAUSE.total_seconds()),
+)
+
+
+class JsonApi:
+    """GET requests to one API for JSON. After one that failed, none is made for a while."""
+
+    def __init__(self, url: str, headers: Mapping[str, str], clock: Clock) -> None:
+        self._url = url.rstrip("/")
+        self._clock = clock
+        self._failures = 0
+        self._pause = _Rest()
+        self._session = requests.Session()
+        self._session.headers.update({"Accept": "application/json", "User-Agent": "order-processor"})
+        self._session.headers.update(headers)
+        # Each request stands alone, and threads share the session.
+        self._session.cookies.set_policy(DefaultCookiePolicy(allowed_domains=[]))
+        for scheme in ("https://", "http://"):
+            self._session.mount(scheme, HTTPAdapter(max_retries=_RETRY))
+
+    def get(self, path: str, **params: str) -> object:
+        """The decoded answer; a number with a point or an exponent is an exact Decimal, NaN is None.
+
+        Raises FetchFailed.
+        """
+        if self._pause.includes(self._clock()):
+            raise FetchFailed("the API is left alone after a failure")
+        try:
+            body = self._request(path, params)
+        except ApiDown as failure:
+            self._begin_pause(failure.retry_after)
+            raise
+        self._failures = 0
+        return _decode(body)
+
+    def _request(self, path: str, params: Mapping[str, str]) -> bytes:
+        try:
+            with self._session.get(
+                self._url + path, params=params, stream=True,
+                timeout=(CONNECT_TIMEOUT_SECONDS, READ_TIMEOUT_SECONDS),
+                # A redirect could carry the key to another host.
+                allow_redirects=False,
+            ) as response:
+                _check_status(response)
+                return _read_body(response)
+        # The last two are what a Retry-After header of nonsense can raise.
+        except (requests.RequestException, HTTPError, ValueError, OverflowError) as error:
+            raise ApiDown(type(error).__name__) from error
+
+    def _begin_pause(self, asked: timedelta) -> None:
+        length = min(FIRST_PAUSE * 2 ** min(self._failures, 10), MAX_PAUSE)
+        self._failures += 1
+        self._pause = _Rest(self._clock(), max(length, min(asked, MAX_ASKED_PAUSE)))
+
+
+def _check_status(response: requests.Response) -> None:
+    if response.status_code == 404:
+        raise FetchFailed("HTTP 404")
+    if response.status_code != 200:
+        retry_after_seconds = _RETRY.get_retry_after(response.raw) or 0
+        raise ApiDown(f"HTTP {response.status_code}", timedelta(seconds=retry_after_seconds))
+
+
+def _read_body(response: requests.Response) -> bytes:
+    body = bytearray()
+    deadline = time.monotonic() + MAX_BODY_SECONDS
+    # read1 returns what has arrived; read would wait for a full buffer, with a new timeout for each piece.
+    while piece := response.raw.read1(1 << 16, decode_content=True):
+        body += piece
+        if len(body) > MAX_BODY_BYTES or time.monotonic() > deadline:
+            raise ApiDown("the body is too long or too slow")
+    return bytes(body)
+
+
+def _decode(body: bytes) -> object:
+    try:
+        return json.loads(body, parse_float=Decimal, parse_constant=lambda name: None)
+    # A ValueError is bad JSON or bad UTF-8, an ArithmeticError an exponent too large for a Decimal.
+    except (ValueError, ArithmeticError, RecursionError) as error:
+        raise FetchFailed(f"the body is not usable JSON: {type(error).__name__}") from error

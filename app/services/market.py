@@ -1,0 +1,73 @@
+"""The market: which assets there are, and what they cost now."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from decimal import Decimal
+from typing import Self
+
+from app.domain.assets import CATALOGUE, Asset, get_asset
+from app.domain.errors import PriceUnavailable
+from app.prices import MarketStats, MarketSummary, PricePoint, PriceSource
+
+
+@dataclass(frozen=True)
+class ListedAsset:
+    """An asset with its current market, None while the source has no price for it."""
+
+    asset: Asset
+    market: MarketSummary | None
+
+    @property
+    def symbol(self) -> str:
+        return self.asset.asset_id
+
+    @property
+    def price(self) -> Decimal | None:
+        return self.market.price if self.market else None
+
+
+@dataclass(frozen=True)
+class AssetDetail:
+    """An asset with everything that is known of its market."""
+
+    asset: Asset
+    market: MarketStats
+
+    @property
+    def symbol(self) -> str:
+        return self.asset.asset_id
+
+    @property
+    def itself(self) -> Self:
+        return self
+
+    @property
+    def availability_status(self) -> str:
+        return "available" if self.asset.is_active else "unavailable"
+
+
+def list_assets(prices: PriceSource, *, active_only: bool = False, limit: int = 250) -> list[ListedAsset]:
+    """The catalogue by market capitalisation, largest first."""
+    markets = prices.summaries()
+    wanted = [asset for asset in CATALOGUE.values() if asset.is_active or not active_only]
+    return [ListedAsset(asset, markets.get(asset.asset_id)) for asset in wanted[:limit]]
+
+
+def get_asset_detail(asset_id: str, prices: PriceSource) -> AssetDetail:
+    """One asset, its id in any case. Raises AssetNotFound, PriceUnavailable."""
+    asset = get_asset(asset_id)
+    return AssetDetail(asset, prices.stats(asset.asset_id))
+
+
+def get_history(asset_id: str, prices: PriceSource, *, days: int) -> list[PricePoint]:
+    """Past prices, oldest first; `days` is 1 to 365. Raises AssetNotFound, PriceUnavailable."""
+    return prices.history(get_asset(asset_id).asset_id, days=days)
+
+
+def find_history(asset_id: str, prices: PriceSource, *, days: int) -> list[PricePoint]:
+    """As get_history, but none while the source has no past prices. Raises AssetNotFound."""
+    try:
+        return get_history(asset_id, prices, days=days)
+    except PriceUnavailable:
+        return []

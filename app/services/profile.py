@@ -1,0 +1,48 @@
+"""What users change about their own account: names, contact, e-mail address and password."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from datetime import date
+from typing import Any
+
+from app.domain import clock
+from app.domain.errors import FieldError, InvalidInput
+from app.domain.passwords import NAME_ADVICE, contains_name
+from app.models import users
+from app.models.table import again_after_lost_race
+from app.models.users import User
+from app.services.auth import LoginAttempt, note_failure
+from app.services.passwords import hash_password, is_password
+
+
+def update_profile(username: str, changes: Mapping[str, Any]) -> User:
+    """Set the given fields of a user; None clears an optional one. Two calls.
+
+    A new e-mail address moves its claim in the same batch. Raises EmailTaken, Busy.
+    """
+    stored = {name: value.isoformat() if isinstance(value, date) else value for name, value in changes.items()}
+    return users.update_profile(username, stored, now=clock.now())
+
+
+def log_out_everywhere(username: str) -> User:
+    """End every session and login token of a user; personal tokens stay. Two calls. Raises Busy."""
+    return users.end_sessions(username, now=clock.now())
+
+
+@again_after_lost_race
+def change_password(
+    attempt: LoginAttempt, current_password: str, new_password: str, *, bcrypt_rounds: int
+) -> User:
+    """Set a new password for the user of an attempt, which ends every session and login token. Two calls.
+
+    Raises InvalidInput when the current password is wrong, which counts as a failed log in, or when the new one
+    contains the username or e-mail address.
+    """
+    user = users.get_user(attempt.name)
+    if not is_password(current_password, user.password_hash):
+        note_failure(attempt)
+        raise InvalidInput(FieldError("current_password", "This is not your current password."))
+    if contains_name(new_password, user.username, user.email):
+        raise InvalidInput(FieldError("new_password", NAME_ADVICE))
+    return users.set_password(user, hash_password(new_password, rounds=bcrypt_rounds), now=clock.now())

@@ -1,0 +1,143 @@
+"""Bearer tokens: login tokens of one hour, and personal tokens that a user makes for scripts.
+
+A token reads `username.token_id.secret`, so that one call finds both the user and the token. Only a hash of the
+secret is kept.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import hmac
+import re
+import secrets
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+
+from app.domain import clock
+from app.domain.errors import AccountSuspended, InsufficientScope, NotAuthenticated, TokenNotFound
+from app.models import users
+from app.models.users import Token, User
+
+LOGIN_TOKEN_LIFETIME = timedelta(hours=1)
+PERSONAL_TOKEN_LIFETIME = timedelta(days=90)
+READ = "read"
+READ_AND_TRADE = "read trade"
+LAST_USE_PRECISION = timedelta(hours=1)
+
+
+@dataclass(frozen=True)
+class Session:
+    """An authenticated request: who asks, and with which token."""
+
+    user: User
+    token: Token
+
+    def require_trade(self) -> None:
+        """Raises InsufficientScope when the token may only read."""
+        if self.token.scopes != READ_AND_TRADE:
+            raise InsufficientScope()
+
+    def require_login(self) -> None:
+        """Raises InsufficientScope for a personal token, which must not outlive its end by making another one."""
+        if self.token.session_epoch is None:
+            raise InsufficientScope("Log in with your password for this; a personal token is not enough.")
+
+
+@dataclass(frozen=True)
+class NewToken:
+    """A token and the text to send as bearer, which cannot be shown again."""
+
+    token: Token
+    bearer: str
+
+
+def issue_login_token(user: User) -> NewToken:
+    """A token for one hour; it ends with the user's session epoch."""
+    return _issue(
+        user, name="login", scopes=READ_AND_TRADE, expires_at=clock.now() + LOGIN_TOKEN_LIFETIME,
+        session_epoch=int(user.session_epoch),
+    )
+
+
+def create_personal_token(user: User, *, name: str, scopes: str, expires_at: datetime | None) -> NewToken:
+    """A named token for scripts, for PERSONAL_TOKEN_LIFETIME if no end is given.
+
+    `scopes` is READ or READ_AND_TRADE.
+    """
+    end = expires_at or clock.now() + PERSONAL_TOKEN_LIFETIME
+    return _issue(user, name=name, scopes=scopes, expires_at=end, session_epoch=None)
+
+
+def _issue(user: User, *, name: str, scopes: str, expires_at: datetime, session_epoch: int | None) -> NewToken:
+    token_id, secret = secrets.token_hex(8), secrets.token_urlsafe(32)
+    token = Token(
+        *Token.key(user.username, token_id),
+        username=user.username,
+        token_id=token_id,
+        secret_hash=_hash(secret),
+        name=name,
+        scopes=scopes,
+        session_epoch=session_epoch,
+        created_at=clock.now(),
+        expires_at=expires_at,
+        ttl=expires_at,
+    )
+    users.add_token(token)
+    return NewToken(token, f"{user.username}.{token_id}.{secret}")
+
+
+def list_personal_tokens(username: str) -> list[Token]:
+    """The personal tokens that have not ended, newest first. One call."""
+    now = clock.now()
+    tokens = [token for token in users.list_tokens(username) if token.is_personal and not token.has_expired(now)]
+    return sorted(tokens, key=lambda token: token.created_at, reverse=True)
+
+
+def revoke_personal_token(username: str, token_id: str) -> None:
+    """End a personal token at once. Raises TokenNotFound."""
+    token = users.find_token(username, token_id)
+    if token is None or not token.is_personal:
+        raise TokenNotFound()
+    users.delete_token(token)
+
+
+def authenticate(bearer: str) -> Session:
+    """The session of a bearer token. One call for a good one.
+
+    Raises NotAuthenticated, AccountSuspended.
+    """
+    match = re.fullmatch(r"([a-z0-9_]{3,30})\.([0-9a-f]{16})\.([A-Za-z0-9_-]{43})", bearer)
+    if not match:
+        raise NotAuthenticated()
+    username, token_id, secret = match.groups()
+    # A cheap read may be too old to know a new token or session epoch: only a consistent one can refuse.
+    session = _open_session(username, token_id, secret, consistent=False) or _open_session(
+        username, token_id, secret, consistent=True
+    )
+    if session is None:
+        raise NotAuthenticated()
+    if session.user.is_suspended:
+        raise AccountSuspended()
+    _note_use(session.token)
+    return session
+
+
+def _open_session(username: str, token_id: str, secret: str, *, consistent: bool) -> Session | None:
+    user, token = users.find_user_and_token(username, token_id, consistent=consistent)
+    if user is None or token is None or token.has_expired(clock.now()):
+        return None
+    if not token.is_personal and token.session_epoch != user.session_epoch:
+        return None
+    return Session(user, token) if hmac.compare_digest(token.secret_hash, _hash(secret)) else None
+
+
+def _note_use(token: Token) -> None:
+    """Remember the use of a personal token, at most once an hour: one write an hour, not one a request."""
+    now = clock.now()
+    if token.is_personal and (token.last_used_at is None or now - token.last_used_at >= LAST_USE_PRECISION):
+        users.note_token_use(token, now=now, precision=LAST_USE_PRECISION)
+
+
+def _hash(secret: str) -> str:
+    # The secret is random, 256 bits: a fast hash is enough, a slow one would only cost every request its time.
+    return hashlib.sha256(secret.encode()).hexdigest()

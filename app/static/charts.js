@@ -1,0 +1,62 @@
+"use strict";
+
+// Reading values off a chart: the line under the pointer tells its time and value above the picture. The picture is the
+// page's own SVG; uPlot lies over it and draws nothing but the pointer. Nothing depends on this: there is a table too.
+
+const MARGIN = 1 / 18; // of the range of values, above and below, as app/views/pages/charts.py draws it
+
+function written(value) {
+  const [whole, decimals] = value.split(".");
+  const grouped = whole.replace(/\B(?=(\d{3})+$)/g, ",");
+  return decimals === undefined ? grouped : `${grouped}.${decimals}`;
+}
+
+function writtenTime(seconds) {
+  const time = new Date(seconds * 1000);
+  const day = time.toLocaleDateString("en-GB", {day: "numeric", month: "short", year: "numeric", timeZone: "UTC"});
+  return `${day}, ${time.toISOString().slice(11, 16)}`;
+}
+
+function range(chart, low, high) {
+  const margin = (high - low) * MARGIN || 1;
+  return [low - margin, high + margin];
+}
+
+function enhance(figure) {
+  const {times, values} = JSON.parse(figure.querySelector("script").textContent);
+  const plot = figure.querySelector(".plot");
+  const reading = figure.querySelector(".reading");
+  if (times.length < 2) {
+    return;
+  }
+  const options = {
+    width: plot.clientWidth, height: plot.clientHeight, padding: [0, 0, 0, 0],
+    legend: {show: false}, axes: [{show: false}, {show: false}],
+    cursor: {y: false, drag: {x: false, y: false}},
+    scales: {x: {range: (chart, low, high) => [low, high]}, y: {range}},
+    series: [{}, {width: 0, points: {show: false}}],
+    hooks: {setCursor: [(chart) => {
+      const place = chart.cursor.idx;
+      reading.textContent = place == null ? "" : `${writtenTime(times[place])} · ${written(values[place])}`;
+    }]},
+  };
+  const chart = new uPlot(options, [times, values.map(Number)], plot);
+  chart.root.setAttribute("aria-hidden", "true");
+  new ResizeObserver(() => chart.setSize({width: plot.clientWidth, height: plot.clientHeight})).observe(plot);
+}
+
+// A chart that stands on another page comes when this one is there; the link in its place stays if it does not come.
+async function load(place) {
+  place.classList.add("loading");
+  const answer = await fetch(place.dataset.load);
+  const page = new DOMParser().parseFromString(await answer.text(), "text/html");
+  const part = answer.ok && page.getElementById(place.dataset.part);
+  place.classList.remove("loading");
+  if (part) {
+    place.prepend(document.adoptNode(part));
+    place.querySelectorAll("figure.chart").forEach(enhance);
+  }
+}
+
+document.querySelectorAll("figure.chart").forEach(enhance);
+document.querySelectorAll("[data-load]").forEach((place) => load(place).catch(() => place.classList.remove("loading")));

@@ -1,0 +1,1 @@
+"""Pages and JSON: each view reads input, calls one service, answers."""

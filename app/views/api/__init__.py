@@ -1,0 +1,32 @@
+"""The JSON API under `/api/v1`, documented by the OpenAPI file that is made from its schemas."""
+
+from __future__ import annotations
+
+from apispec.ext.marshmallow import MarshmallowPlugin
+from flask import Flask
+from flask_wtf.csrf import CSRFProtect
+
+from app.views.api import admin, auth, balance, docs, inventory, orders, probes
+from app.views.api.blueprint import JsonApi
+from app.views.api.openapi import DESCRIPTION, SharedAnswers, schema_name
+from app.views.api.probes import VERSION
+
+
+def init_app(app: Flask, csrf: CSRFProtect) -> None:
+    app.config.update(API_TITLE="Order processor", API_VERSION=VERSION, OPENAPI_VERSION="3.1.0")
+    shared = SharedAnswers()
+    api = JsonApi(app, spec_kwargs={
+        "marshmallow_plugin": MarshmallowPlugin(schema_name_resolver=schema_name),
+        "extra_plugins": [shared],
+        "info": {"description": DESCRIPTION},
+        "servers": [{"url": "/"}],
+        "externalDocs": {"description": "Every error code, and what to do about it", "url": "/api/docs/errors"},
+    })
+    shared.describe(api.ma_plugin)
+    for module in (auth, balance, orders, inventory, admin):
+        prefix = module.blueprint.url_prefix or ""
+        api.register_blueprint(module.blueprint, url_prefix=f"/api/v1{prefix}")
+        # No cookie is ever read here, so there is nothing to forge.
+        csrf.exempt(module.blueprint)
+    api.register_blueprint(probes.blueprint)
+    docs.init_app(app, api)

@@ -1,0 +1,120 @@
+"""`/api/v1/admin`: for users with the role ADMIN."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from app.domain import clock, errors
+from app.models import ledger, orders
+from app.schemas.inputs import AdjustmentInput, PageInput, StatusInput, UserSearchInput
+from app.schemas.outputs import (
+    AccountOutput,
+    AdjustmentOutput,
+    HolderListOutput,
+    OrderListOutput,
+    TransactionListOutput,
+    UserAssetTransactionListOutput,
+    UserListOutput,
+    UserWithStatusOutput,
+)
+from app.services import admin
+from app.views.api.blueprint import (
+    JsonBlueprint,
+    current_user,
+    idempotency_key,
+    paged,
+    page_request,
+    read_asset_id,
+    replay_header,
+)
+from app.views.http import prices
+
+blueprint = JsonBlueprint("Administration", __name__, url_prefix="/admin", description="For operators")
+
+
+@blueprint.get("/users")
+@blueprint.admin_only
+@blueprint.arguments(UserSearchInput, location="query")
+@blueprint.response(200, UserListOutput)
+def find_users(query: dict[str, Any]) -> Any:
+    """Find a user by name or e-mail address."""
+    user = admin.find_user(**query)
+    return {"data": [user] if user else []}
+
+
+@blueprint.get("/users/<username>")
+@blueprint.admin_only
+@blueprint.refuses(errors.UserNotFound)
+@blueprint.response(200, AccountOutput)
+def get_account(username: str) -> Any:
+    """A user with balance and holdings."""
+    return admin.get_account(username, prices(), now=clock.now())
+
+
+@blueprint.patch("/users/<username>")
+@blueprint.admin_only
+@blueprint.arguments(StatusInput)
+@blueprint.refuses(errors.UserNotFound, errors.OwnAccount)
+@blueprint.response(200, UserWithStatusOutput)
+def set_status(data: dict[str, Any], username: str) -> Any:
+    """Suspend or reinstate a user; sessions and login tokens end at once."""
+    return admin.set_status(current_user(), username, data["status"])
+
+
+@blueprint.post("/users/<username>/adjustments")
+@blueprint.admin_only
+@blueprint.arguments(AdjustmentInput)
+@blueprint.refuses(errors.UserNotFound, errors.InsufficientFunds, errors.IdempotencyKeyReused)
+@blueprint.response(201, AdjustmentOutput)
+def adjust_balance(data: dict[str, Any], username: str) -> Any:
+    """Add a signed amount to a balance, with the reason on record."""
+    applied = admin.adjust_balance(current_user(), username, **data, idempotency_key=idempotency_key())
+    return {"data": applied.item}, 201, replay_header(applied)
+
+
+@blueprint.get("/users/<username>/transactions")
+@blueprint.admin_only
+@blueprint.arguments(PageInput, location="query")
+@blueprint.refuses(errors.UserNotFound, errors.InvalidCursor)
+@blueprint.response(200, TransactionListOutput)
+def list_transactions(query: dict[str, Any], username: str) -> Any:
+    """Every change of a user's balance, newest first."""
+    binding = ("admin transactions", admin.get_user(username).username)
+    page = ledger.list_transactions(username, page_request(query, *binding))
+    return {"transactions": page.items, "total_count": len(page.items), **paged(page, *binding)}
+
+
+@blueprint.get("/users/<username>/orders")
+@blueprint.admin_only
+@blueprint.arguments(PageInput, location="query")
+@blueprint.refuses(errors.UserNotFound, errors.InvalidCursor)
+@blueprint.response(200, OrderListOutput)
+def list_orders(query: dict[str, Any], username: str) -> Any:
+    """A user's orders, newest first."""
+    binding = ("admin orders", admin.get_user(username).username)
+    page = orders.list_orders(username, page_request(query, *binding))
+    return {"data": page.items, **paged(page, *binding)}
+
+
+@blueprint.get("/assets/<asset_id>/balances")
+@blueprint.admin_only
+@blueprint.arguments(PageInput, location="query")
+@blueprint.refuses(errors.InvalidCursor)
+@blueprint.response(200, HolderListOutput)
+def list_holders(query: dict[str, Any], asset_id: str) -> Any:
+    """Who holds, or once held, an asset."""
+    asset_id = read_asset_id(asset_id)
+    page = ledger.list_holders(asset_id, page_request(query, "holders", asset_id))
+    return {"data": page.items, **paged(page, "holders", asset_id)}
+
+
+@blueprint.get("/assets/<asset_id>/transactions")
+@blueprint.admin_only
+@blueprint.arguments(PageInput, location="query")
+@blueprint.refuses(errors.InvalidCursor)
+@blueprint.response(200, UserAssetTransactionListOutput)
+def list_trades(query: dict[str, Any], asset_id: str) -> Any:
+    """All purchases and sales of an asset."""
+    asset_id = read_asset_id(asset_id)
+    page = ledger.list_trades_of_asset(asset_id, page_request(query, "asset trades", asset_id))
+    return {"data": page.items, **paged(page, "asset trades", asset_id)}

@@ -1,0 +1,118 @@
+"""`/api/v1/auth`: registering, logging in and out, the profile, personal tokens."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from flask import current_app
+
+from app.domain import errors
+from app.models.users import delete_token
+from app.schemas.inputs import LoginInput, PasswordInput, ProfileInput, RegistrationInput, TokenInput
+from app.schemas.outputs import (
+    LoginOutput,
+    MessageOutput,
+    NewTokenOutput,
+    TokenListOutput,
+    UserMessageOutput,
+    UserOutput,
+)
+from app.services import auth, profile, tokens
+from app.views.api.blueprint import JsonBlueprint, current_session, current_user
+from app.views.http import begin_login
+
+blueprint = JsonBlueprint("Accounts", __name__, url_prefix="/auth", description="Registering, logging in, tokens")
+
+
+@blueprint.post("/register")
+@blueprint.arguments(RegistrationInput)
+@blueprint.refuses(errors.UsernameTaken, errors.EmailTaken)
+@blueprint.response(201, UserMessageOutput)
+def register(data: dict[str, Any]) -> dict[str, Any]:
+    """Make an account with an empty balance."""
+    user = auth.register(auth.Registration(**data), bcrypt_rounds=current_app.config["BCRYPT_ROUNDS"])
+    return {"success": True, "message": "User registered successfully", "user": user}
+
+
+@blueprint.post("/login")
+@blueprint.arguments(LoginInput)
+@blueprint.refuses(errors.InvalidCredentials, errors.AccountSuspended, errors.TooManyRequests)
+@blueprint.response(200, LoginOutput)
+def login(data: dict[str, Any]) -> dict[str, Any]:
+    """Exchange username or e-mail and password for a bearer token of one hour."""
+    attempt = begin_login(data["username"])
+    user = auth.check_password(attempt, data["password"], bcrypt_rounds=current_app.config["BCRYPT_ROUNDS"])
+    return {
+        "success": True,
+        "access_token": tokens.issue_login_token(user).bearer,
+        "token_type": "bearer",
+        "expires_in": int(tokens.LOGIN_TOKEN_LIFETIME.total_seconds()),
+        "user": user,
+    }
+
+
+@blueprint.post("/logout")
+@blueprint.authenticated
+@blueprint.response(200, MessageOutput)
+def logout() -> dict[str, Any]:
+    """End the token that this request carries."""
+    delete_token(current_session().token)
+    return {"message": "Logged out successfully"}
+
+
+@blueprint.get("/profile")
+@blueprint.authenticated
+@blueprint.response(200, UserOutput)
+def get_profile() -> Any:
+    """The user of this token."""
+    return current_user()
+
+
+@blueprint.put("/profile")
+@blueprint.authenticated
+@blueprint.arguments(ProfileInput)
+@blueprint.refuses(errors.EmailTaken)
+@blueprint.response(200, UserMessageOutput)
+def change_profile(data: dict[str, Any]) -> Any:
+    """Change the fields that are given; null clears an optional one."""
+    user = profile.update_profile(current_user().username, data)
+    return {"success": True, "message": "Profile updated successfully", "user": user}
+
+
+@blueprint.post("/password")
+@blueprint.authenticated
+@blueprint.arguments(PasswordInput)
+@blueprint.refuses(errors.TooManyRequests)
+@blueprint.response(204)
+def change_password(data: dict[str, Any]) -> None:
+    """Set a new password, which ends every session and login token, this one too."""
+    current_session().require_login()
+    rounds = current_app.config["BCRYPT_ROUNDS"]
+    profile.change_password(begin_login(current_user().username), **data, bcrypt_rounds=rounds)
+
+
+@blueprint.get("/tokens")
+@blueprint.authenticated
+@blueprint.response(200, TokenListOutput)
+def list_tokens() -> Any:
+    """The personal tokens that have not ended, newest first."""
+    return {"data": tokens.list_personal_tokens(current_user().username)}
+
+
+@blueprint.post("/tokens")
+@blueprint.authenticated
+@blueprint.arguments(TokenInput)
+@blueprint.response(201, NewTokenOutput)
+def create_token(data: dict[str, Any]) -> Any:
+    """Make a personal token for scripts; its secret is shown this once."""
+    current_session().require_login()
+    return tokens.create_personal_token(current_user(), **data)
+
+
+@blueprint.delete("/tokens/<token_id>")
+@blueprint.authenticated
+@blueprint.refuses(errors.TokenNotFound)
+@blueprint.response(204)
+def revoke_token(token_id: str) -> None:
+    """End a personal token at once."""
+    tokens.revoke_personal_token(current_user().username, token_id)

@@ -1,0 +1,143 @@
+"""`/api/v1/balance` and `/portfolio`: cash and holdings."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from flask import Response
+
+from app.domain import clock, errors
+from app.models import ledger
+from app.models.account import Applied
+from app.models.ledger import BalanceTransaction
+from app.schemas.inputs import CashInput, DaysInput, StatementInput, TransactionListInput
+from app.schemas.outputs import (
+    BalanceOutput,
+    CashMovementOutput,
+    HoldingListOutput,
+    HoldingOutput,
+    PortfolioHistoryOutput,
+    PortfolioOutput,
+    TransactionListOutput,
+    TransactionOutput,
+)
+from app.services import accounts, history, statements
+from app.views.api.blueprint import (
+    JsonBlueprint,
+    current_user,
+    idempotency_key,
+    paged,
+    page_request,
+    replay_header,
+)
+from app.views.http import csv_answer, prices
+
+blueprint = JsonBlueprint("Balance", __name__, description="Cash, holdings and their value")
+
+
+@blueprint.get("/balance")
+@blueprint.authenticated
+@blueprint.response(200, BalanceOutput)
+def get_balance() -> Any:
+    """The cash balance."""
+    return ledger.get_balance(current_user().username)
+
+
+@blueprint.post("/balance/deposit")
+@blueprint.authenticated
+@blueprint.arguments(CashInput)
+@blueprint.refuses(errors.IdempotencyKeyReused)
+@blueprint.response(201, CashMovementOutput)
+def deposit(data: dict[str, Any]) -> Any:
+    """Add cash."""
+    applied = accounts.deposit(current_user().username, **data, idempotency_key=idempotency_key())
+    return _cash_movement("Deposit successful", applied)
+
+
+@blueprint.post("/balance/withdraw")
+@blueprint.authenticated
+@blueprint.arguments(CashInput)
+@blueprint.refuses(errors.InsufficientFunds, errors.IdempotencyKeyReused)
+@blueprint.response(201, CashMovementOutput)
+def withdraw(data: dict[str, Any]) -> Any:
+    """Take cash out, at most the balance."""
+    applied = accounts.withdraw(current_user().username, **data, idempotency_key=idempotency_key())
+    return _cash_movement("Withdrawal successful", applied)
+
+
+def _cash_movement(message: str, applied: Applied[BalanceTransaction]) -> Any:
+    transaction = applied.item
+    answer = {
+        "success": True,
+        "message": message,
+        "transaction_id": transaction.transaction_id,
+        "timestamp": transaction.created_at,
+        "transaction": transaction,
+    }
+    return answer, 201, replay_header(applied)
+
+
+@blueprint.get("/balance/transactions")
+@blueprint.authenticated
+@blueprint.arguments(TransactionListInput, location="query")
+@blueprint.refuses(errors.InvalidCursor)
+@blueprint.response(200, TransactionListOutput)
+def list_transactions(query: dict[str, Any]) -> Any:
+    """Every change of the balance, newest first."""
+    username, wanted = current_user().username, query["transaction_type"]
+    binding = ("transactions", username, wanted)
+    page = ledger.list_transactions(username, page_request(query, *binding), transaction_type=wanted)
+    return {"transactions": page.items, "total_count": len(page.items), **paged(page, *binding)}
+
+
+@blueprint.get("/balance/transactions.csv")
+@blueprint.authenticated
+@blueprint.arguments(StatementInput, location="query")
+@blueprint.response(200, {"type": "string"}, content_type="text/csv")
+def download_statement(query: dict[str, Any]) -> Response:
+    """The transactions of a period as CSV, oldest first, with the opening and closing balance."""
+    return csv_answer(statements.open_statement(current_user().username, **query))
+
+
+@blueprint.get("/balance/transactions/<transaction_id>")
+@blueprint.authenticated
+@blueprint.refuses(errors.TransactionNotFound)
+@blueprint.response(200, TransactionOutput)
+def get_transaction(transaction_id: str) -> Any:
+    """One change of the balance."""
+    return ledger.get_transaction(current_user().username, transaction_id)
+
+
+@blueprint.get("/balance/assets")
+@blueprint.authenticated
+@blueprint.response(200, HoldingListOutput)
+def list_holdings() -> Any:
+    """Every asset ever held, at current prices."""
+    return {"data": accounts.list_holdings(current_user().username, prices())}
+
+
+@blueprint.get("/balance/asset/<asset_id>")
+@blueprint.authenticated
+@blueprint.refuses(errors.AssetNotFound, errors.HoldingNotFound)
+@blueprint.response(200, HoldingOutput)
+def get_holding(asset_id: str) -> Any:
+    """One holding at the current price."""
+    return accounts.get_holding(current_user().username, asset_id, prices())
+
+
+@blueprint.get("/portfolio")
+@blueprint.authenticated
+@blueprint.response(200, PortfolioOutput)
+def get_portfolio() -> Any:
+    """Cash and holdings at current prices, and their total."""
+    return accounts.get_portfolio(current_user().username, prices(), now=clock.now())
+
+
+@blueprint.get("/portfolio/history")
+@blueprint.authenticated
+@blueprint.arguments(DaysInput, location="query")
+@blueprint.refuses(errors.PriceUnavailable)
+@blueprint.response(200, PortfolioHistoryOutput)
+def get_portfolio_history(query: dict[str, Any]) -> Any:
+    """What the account was worth at the end of each of the last days, and now."""
+    return {"points": history.get_portfolio_history(current_user().username, prices(), days=query["days"])}

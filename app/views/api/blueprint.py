@@ -1,0 +1,172 @@
+"""What every JSON route shares: the parser of bodies, authentication, idempotency keys, lists."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Callable, Mapping
+from functools import wraps
+from typing import Any, NoReturn, TypeVar
+
+from flask import Request, g, request
+from flask_smorest import Api, Blueprint
+from marshmallow import Schema, ValidationError
+from webargs.flaskparser import FlaskParser
+from werkzeug.exceptions import BadRequest, HTTPException, RequestEntityTooLarge, UnsupportedMediaType
+
+from app.domain.errors import FieldError, InvalidInput, NotAdmin, NotAuthenticated, ProductError
+from app.models.account import Applied
+from app.models.table import Page, PageRequest
+from app.models.users import User
+from app.schemas.fields import JsonNumber
+from app.services import tokens
+from app.services.admin import require_admin
+from app.views.cursors import read_cursor, write_cursor
+from app.views.http import answer_http_error
+
+ViewT = TypeVar("ViewT", bound=Callable[..., Any])
+
+
+class JsonApi(Api):
+    """flask-smorest, with the errors left to `app.views.http`."""
+
+    def handle_http_exception(self, error: HTTPException) -> Any:
+        return answer_http_error(error)
+
+    def _register_responses(self) -> None:
+        """Not the library's answers: `openapi.py` has ours."""
+
+    def _register_pagination_header(self) -> None:
+        """Not the library's pages either."""
+
+
+class StrictParser(FlaskParser):
+    """Reads JSON as its sender wrote it: numbers as digits, no duplicate names, no NaN, UTF-8 only."""
+
+    DEFAULT_UNKNOWN_BY_LOCATION: dict[str, str | None] = {"json": None, "query": None}
+
+    def load_json(self, req: Request, schema: Schema) -> Any:
+        if req.mimetype != "application/json" and not req.mimetype.endswith("+json"):
+            raise UnsupportedMediaType()
+        body = req.get_data(cache=False)
+        # Werkzeug ends a chunked body at the limit without a word.
+        if req.content_length is None and len(body) == req.max_content_length:
+            raise RequestEntityTooLarge()
+        return read_json(body)
+
+    def handle_error(
+        self, error: ValidationError, req: Request, schema: Schema, **kwargs: Any
+    ) -> NoReturn:
+        messages = error.messages_dict.get("json") or error.messages_dict.get("query") or error.messages_dict
+        raise invalid_input(messages) from error
+
+
+def read_json(body: bytes) -> Any:
+    """A JSON text whose numbers stay digits. Raises BadRequest."""
+    try:
+        return json.loads(
+            body.decode("utf-8"),
+            parse_int=JsonNumber, parse_float=JsonNumber, parse_constant=_refuse_constant,
+            object_pairs_hook=_unique,
+        )
+    except (ValueError, RecursionError) as error:
+        raise BadRequest() from error
+
+
+def _refuse_constant(name: str) -> NoReturn:
+    raise ValueError(f"{name} is not JSON (RFC 8259, 6)")
+
+
+def _unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    if len({name for name, _ in pairs}) < len(pairs):
+        raise ValueError("a name stands twice in one object")
+    return dict(pairs)
+
+
+def invalid_input(messages: Mapping[str, Any]) -> InvalidInput:
+    """marshmallow's messages as a refusal."""
+    return InvalidInput(*(
+        FieldError("" if field == "_schema" else field, message)
+        for field, texts in messages.items()
+        for message in (texts if isinstance(texts, list) else [str(texts)])
+    ))
+
+
+class JsonBlueprint(Blueprint):
+    ARGUMENTS_PARSER = StrictParser()
+
+    def authenticated(self, view: ViewT) -> Any:
+        """Only with a bearer token; nothing else is read. The user is `current_user()`."""
+
+        @wraps(view)
+        def wrapper(*args: Any, **kwargs: Any) -> Any:
+            scheme, _, bearer = request.headers.get("Authorization", "").partition(" ")
+            if scheme.lower() != "bearer":
+                raise NotAuthenticated()
+            g.session = tokens.authenticate(bearer.strip())
+            if request.method not in {"GET", "HEAD"}:
+                g.session.require_trade()
+            return view(*args, **kwargs)
+
+        return self.doc(security=[{"bearer": []}])(wrapper)
+
+    def admin_only(self, view: ViewT) -> Any:
+        """As `authenticated`, and only for users with the role ADMIN."""
+
+        @wraps(view)
+        def wrapper(*args: Any, **kwargs: Any) -> Any:
+            require_admin(current_user())
+            return view(*args, **kwargs)
+
+        return self.authenticated(self.refuses(NotAdmin)(wrapper))
+
+    def refuses(self, *refusals: type[ProductError]) -> Any:
+        """Document what the rules behind a view answer; `openapi.py` knows what follows from its decorators."""
+        return self.doc(**{"x-refusals": {each.code: each for each in refusals}})
+
+
+def current_session() -> tokens.Session:
+    session: tokens.Session = g.session
+    return session
+
+
+def current_user() -> User:
+    return current_session().user
+
+
+def idempotency_key() -> str | None:
+    """The Idempotency-Key header: 1 to 255 visible ASCII characters. Raises InvalidInput."""
+    key = request.headers.get("Idempotency-Key")
+    if key is not None and not re.fullmatch(r"[!-~]{1,255}", key):
+        raise InvalidInput(FieldError("Idempotency-Key", "Send 1 to 255 visible ASCII characters."))
+    return key
+
+
+def replay_header(applied: Applied[Any]) -> dict[str, str]:
+    return {"Idempotent-Replayed": "true"} if applied.is_replay else {}
+
+
+def page_request(query: Mapping[str, Any], *binding: object) -> PageRequest:
+    """The page that a list's query asks for; the binding is the list, its user and its filters."""
+    return PageRequest(
+        limit=query["limit"], offset=query["offset"], position=read_cursor(query["cursor"], *binding)
+    )
+
+
+def paged(page: Page[Any], *binding: object) -> dict[str, Any]:
+    cursor = write_cursor(page.next_position, *binding)
+    return {"has_more": cursor is not None, "next_cursor": cursor}
+
+
+def read_asset_id(text: str) -> str:
+    """An asset id of a path, in upper case. Raises InvalidInput."""
+    if not re.fullmatch(r"[A-Za-z0-9]{1,10}", text):
+        raise InvalidInput(FieldError("asset_id", "Write an asset id, such as BTC."))
+    return text.upper()
+
+
+def read_order_id(text: str) -> str:
+    """An order id of a path. Raises InvalidInput."""
+    if not re.fullmatch(r"[A-Za-z0-9_]{10,50}", text):
+        raise InvalidInput(FieldError("order_id", "Write an order id: 10 to 50 letters, digits and _."))
+    return text

@@ -1,0 +1,283 @@
+"""The OpenAPI file: what the schemas and the views say of themselves, and what every route shares, added here.
+
+A view names only what its own rules refuse (`JsonBlueprint.refuses`). From that, and from what it takes, follow all
+of its error answers: each lists the codes that it may carry.
+"""
+
+from __future__ import annotations
+
+from http import HTTPStatus
+from typing import Any
+
+from apispec import APISpec, BasePlugin
+from apispec.ext.marshmallow import MarshmallowPlugin
+from marshmallow import Schema, fields
+from werkzeug.routing import Rule
+
+from app.domain import errors
+from app.schemas.outputs import ProblemOutput
+from app.views.http import HTTP_ERRORS, PROBLEM_TYPES, STATUS
+
+DESCRIPTION = """\
+Cash and crypto assets in one account, for scripts.
+
+Get a token with `POST /api/v1/auth/login`, and send it as `Authorization: Bearer <token>`; no cookie is read.
+Amounts are text (`"1000.00"`), times are UTC. Unknown fields of a body are ignored; a name that stands twice in one
+object is refused. Every error is `application/problem+json`, and its `type` leads to what to do about its `code`.
+A method that an address does not take is answered 405, with `Allow`.
+
+Send an `Idempotency-Key` with whatever moves money or assets: a request that got no answer can then be repeated
+safely.
+"""
+
+HEADERS: dict[str, dict[str, Any]] = {
+    "X-Request-ID": {
+        "description": "Names this request; the caller's own, if it sent a usable one",
+        "schema": {"type": "string", "pattern": "^[A-Za-z0-9_-]{1,64}$"},
+    },
+    "Server-Timing": {
+        "description": "Milliseconds in all and in DynamoDB, and the calls and capacity units used there",
+        "schema": {"type": "string"},
+    },
+    "WWW-Authenticate": {"description": "How to authenticate", "schema": {"type": "string", "enum": ["Bearer"]}},
+    "Retry-After": {"description": "Seconds to wait", "schema": {"type": "integer", "minimum": 1}},
+    "X-RateLimit-Limit": {"description": "Attempts in one window", "schema": {"type": "integer", "minimum": 1}},
+    "X-RateLimit-Remaining": {
+        "description": "Attempts that are left of them", "schema": {"type": "integer", "minimum": 0},
+    },
+    "X-RateLimit-Reset": {"description": "Seconds until they are new", "schema": {"type": "integer", "minimum": 0}},
+    "Idempotent-Replayed": {
+        "description": "This is the first answer to this Idempotency-Key again; nothing was moved a second time",
+        "schema": {"type": "string", "enum": ["true"]},
+    },
+}
+ALWAYS = ("X-Request-ID", "Server-Timing")
+RATE = ("X-RateLimit-Limit", "X-RateLimit-Remaining", "X-RateLimit-Reset")
+ERROR_HEADERS = {401: ("WWW-Authenticate",), 429: ("Retry-After", *RATE), 503: ("Retry-After",)}
+
+PATH_PARAMETERS: dict[str, dict[str, Any]] = {
+    "asset_id": {
+        "description": "In any case", "example": "BTC", "schema": {"type": "string", "pattern": "^[A-Za-z0-9]{1,10}$"},
+    },
+    "order_id": {
+        "example": "order_01JD0QZ5M4X8W3T7K2V9N6B1CF",
+        "schema": {"type": "string", "pattern": "^[A-Za-z0-9_]{10,50}$"},
+    },
+    "transaction_id": {
+        "description": "Counts the changes of the balance", "example": "000000000001",
+        "schema": {"type": "string", "pattern": "^[0-9]{12}$"},
+    },
+    "token_id": {"example": "0123456789abcdef", "schema": {"type": "string", "pattern": "^[0-9a-f]{16}$"}},
+    "username": {"example": "ann_smith", "schema": {"type": "string", "pattern": "^[a-z0-9_]{3,30}$"}},
+}
+
+IDEMPOTENCY_KEY: dict[str, Any] = {
+    "in": "header", "name": "Idempotency-Key",
+    "description": "Your name for this request: sent again, it is applied once and answered as the first time",
+    "schema": {"type": "string", "pattern": "^[!-~]{1,255}$"},
+}
+
+# Where to go on from an answer: operation, status, next operation, and its parameters.
+NEXT_TRANSACTION = {"transaction_id": "$response.body#/transaction_id"}
+NEXT_ORDER = {"order_id": "$response.body#/data/order_id"}
+NEXT_CURSOR = {"cursor": "$response.body#/next_cursor"}
+FIRST_ASSET = {"asset_id": "$response.body#/data/0/asset_id"}
+LINKS: dict[str, dict[str, dict[str, str]]] = {
+    "deposit": {"get_transaction": NEXT_TRANSACTION},
+    "withdraw": {"get_transaction": NEXT_TRANSACTION},
+    "list_transactions": {
+        "get_transaction": {"transaction_id": "$response.body#/transactions/0/transaction_id"},
+        "list_transactions": NEXT_CURSOR,
+    },
+    "place_order": {
+        "get_order": NEXT_ORDER, "cancel_order": NEXT_ORDER,
+        "list_trades_of_asset": {"asset_id": "$response.body#/data/asset_id"},
+    },
+    "list_orders": {
+        "get_order": {"order_id": "$response.body#/data/0/order_id"}, "list_orders": NEXT_CURSOR,
+    },
+    "cancel_order": {"get_order": NEXT_ORDER},
+    "list_trades": {"list_trades": NEXT_CURSOR},
+    "list_holdings": {"get_holding": FIRST_ASSET, "list_trades_of_asset": FIRST_ASSET},
+    "create_token": {"revoke_token": {"token_id": "$response.body#/data/token_id"}},
+    "list_tokens": {"revoke_token": {"token_id": "$response.body#/data/0/token_id"}},
+    "list_assets": {"get_asset": FIRST_ASSET, "list_prices": FIRST_ASSET},
+    "admin_find_users": {"admin_get_account": {"username": "$response.body#/data/0/username"}},
+    "admin_list_holders": {"admin_get_account": {"username": "$response.body#/data/0/username"}},
+}
+
+Codes = dict[str, int]
+"""Error codes with the status of each."""
+
+
+def field_schema(self: Any, field: fields.Field[Any], ret: dict[str, Any], **kwargs: Any) -> dict[str, Any]:
+    """What a field says of itself (`json_schema`), with what its metadata adds, over what apispec guesses."""
+    if not hasattr(field, "json_schema"):
+        return {}
+    schema: dict[str, Any] = {**field.json_schema(), **field.metadata}
+    if "default" in ret:
+        # apispec writes it as text.
+        schema["default"] = field.load_default
+    if field.allow_none:
+        kinds = schema["type"] if isinstance(schema["type"], list) else [schema["type"]]
+        schema["type"] = [*kinds, "null"]
+        for choices in ("enum", "anyOf"):
+            if choices in schema:
+                schema[choices] = [*schema[choices], None if choices == "enum" else {"type": "null"}]
+    return schema
+
+
+def query_schema(self: Any, field: fields.Field[Any], ret: dict[str, Any], **kwargs: Any) -> dict[str, Any]:
+    """A query has no null: what may be left out is left out."""
+    schema = dict(ret["schema"])
+    kinds = schema["type"] if isinstance(schema["type"], list) else [schema["type"]]
+    schema["type"] = next(kind for kind in kinds if kind != "null")
+    if schema.get("default", "") is None:
+        del schema["default"]
+    if "enum" in schema:
+        schema["enum"] = [choice for choice in schema["enum"] if choice is not None]
+    return {"schema": schema}
+
+
+def schema_name(schema: type[Schema] | Schema) -> str:
+    schema_class = schema if isinstance(schema, type) else type(schema)
+    return schema_class.__name__.removesuffix("Output")
+
+
+class SharedAnswers(BasePlugin):
+    """Gives each operation its id, its parameters, its links, and every answer that it may get."""
+
+    spec: APISpec
+
+    def init_spec(self, spec: APISpec) -> None:
+        self.spec = spec
+
+    def describe(self, marshmallow: MarshmallowPlugin) -> None:
+        """Register what the operations refer to."""
+        assert marshmallow.converter is not None
+        # apispec has types, except here.
+        marshmallow.converter.add_attribute_function(field_schema)  # type: ignore[no-untyped-call]
+        marshmallow.converter.add_parameter_attribute_function(query_schema)
+        components = self.spec.components
+        components.security_scheme("bearer", {"type": "http", "scheme": "bearer"})
+        components.schema("Problem", schema=ProblemOutput)
+        components.parameter("IdempotencyKey", "header", IDEMPOTENCY_KEY)
+        for name, header in HEADERS.items():
+            components.header(name, header)
+
+    def path_helper(
+        self, path: str | None = None, operations: dict[str, Any] | None = None,
+        parameters: list[dict[str, Any]] | None = None, **kwargs: Any,
+    ) -> None:
+        for parameter in parameters or []:
+            parameter.update(PATH_PARAMETERS[parameter["name"]])
+
+    def operation_helper(
+        self, path: str | None = None, operations: dict[str, Any] | None = None, **kwargs: Any
+    ) -> None:
+        rule: Rule = kwargs["rule"]
+        for method, operation in (operations or {}).items():
+            self._complete(operation, rule, is_change=method != "get")
+
+    def _complete(self, operation: dict[str, Any], rule: Rule, *, is_change: bool) -> None:
+        operation["operationId"] = _operation_id(rule)
+        refusals: dict[str, type[errors.ProductError]] = operation.pop("x-refusals", {})
+        codes = {
+            **{code: STATUS[refusal] for code, refusal in refusals.items()},
+            **_shared_codes(operation, is_change=is_change, has_path_parameters=bool(rule.arguments)),
+        }
+        is_limited = errors.TooManyRequests.code in refusals
+        is_keyed = errors.IdempotencyKeyReused.code in refusals
+        if is_keyed:
+            operation.setdefault("parameters", []).append("IdempotencyKey")
+            codes[errors.InvalidInput.code] = 422
+        successes = {
+            int(status): response for status, response in operation["responses"].items()
+            if status != "default" and int(status) < 400
+        }
+        for response in successes.values():
+            more = [*(["Idempotent-Replayed"] if is_keyed else []), *(RATE if is_limited else [])]
+            response["headers"] = _headers(*ALWAYS, *more)
+            links = LINKS.get(operation["operationId"])
+            if links:
+                response["links"] = {
+                    target: {"operationId": target, "parameters": parameters} for target, parameters in links.items()
+                }
+        operation["responses"] = {**successes, **self._refusals(codes)}
+
+    def _refusals(self, codes: Codes) -> dict[int, str]:
+        """One response for each status, shared by all operations that answer it with the same codes."""
+        names = {}
+        for status in sorted(set(codes.values())):
+            of_status = sorted(code for code, its_status in codes.items() if its_status == status)
+            names[status] = ".".join([str(status), *of_status])
+            if names[status] not in self.spec.components.responses:
+                self.spec.components.response(names[status], _response(status, of_status))
+        return names
+
+
+def _operation_id(rule: Rule) -> str:
+    blueprint, _, view = rule.endpoint.rpartition(".")
+    return f"admin_{view}" if blueprint == "Administration" else view
+
+
+def _shared_codes(operation: dict[str, Any], *, is_change: bool, has_path_parameters: bool) -> Codes:
+    """What follows from what an operation takes."""
+    codes = {_http_code(status): status for status in (400, 500)}
+    if "requestBody" in operation:
+        codes |= {_http_code(413): 413, _http_code(415): 415}
+    if "requestBody" in operation or operation.get("parameters"):
+        codes[errors.InvalidInput.code] = 422
+    if "security" in operation:
+        codes |= {errors.NotAuthenticated.code: 401, errors.AccountSuspended.code: 403}
+    if "security" in operation and is_change:
+        codes[errors.InsufficientScope.code] = 403
+    if "security" in operation or "requestBody" in operation:
+        codes |= {errors.Busy.code: 503, errors.StoreUnavailable.code: 503}
+    if has_path_parameters:
+        codes[errors.NotFound.code] = 404
+    return codes
+
+
+def _http_code(status: int) -> str:
+    return HTTP_ERRORS[status][0]
+
+
+def _response(status: int, codes: list[str]) -> dict[str, Any]:
+    problem = {"allOf": [{"$ref": "#/components/schemas/Problem"}, {"properties": {"code": {"enum": codes}}}]}
+    return {
+        "description": f"{HTTPStatus(status).phrase}: " + ", ".join(f"`{code}`" for code in codes),
+        "headers": _headers(*ALWAYS, *ERROR_HEADERS.get(status, ())),
+        "content": {"application/problem+json": {
+            "schema": problem,
+            "examples": {code: {"value": _example(status, code)} for code in codes},
+        }},
+    }
+
+
+def _example(status: int, code: str) -> dict[str, Any]:
+    example = {
+        "type": f"{PROBLEM_TYPES}{code}", "title": HTTPStatus(status).phrase, "status": status,
+        "detail": MESSAGES[code], "code": code, "request_id": "9f86d081884c7d65",
+    }
+    if code == errors.InvalidInput.code:
+        example["errors"] = [{"field": "amount", "message": "Choose an amount from 0.01 to 1000000.00."}]
+    return example
+
+
+# The detail of each code; those that name amounts are shown with some.
+MESSAGES: dict[str, str] = {
+    **{code: detail for code, detail in HTTP_ERRORS.values()},
+    **{refusal.code: refusal.message for refusal in STATUS},
+    errors.InsufficientFunds.code: "The balance is 5.00, and this needs 10.00. Deposit more, or choose a smaller "
+    "amount.",
+    errors.InsufficientHolding.code: "You hold 0.1 BTC, and this needs 0.25. Choose a smaller quantity.",
+    errors.PriceMoved.code: "The price is now 60100, worse than the 60000 that you accept. Look at the new price and "
+    "order again.",
+    errors.OrderNotPending.code: "This order is completed already and can no longer change.",
+    errors.AssetNotTradeable.code: "NOPE cannot be traded here. See the list of assets for those that can.",
+}
+
+
+def _headers(*names: str) -> dict[str, Any]:
+    return {name: {"$ref": f"#/components/headers/{name}"} for name in names}

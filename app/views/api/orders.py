@@ -1,0 +1,109 @@
+"""`/api/v1/orders` and `/assets`: placing orders, and the trades they made."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from app.domain import errors
+from app.models import ledger, orders
+from app.schemas.fields import ORDER_TYPES
+from app.schemas.inputs import OrderInput, OrderListInput, PageInput
+from app.schemas.outputs import AssetTransactionListOutput, OneOrderOutput, OrderListOutput
+from app.services import trading
+from app.views.api.blueprint import (
+    JsonBlueprint,
+    current_user,
+    idempotency_key,
+    paged,
+    page_request,
+    read_asset_id,
+    read_order_id,
+    replay_header,
+)
+from app.views.http import prices
+
+blueprint = JsonBlueprint("Orders", __name__, description="Orders and trades")
+
+
+@blueprint.post("/orders")
+@blueprint.authenticated
+@blueprint.arguments(OrderInput)
+@blueprint.refuses(
+    errors.AssetNotTradeable, errors.PriceUnavailable, errors.PriceMoved, errors.OrderTooSmall, errors.OrderTooLarge,
+    errors.InsufficientFunds, errors.InsufficientHolding, errors.IdempotencyKeyReused,
+)
+@blueprint.response(201, OneOrderOutput)
+def place_order(data: dict[str, Any]) -> Any:
+    """Buy or sell at the market's price at once, or place an order that waits for its limit.
+
+    `price` is the limit, or the worst price that a market order accepts.
+    """
+    applied = trading.place_order(
+        current_user().username, prices=prices(), idempotency_key=idempotency_key(), **data
+    )
+    return {"data": applied.item}, 201, replay_header(applied)
+
+
+@blueprint.get("/orders")
+@blueprint.authenticated
+@blueprint.arguments(OrderListInput, location="query")
+@blueprint.refuses(errors.InvalidCursor)
+@blueprint.response(200, OrderListOutput)
+def list_orders(query: dict[str, Any]) -> Any:
+    """Orders, newest first."""
+    username = current_user().username
+    side, price_type = ORDER_TYPES.get(query["order_type"], (None, None))
+    binding = ("orders", username, query["asset_id"], query["order_type"], query["status"])
+    page = orders.list_orders(
+        username, page_request(query, *binding),
+        asset_id=query["asset_id"], side=side, price_type=price_type, status=query["status"],
+    )
+    return {"data": page.items, **paged(page, *binding)}
+
+
+@blueprint.get("/orders/<order_id>")
+@blueprint.authenticated
+@blueprint.refuses(errors.InvalidInput, errors.OrderNotFound)
+@blueprint.response(200, OneOrderOutput)
+def get_order(order_id: str) -> Any:
+    """One order."""
+    return {"data": orders.get_order(current_user().username, read_order_id(order_id))}
+
+
+@blueprint.post("/orders/<order_id>/cancel")
+@blueprint.authenticated
+@blueprint.refuses(errors.OrderNotFound, errors.OrderNotPending, errors.IdempotencyKeyReused)
+@blueprint.response(200, OneOrderOutput)
+def cancel_order(order_id: str) -> Any:
+    """End an open order and give back what it reserves."""
+    applied = trading.cancel_order(
+        current_user().username, read_order_id(order_id), idempotency_key=idempotency_key()
+    )
+    return {"data": applied.item}, 200, replay_header(applied)
+
+
+@blueprint.get("/assets/transactions")
+@blueprint.authenticated
+@blueprint.arguments(PageInput, location="query")
+@blueprint.refuses(errors.InvalidCursor)
+@blueprint.response(200, AssetTransactionListOutput)
+def list_trades(query: dict[str, Any]) -> Any:
+    """Purchases and sales of all assets, newest first."""
+    return _trades(query, None)
+
+
+@blueprint.get("/assets/<asset_id>/transactions")
+@blueprint.authenticated
+@blueprint.arguments(PageInput, location="query")
+@blueprint.refuses(errors.InvalidCursor)
+@blueprint.response(200, AssetTransactionListOutput)
+def list_trades_of_asset(query: dict[str, Any], asset_id: str) -> Any:
+    """Purchases and sales of one asset, newest first."""
+    return _trades(query, read_asset_id(asset_id))
+
+
+def _trades(query: dict[str, Any], asset_id: str | None) -> dict[str, Any]:
+    username = current_user().username
+    binding = ("trades", username, asset_id)
+    page = ledger.list_asset_transactions(username, page_request(query, *binding), asset_id=asset_id)
+    return {"data": page.items, **paged(page, *binding)}

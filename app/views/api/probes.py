@@ -1,0 +1,31 @@
+"""`/health` and `/ready`: whether the process is up, and whether it can reach its tables."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from app.domain.errors import Busy, StoreUnavailable
+from app.models.tables import tables_answer
+from app.schemas.outputs import HealthOutput
+from app.views.api.blueprint import JsonBlueprint
+
+VERSION = "0.1.0"
+
+blueprint = JsonBlueprint("Probes", __name__, description="For load balancers and whoever watches the service")
+
+
+@blueprint.get("/health")
+@blueprint.response(200, HealthOutput)
+def health() -> Any:
+    """Up; asks nobody."""
+    return {"status": "healthy", "service": "order-processor", "version": VERSION}
+
+
+@blueprint.get("/ready")
+@blueprint.refuses(Busy, StoreUnavailable)
+@blueprint.response(200, HealthOutput)
+def ready() -> Any:
+    """Both tables can be read."""
+    if not tables_answer():
+        raise StoreUnavailable()
+    return {"status": "healthy", "service": "order-processor", "version": VERSION}

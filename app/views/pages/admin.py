@@ -1,0 +1,147 @@
+"""Administration, for users with the role ADMIN: users and their accounts, and who holds and trades an asset."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from flask import Blueprint, flash, make_response, redirect, render_template, request, url_for
+from flask.typing import ResponseReturnValue
+from flask_login import current_user
+
+from app.domain import clock
+from app.domain.assets import CATALOGUE, get_asset
+from app.domain.errors import UserNotFound
+from app.domain.orders import OrderStatus
+from app.domain.users import UserStatus
+from app.models import ledger, orders
+from app.models.table import PageRequest
+from app.models.users import User
+from app.schemas.fields import Text
+from app.schemas.inputs import AdjustmentInput, Input, PageInput, StatusInput
+from app.services import admin
+from app.views.http import prices
+from app.views.pages.forms import Form, submits
+from app.views.pages.lists import listing, read_query, wanted_page
+from app.views.pages.sessions import only_for_users
+from app.views.pages.statement import read_filter
+from app.views.pages.text import write_money, write_signed_money
+
+LATEST = PageRequest(limit=5)
+STATUS_CHANGED = {
+    UserStatus.SUSPENDED: "is suspended, and logged out everywhere",
+    UserStatus.ACTIVE: "is reinstated, and can log in again",
+}
+
+blueprint = Blueprint("admin", __name__, url_prefix="/admin")
+only_for_users(blueprint)
+
+
+class SearchInput(Input):
+    user = Text(most=254, required=True)
+
+
+@blueprint.before_request
+def _require_admin() -> None:
+    admin.require_admin(_operator())
+
+
+def _operator() -> User:
+    user: User = current_user.user
+    return user
+
+
+@blueprint.get("")
+def search() -> ResponseReturnValue:
+    form, query = read_filter(SearchInput()) if "user" in request.args else (Form(), None)
+    found = _find(query["user"]) if query else None
+    if found:
+        return redirect(url_for("admin.user", username=found.username), 303)
+    if query:
+        form.refuse(UserNotFound())
+    return make_response(render_template("admin.html", form=form, assets=CATALOGUE.values()), form.status)
+
+
+def _find(name: str) -> User | None:
+    """The user of a name, or of an e-mail address, in any case."""
+    name = name.lower()
+    return admin.find_user(email=name) if "@" in name else admin.find_user(username=name)
+
+
+@blueprint.get("/users/<username>")
+def user(username: str) -> str:
+    account = admin.get_account(username, prices(), now=clock.now())
+    return render_template(
+        "admin_user.html", user=account.user, portfolio=account.portfolio,
+        open_orders=orders.list_orders(username, LATEST, status=OrderStatus.PENDING),
+        latest=ledger.list_transactions(username, LATEST),
+    )
+
+
+@blueprint.get("/users/<username>/transactions")
+def transactions(username: str) -> str:
+    user = admin.get_user(username)
+    binding = ("admin transactions", user.username)
+    page = ledger.list_transactions(username, wanted_page(read_query(PageInput()), *binding))
+    return render_template("admin_transactions.html", user=user, listing=listing(page, *binding))
+
+
+@blueprint.get("/users/<username>/orders")
+def order_list(username: str) -> str:
+    user = admin.get_user(username)
+    binding = ("admin orders", user.username)
+    page = orders.list_orders(username, wanted_page(read_query(PageInput()), *binding))
+    return render_template("admin_orders.html", user=user, listing=listing(page, *binding))
+
+
+def _status_page(form: Form, username: str) -> str:
+    return render_template("admin_status.html", form=form, user=admin.get_user(username))
+
+
+@blueprint.get("/users/<username>/status")
+def status(username: str) -> str:
+    return _status_page(Form(), username)
+
+
+@blueprint.post("/users/<username>/status")
+@submits(StatusInput, again=_status_page)
+def send_status(form: Form, data: dict[str, Any], username: str) -> ResponseReturnValue:
+    user = admin.set_status(_operator(), username, data["status"])
+    flash(f"{user.username} {STATUS_CHANGED[data['status']]}.")
+    return redirect(url_for("admin.user", username=username), 303)
+
+
+def _adjustment_page(form: Form, username: str) -> str:
+    user = admin.get_user(username)
+    return render_template("admin_adjustment.html", form=form, user=user, balance=ledger.get_balance(username))
+
+
+@blueprint.get("/users/<username>/adjustment")
+def adjustment(username: str) -> str:
+    return _adjustment_page(Form(), username)
+
+
+@blueprint.post("/users/<username>/adjustment")
+@submits(AdjustmentInput, again=_adjustment_page)
+def send_adjustment(form: Form, data: dict[str, Any], username: str) -> ResponseReturnValue:
+    made = admin.adjust_balance(_operator(), username, **data, idempotency_key=form.sent_key()).item
+    flash(
+        f"Adjusted the balance of {username} by {write_signed_money(made.amount)} to {write_money(made.new_balance)}, "
+        f"with {made.actor} on record as who did it."
+    )
+    return redirect(url_for("admin.user", username=username), 303)
+
+
+@blueprint.get("/assets/<asset_id>")
+def holders(asset_id: str) -> str:
+    asset = get_asset(asset_id)
+    binding = ("holders", asset.asset_id)
+    page = ledger.list_holders(asset.asset_id, wanted_page(read_query(PageInput()), *binding))
+    return render_template("admin_holders.html", asset=asset, listing=listing(page, *binding))
+
+
+@blueprint.get("/assets/<asset_id>/trades")
+def trades(asset_id: str) -> str:
+    asset = get_asset(asset_id)
+    binding = ("asset trades", asset.asset_id)
+    page = ledger.list_trades_of_asset(asset.asset_id, wanted_page(read_query(PageInput()), *binding))
+    return render_template("admin_trades.html", asset=asset, listing=listing(page, *binding))

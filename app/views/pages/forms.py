@@ -1,0 +1,181 @@
+"""Forms: read with the same schemas as JSON, and shown again with the reasons when they are refused.
+
+A form that moves money carries a key that is made with its page: sending it twice applies it once. The key
+stays when the form is shown again, be it that nothing was applied or that nobody knows whether something was.
+"""
+
+from __future__ import annotations
+
+import re
+import secrets
+from collections.abc import Callable, Mapping
+from functools import wraps
+from typing import Any
+
+from flask import Response, make_response, request
+from flask.typing import ResponseReturnValue
+from marshmallow import Schema, ValidationError
+
+from app.domain import errors
+from app.schemas.fields import StrictBoolean
+from app.views.api.blueprint import invalid_input
+from app.views.http import RETRY_AFTER_SECONDS, STATUS
+
+# What people call each field, in the order in which forms ask and errors are listed.
+LABELS = {
+    "first_name": "First name",
+    "last_name": "Last name",
+    "username": "Username",
+    "email": "E-mail address",
+    "password": "Password",
+    "current_password": "Current password",
+    "new_password": "New password",
+    "phone": "Phone",
+    "date_of_birth": "Date of birth",
+    "marketing_emails_consent": "Send me news by e-mail",
+    "amount": "Amount",
+    "description": "Description",
+    "order_type": "What to do",
+    "quantity": "Quantity",
+    "spend": "Amount to spend",
+    "price": "Price limit",
+    "expires_at": "Open until",
+    "name": "Name",
+    "scopes": "What it may do",
+    "ends_on": "Last day",
+    "transaction_type": "Type",
+    "from": "From",
+    "to": "To",
+    "reason": "Reason",
+    "user": "Username or e-mail address",
+}
+
+# The fields that a refusal may be about; the first that was filled in, or else that the form has, is meant.
+FIELDS: dict[type[errors.ProductError], tuple[str, ...]] = {
+    errors.UsernameTaken: ("username",),
+    errors.EmailTaken: ("email",),
+    errors.InsufficientFunds: ("amount", "quantity", "spend"),
+    errors.InsufficientHolding: ("quantity",),
+    errors.OrderTooSmall: ("quantity", "spend"),
+    errors.OrderTooLarge: ("quantity", "spend"),
+    errors.PriceMoved: ("price",),
+    errors.UserNotFound: ("user",),
+}
+
+# Where the sentence for programs is none for people.
+WORDS: dict[type[errors.ProductError], str] = {
+    errors.IdempotencyKeyReused: "This form was sent before, with other values. Send it again to send these too.",
+    errors.StoreUnavailable: "No answer came in time. Send the form again: it will not be applied twice.",
+}
+
+
+class Form:
+    """What was typed into a form, and what is wrong with it: messages by field, "" for the whole form."""
+
+    def __init__(self, typed: Mapping[str, str] | None = None) -> None:
+        self.typed = dict(typed or {})
+        self.errors: dict[str, list[str]] = {}
+        self.refusal: errors.ProductError | None = None
+        self.status = 200
+        self.retry_after_seconds = 0
+        sent_key = self.typed.get("idempotency_key", "")
+        self._is_keyed = bool(re.fullmatch(r"[!-~]{1,255}", sent_key))
+        self.idempotency_key = sent_key if self._is_keyed else secrets.token_urlsafe(16)
+        self._fields: set[str] = set()
+
+    def value(self, name: str) -> str:
+        """What to show in a field: what was typed, but never a password."""
+        return "" if "password" in name else self.typed.get(name, "")
+
+    def label(self, name: str) -> str:
+        return LABELS.get(name, "")
+
+    def sent_key(self) -> str:
+        """The key that came with the form. Raises InvalidInput when there is none that can be used."""
+        if not self._is_keyed:
+            raise errors.InvalidInput(errors.FieldError("", "This form came without its key. Send it again."))
+        return self.idempotency_key
+
+    def load(self, schema: Schema, path: Mapping[str, str]) -> dict[str, Any]:
+        """The values of a sent form and of its address. Raises InvalidInput."""
+        self._fields = set(schema.fields)
+        data: dict[str, Any] = {
+            name: text for name, text in self.typed.items()
+            if text and not isinstance(schema.fields.get(name), StrictBoolean)
+        }
+        data |= {
+            name: name in self.typed
+            for name, field in schema.fields.items() if isinstance(field, StrictBoolean)
+        }
+        try:
+            loaded: dict[str, Any] = schema.load({**data, **path})
+        except ValidationError as error:
+            raise invalid_input({
+                name: messages if name in data or name == "_schema" else "Fill this in."
+                for name, messages in error.messages_dict.items()
+            }) from error
+        return loaded
+
+    def refuse(self, error: errors.ProductError) -> None:
+        """Note why the form was not applied."""
+        self.refusal = error
+        self.status = STATUS[type(error)]
+        self.retry_after_seconds = _retry_after_seconds(error)
+        places = {name: place for place, name in enumerate(LABELS)}
+        for each in sorted(self._reasons(error), key=lambda each: places.get(each.field, -1)):
+            self.errors.setdefault(each.field, []).append(each.message)
+        if isinstance(error, errors.IdempotencyKeyReused):
+            self.idempotency_key = secrets.token_urlsafe(16)
+
+    def _reasons(self, error: errors.ProductError) -> list[errors.FieldError]:
+        if isinstance(error, errors.InvalidInput):
+            return error.errors
+        names = sorted(FIELDS.get(type(error), ()), key=lambda name: not self.typed.get(name))
+        field = next((name for name in names if name in self._fields), "")
+        return [errors.FieldError(field, WORDS.get(type(error)) or str(error))]
+
+
+def sent_form() -> Form:
+    """The form of this request: text without spaces around it, except in passwords."""
+    return Form({
+        name: text if "password" in name else text.strip() for name, text in request.form.items()
+    })
+
+
+def submits(
+    schema: type[Schema], *, again: Callable[..., str]
+) -> Callable[[Callable[..., ResponseReturnValue]], Callable[..., ResponseReturnValue]]:
+    """The view is called with the form and its values; when anything is refused, `again` shows the form.
+
+    What does not exist is no fault of the form: NotFound stays an error page.
+    """
+
+    def decorate(view: Callable[..., ResponseReturnValue]) -> Callable[..., ResponseReturnValue]:
+        @wraps(view)
+        def wrapper(**path: str) -> ResponseReturnValue:
+            form = sent_form()
+            try:
+                return view(form, form.load(schema(), path), **path)
+            except errors.NotFound:
+                raise
+            except errors.ProductError as error:
+                form.refuse(error)
+            return _answer(again(form, **path), form)
+
+        return wrapper
+
+    return decorate
+
+
+def _answer(page: str, form: Form) -> Response:
+    response = make_response(page, form.status)
+    if form.retry_after_seconds:
+        response.headers["Retry-After"] = str(form.retry_after_seconds)
+    return response
+
+
+def _retry_after_seconds(error: errors.ProductError) -> int:
+    """How long to wait before the same form can succeed; 0 when waiting does not help."""
+    if isinstance(error, errors.TooManyRequests):
+        return error.reset_seconds
+    return RETRY_AFTER_SECONDS if STATUS[type(error)] == 503 else 0

@@ -1,0 +1,80 @@
+"""The market, open to everybody: the list of assets, and the page of each one with its order form."""
+
+from __future__ import annotations
+
+from flask import Blueprint, render_template, request
+
+from app.domain import clock, money
+from app.domain.assets import Asset
+from app.domain.orders import ALLOWANCE_PERCENT, Side, worst_price
+from app.prices import MAX_HISTORY_DAYS
+from app.schemas.fields import ORDER_TYPES
+from app.schemas.inputs import DaysInput
+from app.services import accounts, market
+from app.services.accounts import ValuedHolding, ValuedPortfolio
+from app.services.market import AssetDetail
+from app.views.http import prices
+from app.views.pages.charts import LineChart, line_chart
+from app.views.pages.forms import Form
+from app.views.pages.lists import read_query
+from app.views.pages.sessions import current_username, is_logged_in
+from app.views.pages.text import write_price
+
+# Days of price history to choose from.
+PERIODS = ((1, "1 day"), (7, "7 days"), (30, "30 days"), (MAX_HISTORY_DAYS, "1 year"))
+
+blueprint = Blueprint("market", __name__)
+
+
+@blueprint.get("/assets")
+def assets() -> str:
+    return render_template("assets.html", assets=market.list_assets(prices(), active_only=False, limit=250))
+
+
+@blueprint.get("/assets/<asset_id>")
+def asset(asset_id: str) -> str:
+    """The address can fill in the order form: `side=sell`, `all=yes`, or its fields by name."""
+    form = Form({name: request.args[name] for name in ("quantity", "spend", "price") if name in request.args})
+    side = "market_sell" if request.args.get("side") == "sell" else "market_buy"
+    wanted = request.args.get("order_type", "")
+    form.typed["order_type"] = wanted if wanted in ORDER_TYPES else side
+    return asset_page(form, asset_id)
+
+
+def asset_page(form: Form, asset_id: str) -> str:
+    """The page of an asset, with the order form for users. Raises AssetNotFound."""
+    days = read_query(DaysInput())["days"]
+    detail = market.get_asset_detail(asset_id, prices())
+    portfolio = _portfolio()
+    holding = _find_holding(portfolio, detail.asset)
+    if holding and request.args.get("all") == "yes":
+        form.typed["quantity"] = money.plain(holding.quantity)
+    return render_template(
+        "asset.html",
+        form=form, asset=detail.asset, market=detail.market, portfolio=portfolio, holding=holding,
+        chart=_price_chart(detail.asset, days), days=days, periods=PERIODS,
+        worst=_worst_prices(detail), allowance=ALLOWANCE_PERCENT,
+    )
+
+
+def _find_holding(portfolio: ValuedPortfolio | None, asset: Asset) -> ValuedHolding | None:
+    held = portfolio.assets if portfolio else []
+    return next((each for each in held if each.asset_id == asset.asset_id), None)
+
+
+def _price_chart(asset: Asset, days: int) -> LineChart:
+    points = [(point.time, point.price) for point in market.find_history(asset.asset_id, prices(), days=days)]
+    title = f"Price of {asset.name}, {'24 hours' if days == 1 else f'{days} days'}"
+    return line_chart("price-chart", title, points, write=lambda price: write_price(price, asset.asset_id))
+
+
+def _worst_prices(detail: AssetDetail) -> dict[str, str]:
+    """What the script fills in as the worst price of a market order, by its side."""
+    decimals = detail.asset.price_decimals
+    return {side: money.plain(worst_price(side, detail.market.price, decimals=decimals)) for side in Side}
+
+
+def _portfolio() -> ValuedPortfolio | None:
+    if not is_logged_in():
+        return None
+    return accounts.get_portfolio(current_username(), prices(), now=clock.now())

@@ -1,0 +1,68 @@
+"""Orders: the list of them, one order with its story, and cancelling it."""
+
+from __future__ import annotations
+
+import re
+from typing import Any
+
+from flask import Blueprint, flash, redirect, render_template, url_for
+from flask.typing import ResponseReturnValue
+
+from app.domain.assets import CATALOGUE, get_asset
+from app.domain.errors import OrderNotFound
+from app.domain.orders import OrderStatus
+from app.models import ledger, orders
+from app.schemas.inputs import Input, OrderListInput, PageInput
+from app.services import trading
+from app.views.pages.forms import Form, submits
+from app.views.pages.lists import listing, read_query, wanted_page
+from app.views.pages.sessions import current_username, only_for_users
+
+blueprint = Blueprint("orders", __name__)
+only_for_users(blueprint)
+
+
+@blueprint.get("/orders")
+def order_list() -> str:
+    query = read_query(OrderListInput())
+    username, asset_id, status = current_username(), query["asset_id"], query["status"]
+    binding = ("orders", username, asset_id, status)
+    page = orders.list_orders(username, wanted_page(query, *binding), asset_id=asset_id, status=status)
+    return render_template(
+        "orders.html", listing=listing(page, *binding), asset_id=asset_id, status=status,
+        assets=CATALOGUE.values(), statuses=OrderStatus,
+    )
+
+
+def _order_page(form: Form, order_id: str) -> str:
+    found = orders.get_order(current_username(), _checked(order_id))
+    return render_template("order.html", form=form, order=found, asset=get_asset(found.asset_id))
+
+
+def _checked(order_id: str) -> str:
+    # What cannot be an id is not looked for: the store refuses keys over 2 KB.
+    if not re.fullmatch(r"[A-Za-z0-9_]{10,50}", order_id):
+        raise OrderNotFound()
+    return order_id
+
+
+@blueprint.get("/orders/<order_id>")
+def order(order_id: str) -> str:
+    return _order_page(Form(), order_id)
+
+
+@blueprint.get("/orders/<order_id>/transactions")
+def transactions(order_id: str) -> str:
+    """What the order moved of the balance: found when asked for, as the order does not name its transactions."""
+    query = read_query(PageInput())
+    username, binding = current_username(), ("transactions of", current_username(), _checked(order_id))
+    page = ledger.list_transactions_of_order(username, order_id, wanted_page(query, *binding))
+    return render_template("order_transactions.html", listing=listing(page, *binding), order_id=order_id)
+
+
+@blueprint.post("/orders/<order_id>")
+@submits(Input, again=_order_page)
+def cancel(form: Form, data: dict[str, Any], order_id: str) -> ResponseReturnValue:
+    trading.cancel_order(current_username(), _checked(order_id), idempotency_key=form.sent_key())
+    flash("Your order is cancelled. What it reserved is yours again.")
+    return redirect(url_for("orders.order", order_id=order_id), 303)

@@ -1,0 +1,156 @@
+"""The account's own pages: profile, password, sessions and personal tokens."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+from typing import Any
+
+from flask import Blueprint, current_app, flash, redirect, render_template, request, url_for
+from flask.typing import ResponseReturnValue
+from flask_login import current_user
+from marshmallow import fields, validate
+
+from app.domain import clock
+from app.domain.errors import TokenNotFound
+from app.models.users import Token, User
+from app.schemas.fields import DateOfBirth, EmailAddress, EndTime, PersonName, Phone, Text
+from app.schemas.inputs import Input, PasswordInput, ProfileInput
+from app.services import profile, tokens
+from app.views.http import begin_login
+from app.views.pages.forms import Form, submits
+from app.views.pages.sessions import begin_session, current_username, only_for_users
+
+SCOPE_NAMES = {tokens.READ: "Read only", tokens.READ_AND_TRADE: "Read and trade"}
+
+blueprint = Blueprint("profile", __name__, url_prefix="/account")
+only_for_users(blueprint)
+
+
+class ProfileForm(ProfileInput):
+    """A page sends every field: an empty one clears what is optional, and is missing where it is not."""
+
+    first_name = PersonName(required=True)
+    last_name = PersonName(required=True)
+    email = EmailAddress(required=True)
+    phone = Phone(load_default=None)
+    date_of_birth = DateOfBirth(load_default=None)
+
+
+class TokenForm(Input):
+    name = Text(most=50, required=True)
+    scopes = fields.String(required=True, validate=validate.OneOf(
+        [tokens.READ, tokens.READ_AND_TRADE], error="Choose one of the two."
+    ))
+    ends_on = EndTime(most_days=366, attribute="expires_at", load_default=None)
+
+
+def _user() -> User:
+    user: User = current_user.user
+    return user
+
+
+def _filled(user: User) -> Form:
+    stored = {
+        "first_name": user.first_name, "last_name": user.last_name, "email": user.email,
+        "phone": user.phone, "date_of_birth": user.date_of_birth,
+        "marketing_emails_consent": "yes" if user.marketing_emails_consent else "",
+    }
+    return Form({name: text for name, text in stored.items() if text})
+
+
+def _profile_page(form: Form) -> str:
+    return render_template("account.html", form=form, user=_user())
+
+
+@blueprint.get("")
+def show() -> str:
+    return _profile_page(_filled(_user()))
+
+
+@blueprint.post("")
+@submits(ProfileForm, again=_profile_page)
+def send_profile(form: Form, data: dict[str, Any]) -> ResponseReturnValue:
+    profile.update_profile(current_username(), data)
+    flash("Your profile is saved.")
+    return redirect(url_for("profile.show"), 303)
+
+
+def _password_page(form: Form) -> str:
+    return render_template("password.html", form=form, user=_user())
+
+
+@blueprint.get("/password")
+def password() -> str:
+    return _password_page(Form())
+
+
+@blueprint.post("/password")
+@submits(PasswordInput, again=_password_page)
+def send_password(form: Form, data: dict[str, Any]) -> ResponseReturnValue:
+    rounds = current_app.config["BCRYPT_ROUNDS"]
+    begin_session(profile.change_password(begin_login(current_username()), **data, bcrypt_rounds=rounds))
+    flash("Your password is changed. You stay logged in here; everywhere else you are logged out.")
+    return redirect(url_for("profile.show"), 303)
+
+
+def _sessions_page(form: Form) -> str:
+    return render_template("account_sessions.html", form=form)
+
+
+@blueprint.get("/sessions")
+def sessions() -> str:
+    return _sessions_page(Form())
+
+
+@blueprint.post("/sessions")
+@submits(Input, again=_sessions_page)
+def end_sessions(form: Form, data: dict[str, Any]) -> ResponseReturnValue:
+    begin_session(profile.log_out_everywhere(current_username()))
+    flash("You are logged out everywhere but here.")
+    return redirect(url_for("profile.sessions"), 303)
+
+
+def _tokens_page(form: Form) -> str:
+    return render_template(
+        "tokens.html", form=form, tokens=tokens.list_personal_tokens(current_username()), names=SCOPE_NAMES,
+    )
+
+
+@blueprint.get("/tokens")
+def token_list() -> str:
+    last_day = (clock.now() + tokens.PERSONAL_TOKEN_LIFETIME - timedelta(days=1)).date()
+    return _tokens_page(Form({"scopes": tokens.READ, "ends_on": last_day.isoformat()}))
+
+
+@blueprint.post("/tokens")
+@submits(TokenForm, again=_tokens_page)
+def send_token(form: Form, data: dict[str, Any]) -> ResponseReturnValue:
+    # The page itself is the answer: a redirect would have to carry the secret in its address or in the session.
+    made = tokens.create_personal_token(_user(), **data)
+    return render_template("tokens_new.html", made=made, names=SCOPE_NAMES, site=request.url_root), 201
+
+
+def _token_page(form: Form, token_id: str) -> str:
+    return render_template("tokens_revoke.html", form=form, token=_token(token_id), names=SCOPE_NAMES)
+
+
+def _token(token_id: str) -> Token:
+    """Raises TokenNotFound."""
+    found = (each for each in tokens.list_personal_tokens(current_username()) if each.token_id == token_id)
+    token = next(found, None)
+    if token is None:
+        raise TokenNotFound()
+    return token
+
+
+@blueprint.get("/tokens/<token_id>")
+def token(token_id: str) -> str:
+    return _token_page(Form(), token_id)
+
+
+@blueprint.post("/tokens/<token_id>")
+@submits(Input, again=_token_page)
+def revoke_token(form: Form, data: dict[str, Any], token_id: str) -> ResponseReturnValue:
+    tokens.revoke_personal_token(current_username(), token_id)
+    flash("The token is revoked. It is refused from now on.")
+    return redirect(url_for("profile.token_list"), 303)

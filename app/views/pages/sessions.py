@@ -1,0 +1,92 @@
+"""Browser sessions: a signed cookie that names a user and the session epoch it was made in.
+
+Nothing of a session is stored. Raising the user's epoch ends every session of that user.
+"""
+
+from __future__ import annotations
+
+import re
+from datetime import timedelta
+
+from flask import Blueprint, Flask, flash, redirect, request, session, url_for
+from flask.typing import ResponseReturnValue
+from flask_login import LoginManager, UserMixin, current_user, login_user, logout_user
+
+from app.models.users import User
+from app.services import auth
+
+
+class SessionUser(UserMixin):  # type: ignore[misc]
+    """A user as flask-login wants one; models know nothing of Flask."""
+
+    def __init__(self, user: User) -> None:
+        self.user = user
+
+    def get_id(self) -> str:
+        return f"{self.user.username}:{int(self.user.session_epoch)}"
+
+
+class Sessions(LoginManager):  # type: ignore[misc]
+    def _load_user_from_remember_cookie(self, cookie: str) -> None:
+        # There is no "remember me" here, and the library fails on a made-up cookie that is not ASCII.
+        return None
+
+
+def init_app(app: Flask) -> None:
+    # The cookie ends with the browser. Browsers that reopen their tabs keep it for ever, so its signature
+    # ends too: a week after it was last written.
+    app.config["PERMANENT_SESSION_LIFETIME"] = timedelta(days=7)
+    # Without the library's context processor, which would ask the store for the user of every error page.
+    manager = Sessions()
+    manager.init_app(app, add_context_processor=False)
+    manager.session_protection = "basic"
+    manager.user_loader(_find_user)
+    app.jinja_env.globals["current_user"] = current_user
+
+
+def _find_user(session_id: str) -> SessionUser | None:
+    match = re.fullmatch(r"([a-z0-9_]{3,30}):([0-9]{1,9})", session_id)
+    user = auth.find_session_user(match[1], int(match[2])) if match else None
+    return SessionUser(user) if user else None
+
+
+def begin_session(user: User) -> None:
+    # Nothing that was in the browser before may survive: a planted cookie must not become this user's.
+    session.clear()
+    login_user(SessionUser(user))
+
+
+def end_session() -> None:
+    logout_user()
+    session.clear()
+
+
+def is_logged_in() -> bool:
+    return bool(current_user.is_authenticated)
+
+
+def current_username() -> str:
+    return str(current_user.user.username)
+
+
+def only_for_users(blueprint: Blueprint) -> None:
+    """Send whoever is not logged in to log in, and back again afterwards."""
+    blueprint.before_request(_ask_to_log_in)
+
+
+def _ask_to_log_in() -> ResponseReturnValue | None:
+    if is_logged_in():
+        return None
+    wanted = request.full_path.removesuffix("?")
+    if request.method not in {"GET", "HEAD"}:
+        # The way back is the page of the form, which has the same address.
+        wanted = request.path
+        flash("Your session had ended, so nothing was applied. Log in and send the form again.")
+    return redirect(url_for("front.log_in", next=wanted), 303)
+
+
+def local_path(wanted: str | None) -> str | None:
+    """The address if it is a path of this site, else None: a link to log in must not lead elsewhere."""
+    # Visible ASCII without \: browsers read \ as / and skip control characters, so that /\host and /<tab>/host
+    # are other hosts.
+    return wanted if wanted and re.fullmatch(r"/(?!/)[!-\[\]-~]*", wanted) else None

@@ -1,0 +1,78 @@
+"""Statements: the transactions of a period between its opening and its closing balance, to print or as CSV."""
+
+from __future__ import annotations
+
+from datetime import date, timedelta
+from typing import Any
+
+from flask import Blueprint, Response, make_response, render_template, request
+from flask.typing import ResponseReturnValue
+from flask_login import current_user
+from marshmallow import Schema
+
+from app.domain import clock
+from app.domain.errors import InvalidInput
+from app.schemas.inputs import StatementInput
+from app.services import periods, statements
+from app.views.http import csv_answer
+from app.views.pages.forms import Form
+from app.views.pages.lists import ROWS
+from app.views.pages.sessions import current_username, only_for_users
+
+STATEMENT_ROWS = 500
+
+blueprint = Blueprint("statement", __name__)
+only_for_users(blueprint)
+
+
+def read_filter(schema: Schema, **defaults: str) -> tuple[Form, dict[str, Any] | None]:
+    """The form that is kept in the address, and its values, or None when the form now says what is wrong with it."""
+    typed = {name: text for name, text in request.args.items() if text and name not in {"offset", "limit"}}
+    form = Form(typed or defaults)
+    try:
+        return form, form.load(schema, {"limit": str(ROWS)})
+    except InvalidInput as error:
+        form.refuse(error)
+        return form, None
+
+
+@blueprint.get("/statement")
+def statement() -> ResponseReturnValue:
+    today = clock.now().date()
+    form, query = read_filter(StatementInput(), **{"from": _day(today.replace(day=1)), "to": _day(today)})
+    found = _read(query, today) if query else {}
+    page = render_template("statement.html", form=form, choices=_choices(today), rows=STATEMENT_ROWS, **found)
+    return make_response(page, form.status)
+
+
+def _read(query: dict[str, Any], today: date) -> dict[str, Any]:
+    user = current_user.user
+    first_day = query["first_day"] or min(user.created_at.date(), query["last_day"] or today)
+    last_day = query["last_day"] or max(first_day, today)
+    return {
+        "statement": periods.read_statement(user.username, first_day, last_day, rows=STATEMENT_ROWS),
+        "first_day": first_day, "last_day": last_day, "user": user, "now": clock.now(),
+        "period": {"from": _day(first_day), "to": _day(last_day)},
+    }
+
+
+def _choices(today: date) -> list[tuple[str, dict[str, str]]]:
+    """The periods that people ask for most."""
+    this_month = today.replace(day=1)
+    last_month = this_month - timedelta(days=1)
+    return [
+        ("This month", {"from": _day(this_month), "to": _day(today)}),
+        ("Last month", {"from": _day(last_month.replace(day=1)), "to": _day(last_month)}),
+        ("This year", {"from": _day(today.replace(month=1, day=1)), "to": _day(today)}),
+    ]
+
+
+def _day(day: date) -> str:
+    return day.isoformat()
+
+
+@blueprint.get("/statement.csv")
+def download() -> Response:
+    """Without a period: everything. Raises InvalidInput."""
+    form = Form(request.args.to_dict())
+    return csv_answer(statements.open_statement(current_username(), **form.load(StatementInput(), {})))

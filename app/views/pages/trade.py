@@ -1,0 +1,111 @@
+"""Trading from an asset's page: a review that shows what the order would do, and placing it.
+
+The form of a market order carries the worst price that the person accepts, by default the price seen with a small
+allowance. When the market has moved beyond it, nothing is placed and the review is shown again with the new price.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from flask import Blueprint, flash, redirect, render_template, url_for
+from flask.typing import ResponseReturnValue
+from marshmallow import ValidationError, validates_schema
+
+from app.domain import money
+from app.domain.assets import get_asset
+from app.domain.errors import PriceMoved
+from app.domain.orders import ALLOWANCE_PERCENT, PriceType, Preview, Side
+from app.models.orders import Order
+from app.schemas.fields import ORDER_TYPES, Money, Quantity
+from app.schemas.inputs import OrderInput
+from app.services import trading
+from app.services.preview import find_preview, get_preview
+from app.views.http import prices
+from app.views.pages.forms import Form, submits
+from app.views.pages.market import asset_page
+from app.views.pages.sessions import current_username, only_for_users
+from app.views.pages.text import write_money, write_quantity
+
+DONE = {"BUY": "Bought", "SELL": "Sold"}
+
+blueprint = Blueprint("trade", __name__)
+only_for_users(blueprint)
+
+
+class TradeInput(OrderInput):
+    """An order by quantity or, to buy, by the amount to spend; with both, the quantity was computed for the amount."""
+
+    quantity = Quantity(load_default=None)
+    spend = Money(load_default=None)
+
+    @validates_schema
+    def has_a_quantity(self, data: dict[str, Any], **kwargs: Any) -> None:
+        if data["quantity"] is None and data["spend"] is None:
+            raise ValidationError("Fill this in.", "quantity")
+        if data["quantity"] is None and ORDER_TYPES[data["order_type"]][0] is Side.SELL:
+            raise ValidationError("An amount is for buying. Write the quantity to sell.", "quantity")
+
+
+class ReviewInput(TradeInput):
+    """What a person typed, rather than what a review came to."""
+
+    @validates_schema
+    def is_not_said_twice(self, data: dict[str, Any], **kwargs: Any) -> None:
+        if data["quantity"] is not None and data["spend"] is not None:
+            raise ValidationError("Write a quantity or an amount, and leave the other empty.", "spend")
+
+
+@blueprint.get("/assets/<asset_id>/review")
+def back_to_asset(asset_id: str) -> ResponseReturnValue:
+    """Where a log in during a review leads."""
+    return redirect(url_for("market.asset", asset_id=get_asset(asset_id).asset_id), 303)
+
+
+@blueprint.post("/assets/<asset_id>/review")
+@submits(ReviewInput, again=asset_page)
+def review(form: Form, data: dict[str, Any], asset_id: str) -> ResponseReturnValue:
+    return _review_page(form, get_preview(current_username(), prices=prices(), **data))
+
+
+def _review_page(form: Form, preview: Preview) -> str:
+    order = preview.order
+    form.typed["quantity"] = money.plain(order.quantity)
+    form.typed["price"] = "" if order.price is None else money.plain(order.price)
+    return render_template(
+        "review.html", form=form, preview=preview, order=order, asset=get_asset(order.asset_id),
+        is_buy=order.side is Side.BUY, is_market=order.price_type is PriceType.MARKET, allowance=ALLOWANCE_PERCENT,
+    )
+
+
+def _after_refusal(form: Form, asset_id: str) -> str:
+    """A new quote when the price has moved, else the asset's page with the reasons."""
+    if isinstance(form.refusal, PriceMoved):
+        data = form.load(TradeInput(), {"asset_id": asset_id})
+        if data["spend"] is not None:
+            data["quantity"] = None
+        preview = find_preview(current_username(), prices(), **{**data, "price": None})
+        if preview:
+            return _review_page(form, preview)
+    return asset_page(form, asset_id)
+
+
+@blueprint.post("/assets/<asset_id>")
+@submits(TradeInput, again=_after_refusal)
+def place(form: Form, data: dict[str, Any], asset_id: str) -> ResponseReturnValue:
+    if data["quantity"] is None:
+        # The quantity must be one that has been seen, and the same when the form is sent twice.
+        return _review_page(form, get_preview(current_username(), prices=prices(), **data))
+    del data["spend"]
+    order = trading.place_order(
+        current_username(), prices=prices(), idempotency_key=form.sent_key(), **data
+    ).item
+    flash(_what_happened(order))
+    return redirect(url_for("orders.order", order_id=order.order_id), 303)
+
+
+def _what_happened(order: Order) -> str:
+    what = f"{write_quantity(order.quantity)} {order.asset_id}"
+    if order.is_pending:
+        return f"Your order to {order.side.lower()} {what} is open and waits for its price."
+    return f"{DONE[order.order_type]} {what} for {write_money(order.total_amount)}."

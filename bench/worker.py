@@ -1,0 +1,154 @@
+"""What the worker of limit orders costs and does in a second, on an engine of its own in memory.
+
+    python bench/worker.py [--open 10000] [--fills 2000]
+
+Prints the calls and units of a round in which nothing is filled with few and with many open orders, and the fills
+per second of one and of two workers, as a ratio to filling the same orders one by one without a worker.
+"""
+
+from __future__ import annotations
+
+import argparse
+import logging
+import multiprocessing
+import os
+import sys
+import time
+from datetime import timedelta
+from decimal import Decimal
+from pathlib import Path
+
+sys.path.insert(0, str(Path(__file__).parent.parent))
+os.environ.update(AWS_ACCESS_KEY_ID="bench", AWS_SECRET_ACCESS_KEY="bench", AWS_EC2_METADATA_DISABLED="true")
+
+from flask import Flask  # noqa: E402  (after the environment is set)
+
+from app import create_app  # noqa: E402
+from app.domain import clock  # noqa: E402
+from app.domain.orders import Side  # noqa: E402
+from app.models import trading  # noqa: E402
+from app.models.orders import Order, iterate_fillable_orders, new_order_id, open_book  # noqa: E402
+from app.models.tables import create_tables  # noqa: E402
+from app.services.fulfilment import Worker  # noqa: E402
+from tests.engine import engine  # noqa: E402
+from tests.races.traders import FixedPrices, open_trader, place_limit  # noqa: E402
+from tests.support import config, metered  # noqa: E402
+
+TRADERS = 100
+PRICE = Decimal(100)
+
+
+def make_app(endpoint: str) -> Flask:
+    logging.getLogger("app.services.fulfilment").setLevel(logging.ERROR)
+    return create_app(config(endpoint))
+
+
+def write_open_orders(number: int, price: Decimal) -> None:
+    """Open orders that this price does not reach, half to buy and half to sell; nobody owns them."""
+    now = clock.now()
+    with Order.batch_write() as batch:
+        for index in range(number):
+            side = Side.BUY if index % 2 else Side.SELL
+            limit = price - 1 - index if side is Side.BUY else price + 1 + index
+            order_id, ends = new_order_id(), now + timedelta(days=1 + index % 89)
+            batch.save(Order(
+                *Order.key(order_id), order_id=order_id, username="nobody", asset_id="BTC", order_type=side.value,
+                price_type="LIMIT", quantity=Decimal(1), order_price=limit, total_amount=limit, limit_price=limit,
+                status="PENDING", open_book=open_book("BTC", side), expires_at=ends,
+                expiry_day=ends.date().isoformat(), created_at=now, updated_at=now,
+            ))
+
+
+def measure_rounds(few: int, many: int) -> None:
+    price = Decimal(100_000_000)
+    worker = Worker(FixedPrices(BTC=str(price), ETH="1000"))
+    with metered() as meter:
+        worker.run_round()
+    print(f"first round of a worker (looks back a year): {meter.calls} calls, {meter.read_units} read units")
+    open_orders = 0
+    for number in (few, many):
+        write_open_orders(number - open_orders, price)
+        open_orders = number
+        with metered() as meter:
+            started = time.perf_counter()
+            done = worker.run_round()
+            seconds = time.perf_counter() - started
+        assert not (done.filled or done.expired or done.failed)
+        print(
+            f"round with {number:6} open orders, 2 assets: {meter.calls} calls, {meter.read_units} read units, "
+            f"{meter.write_units} write units, {seconds * 1000:.1f} ms"
+        )
+    orders = list(Order.scan())
+    with Order.batch_write() as batch:
+        for order in orders:
+            batch.delete(order)
+
+
+def place_orders(number: int) -> None:
+    """Orders of many traders that PRICE fills, at or below their limit."""
+    traders = [open_trader(str(110 * (number // TRADERS + 1))) for _ in range(TRADERS)]
+    for index in range(number):
+        place_limit(traders[index % TRADERS], Side.BUY, "1", str(100 + index % 10))
+
+
+def work(endpoint: str, ready: multiprocessing.Barrier) -> None:  # type: ignore[valid-type]
+    """One worker process: a round that finds nothing, then, with the others, the one that counts."""
+    app = make_app(endpoint)
+    prices = FixedPrices()
+    worker = Worker(prices)
+    with app.app_context():
+        worker.run_round()
+        prices.prices["BTC"] = PRICE
+        ready.wait()
+        ready.wait()
+        done = worker.run_round()
+        ready.wait()
+        print(f"    filled {done.filled}, lost {done.lost}, failed {done.failed}")
+
+
+def fills_per_second(endpoint: str, workers: int, number: int) -> float:
+    place_orders(number)
+    context = multiprocessing.get_context("spawn")
+    barrier = context.Barrier(workers + 1)
+    processes = [context.Process(target=work, args=(endpoint, barrier)) for _ in range(workers)]
+    for process in processes:
+        process.start()
+    barrier.wait()
+    started = time.perf_counter()
+    barrier.wait()
+    barrier.wait()
+    seconds = time.perf_counter() - started
+    for process in processes:
+        process.join()
+    assert not list(iterate_fillable_orders("BTC", Side.BUY, PRICE))
+    return number / seconds
+
+
+def plain_fills_per_second(number: int) -> float:
+    place_orders(number)
+    orders = list(iterate_fillable_orders("BTC", Side.BUY, PRICE))
+    started = time.perf_counter()
+    for order in orders:
+        trading.fill_order(order, PRICE)
+    return len(orders) / (time.perf_counter() - started)
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--open", type=int, default=10_000, help="open orders in the large round (%(default)s)")
+    parser.add_argument("--fills", type=int, default=2_000, help="orders to fill each way (%(default)s)")
+    arguments = parser.parse_args()
+    with engine() as endpoint:
+        app = make_app(endpoint)
+        with app.app_context():
+            create_tables()
+            measure_rounds(10, arguments.open)
+            plain = plain_fills_per_second(arguments.fills)
+            print(f"one by one, without a worker: {plain:.0f} fills/s")
+            for workers in (1, 2):
+                rate = fills_per_second(endpoint, workers, arguments.fills)
+                print(f"{workers} worker{'s' if workers > 1 else ''}: {rate:.0f} fills/s, {rate / plain:.2f} x")
+
+
+if __name__ == "__main__":
+    main()

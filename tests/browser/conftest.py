@@ -1,0 +1,76 @@
+"""Real browsers on a real server; where there is no Chromium these tests are left out, which one line says."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Iterator
+from dataclasses import replace
+from typing import Any
+
+import pytest
+from flask import Flask
+
+pytest.register_assert_rewrite("tests.browser.visitor")
+
+from app.prices import MarketStats  # noqa: E402  (after the rewriting of asserts)
+from tests.books import check_books  # noqa: E402
+from tests.browser.serving import chromium, serving, what_is_missing  # noqa: E402
+from tests.browser.visitor import Visitor  # noqa: E402
+from tests.support import SetPrices  # noqa: E402
+
+NewVisitor = Callable[..., Visitor]
+
+MISSING = what_is_missing()
+if MISSING and os.environ.get("REQUIRE_BROWSER") == "1":
+    raise pytest.UsageError(f"The browser tests cannot run, and REQUIRE_BROWSER=1: there is no {MISSING}.")
+collect_ignore_glob = ["test_*.py"] if MISSING else []
+
+
+def pytest_terminal_summary(terminalreporter: Any) -> None:
+    if MISSING:
+        terminalreporter.write_line(f"The browser tests were left out: there is no {MISSING}.", yellow=True)
+
+
+class ShownPrices(SetPrices):
+    """Prices that a test sets, also where pages show them."""
+
+    def stats(self, asset_id: str) -> MarketStats:
+        return replace(super().stats(asset_id), price=self.quote(asset_id).price)
+
+
+@pytest.fixture(scope="package")
+def _chromium() -> Iterator[Any]:
+    with chromium() as browser:
+        yield browser
+
+
+@pytest.fixture(scope="package")
+def _address(_market_app: Flask) -> Iterator[str]:
+    with serving(_market_app) as address:
+        yield address
+
+
+@pytest.fixture
+def market(_market_app: Flask) -> ShownPrices:
+    """BTC costs 100.00 and ETH 10.00, until a test says otherwise."""
+    _market_app.extensions["prices"] = prices = ShownPrices()
+    prices.set("BTC", "100.00")
+    prices.set("ETH", "10.00")
+    return prices
+
+
+@pytest.fixture
+def new_visitor(_chromium: Any, _address: str, market: ShownPrices, store: Any) -> Iterator[NewVisitor]:
+    """Makes visitors; afterwards none may have met an error of the console, and their books must balance."""
+    made: list[Visitor] = []
+
+    def make(**options: Any) -> Visitor:
+        made.append(Visitor(_chromium, _address, **options))
+        return made[-1]
+
+    yield make
+    for visitor in made:
+        visitor.close()
+        assert not visitor.faults, visitor.faults
+        if visitor.username:
+            check_books(store, visitor.username)

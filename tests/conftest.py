@@ -1,0 +1,131 @@
+"""One in-memory engine and its applications for the whole run; users of their own for each test.
+
+After each test the books of every user that it made must balance.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import pytest
+from hypothesis import settings
+from flask import Flask
+from flask.testing import FlaskClient
+
+# botocore sends nothing without credentials, and must look for none outside.
+os.environ.update(AWS_ACCESS_KEY_ID="test", AWS_SECRET_ACCESS_KEY="test", AWS_EC2_METADATA_DISABLED="true")
+for name in ("AWS_PROFILE", "AWS_SESSION_TOKEN"):
+    os.environ.pop(name, None)
+pytest.register_assert_rewrite("tests.support", "tests.books")
+
+from app import create_app  # noqa: E402  (after the environment is set)
+from app.models.tables import create_tables  # noqa: E402
+from tests.books import check_books, connect  # noqa: E402
+from tests.engine import engine  # noqa: E402
+from tests.faults import FaultyStore  # noqa: E402
+from tests.support import Person, SetPrices, caller, config, register  # noqa: E402
+
+NewUser = Callable[..., Person]
+
+# Machines are shared and noisy: how long an example takes says nothing.
+settings.register_profile("any machine", deadline=None)
+settings.load_profile("any machine")
+
+
+@pytest.fixture(scope="session")
+def endpoint() -> Iterator[str]:
+    """An engine in memory."""
+    with engine() as address:
+        yield address
+
+
+@pytest.fixture(scope="session")
+def app(endpoint: str) -> Flask:
+    """The application, on the engine in memory, its tables made."""
+    made = create_app(config(endpoint))
+    with made.app_context():
+        create_tables()
+    return made
+
+
+@pytest.fixture(scope="session")
+def store(endpoint: str) -> Any:
+    """A bare botocore client, to see what really stands in the tables."""
+    return connect(endpoint)
+
+
+@pytest.fixture
+def client(app: Flask) -> FlaskClient:
+    """A caller without token."""
+    return caller(app)
+
+
+@pytest.fixture
+def in_app(app: Flask) -> Iterator[None]:
+    """For tests of the models: an application context, in which no request must be made."""
+    with app.app_context():
+        yield
+
+
+@pytest.fixture
+def new_user(app: Flask, store: Any) -> Iterator[NewUser]:
+    """Makes users; when the test is over, the books of each must balance."""
+    made: list[Person] = []
+
+    def make(app: Flask = app, **fields: Any) -> Person:
+        made.append(register(app, **fields))
+        return made[-1]
+
+    yield make
+    for person in made:
+        check_books(store, person.username)
+
+
+@pytest.fixture
+def person(new_user: NewUser) -> Person:
+    return new_user()
+
+
+@pytest.fixture(scope="session")
+def _market_app(app: Flask, endpoint: str) -> Flask:
+    return create_app(config(endpoint))
+
+
+@pytest.fixture
+def market(_market_app: Flask) -> SetPrices:
+    """Prices that the test sets, in `market_app`."""
+    _market_app.extensions["prices"] = prices = SetPrices()
+    return prices
+
+
+@pytest.fixture
+def market_app(_market_app: Flask, market: SetPrices) -> Flask:
+    """An application on the same tables whose prices are `market`'s."""
+    return _market_app
+
+
+@pytest.fixture(scope="session")
+def _faulty_store(app: Flask, endpoint: str) -> Iterator[FaultyStore]:
+    with FaultyStore(endpoint) as faulty:
+        yield faulty
+
+
+@pytest.fixture
+def faults(_faulty_store: FaultyStore) -> Iterator[FaultyStore]:
+    """A way to the same engine that can answer wrongly, late or not at all; see `tests/faults.py`."""
+    _faulty_store.heal()
+    yield _faulty_store
+    _faulty_store.heal()
+
+
+@pytest.fixture(scope="session")
+def _faulty_app(_faulty_store: FaultyStore) -> Flask:
+    return create_app(config(_faulty_store.endpoint))
+
+
+@pytest.fixture
+def faulty_app(_faulty_app: Flask, faults: FaultyStore) -> Flask:
+    """An application that reaches the engine through `faults`."""
+    return _faulty_app

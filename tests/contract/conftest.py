@@ -1,0 +1,64 @@
+"""An application on tables of its own, so that what is sent here at random limits and locks out nobody else."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import pytest
+from flask import Flask
+
+pytest.register_assert_rewrite("tests.contract.fuzzing", "tests.contract.specification")
+
+from app import create_app  # noqa: E402  (after the rewriting of asserts)
+from app.domain import clock  # noqa: E402
+from app.domain.users import Role  # noqa: E402
+from app.models.tables import create_tables  # noqa: E402
+from app.models.users import set_role  # noqa: E402
+from tests.books import check_books  # noqa: E402
+from tests.contract.specification import Specification  # noqa: E402
+from tests.support import Person, SetPrices, config, register  # noqa: E402
+
+TABLES = {"users": "contract_users", "orders": "contract_orders"}
+
+
+@pytest.fixture(scope="session")
+def contract_app(endpoint: str) -> Flask:
+    """BTC costs 100.00 and ETH 10.00 here; DOGE has no price, and AVAX a stale one."""
+    app = create_app(config(endpoint, users_table=TABLES["users"], orders_table=TABLES["orders"]))
+    app.extensions["prices"] = prices = SetPrices()
+    prices.set("BTC", "100.00")
+    prices.set("ETH", "10.00")
+    prices.stale.add("AVAX")
+    with app.app_context():
+        create_tables()
+    return app
+
+
+@pytest.fixture(scope="session")
+def specification(contract_app: Flask) -> Specification:
+    response = contract_app.test_client().get("/api/v1/openapi.json")
+    assert response.status_code == 200 and response.content_type == "application/json"
+    return Specification(response.json)
+
+
+@pytest.fixture
+def new_person(contract_app: Flask, store: Any) -> Iterator[Callable[..., Person]]:
+    """Makes users with money, a holding and an open order; when the test is over, the books of each must balance."""
+    made: list[Person] = []
+
+    def make(*, is_admin: bool = False) -> Person:
+        person = register(contract_app)
+        made.append(person)
+        person.deposit("900000")
+        person.buy("BTC", "10")
+        assert person.order("limit_buy", "BTC", "1", price="1").status_code == 201
+        if is_admin:
+            with contract_app.app_context():
+                set_role(person.username, Role.ADMIN, now=clock.now())
+            person.log_in()
+        return person
+
+    yield make
+    for person in made:
+        check_books(store, person.username, **TABLES)

@@ -1,0 +1,185 @@
+"""Reading, writing and multiplying amounts."""
+
+from __future__ import annotations
+
+from decimal import Decimal
+from fractions import Fraction
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from app.domain import money
+from app.domain.errors import OrderTooLarge, OrderTooSmall
+
+# No kind of amount accepts these.
+NO_AMOUNT = {
+    "empty": "", "space": " ", "leading space": " 1", "trailing space": "1 ", "trailing newline": "1\n",
+    "word": "ten", "NaN": "NaN", "sNaN": "sNaN", "infinity": "Infinity", "inf": "inf", "exponent": "1e3",
+    "overflow": "1e309", "huge exponent": "1e400", "negative exponent": "1E-2", "plus": "+1", "minus": "-1",
+    "minus zero": "-0", "no digit after the point": "1.", "no digit before the point": ".5", "only a point": ".",
+    "two points": "1.2.3", "comma": "1,5", "thousands": "1,000", "underscore": "1_000", "hexadecimal": "0x10",
+    "full-width digits": "１２", "arabic digits": "١٢", "superscript": "1²", "fraction": "1/2", "half": "½",
+    "null byte": "1\0", "currency": "$1", "41 characters": "0" * 40 + "1", "5000 digits": "1" * 5000,
+    "41 characters with a point": "0" * 38 + "1.5", "zero": "0", "zero with decimals": "0.00",
+}
+
+
+@pytest.mark.parametrize("parse", [money.parse_money, money.parse_quantity, money.parse_price])
+@pytest.mark.parametrize("text", NO_AMOUNT.values(), ids=NO_AMOUNT.keys())
+def test_no_amount_of_any_kind(parse, text):
+    with pytest.raises(money.InvalidAmount) as refused:
+        parse(text)
+    assert str(refused.value).endswith(".")
+
+
+@pytest.mark.parametrize(("text", "expected"), [
+    ("0.01", "0.01"),
+    ("1", "1.00"),
+    ("1.5", "1.50"),
+    ("1.50", "1.50"),
+    ("007", "7.00"),
+    ("1000000", "1000000.00"),
+    ("1000000.00", "1000000.00"),
+    ("0" * 39 + "1", "1.00"),
+])
+def test_money_has_exactly_two_decimals(text, expected):
+    assert str(money.parse_money(text)) == expected
+
+
+@pytest.mark.parametrize("text", ["0.001", "0.010", "0.00999", "1000000.01", "1000001", "9" * 40, "1.000"])
+def test_money_out_of_bounds_or_too_precise(text):
+    with pytest.raises(money.InvalidAmount):
+        money.parse_money(text)
+
+
+@pytest.mark.parametrize(("parse", "text", "expected"), [
+    (money.parse_quantity, "0.00000001", "0.00000001"),
+    (money.parse_quantity, "1000000000", "1000000000"),
+    (money.parse_quantity, "1000000000.00000000", "1000000000"),
+    (money.parse_quantity, "0.10", "0.1"),
+    (money.parse_quantity, "00012.50", "12.5"),
+    (money.parse_price, "0.00000001", "0.00000001"),
+    (money.parse_price, "1000000000", "1000000000"),
+    (money.parse_price, "60000.12345678", "60000.12345678"),
+])
+def test_quantities_and_prices_to_the_bounds(parse, text, expected):
+    assert money.plain(parse(text)) == expected
+
+
+@pytest.mark.parametrize("parse", [money.parse_quantity, money.parse_price])
+@pytest.mark.parametrize("text", [
+    "0.000000001", "0.100000000", "0.00000000", "1000000000.00000001", "1000000001", "9" * 40,
+])
+def test_quantities_and_prices_out_of_bounds_or_too_precise(parse, text):
+    with pytest.raises(money.InvalidAmount):
+        parse(text)
+
+
+@pytest.mark.parametrize(("quantity", "price", "cost", "proceeds"), [
+    ("1", "60000.00", "60000.00", "60000.00"),
+    ("0.1", "0.1", "0.01", "0.01"),
+    ("0.33333333", "3", "1.00", "0.99"),
+    ("1.005", "1", "1.01", "1.00"),
+    ("0.00000001", "1000000.01", "0.02", "0.01"),
+    ("0.015", "1", "0.02", "0.01"),
+    ("1000000000", "0.00099999", "999990.00", "999990.00"),
+    ("100", "10000.00", "1000000.00", "1000000.00"),
+    ("1", "999999.99999999", "1000000.00", "999999.99"),
+])
+def test_a_cost_rounds_up_and_proceeds_round_down(quantity, price, cost, proceeds):
+    assert str(money.new_order_total(Decimal(quantity), Decimal(price), buying=True)) == cost
+    assert str(money.new_order_total(Decimal(quantity), Decimal(price), buying=False)) == proceeds
+
+
+@pytest.mark.parametrize("buying", [True, False])
+@pytest.mark.parametrize(("quantity", "price", "refusal"), [
+    ("0.00000001", "60000.00", OrderTooSmall),
+    ("0.00999999", "1", OrderTooSmall),
+    ("0.00000001", "0.00000001", OrderTooSmall),
+    ("1", "1000000.01", OrderTooLarge),
+    ("1000000000", "1000000000", OrderTooLarge),
+])
+def test_orders_too_small_or_too_large(quantity, price, refusal, buying):
+    with pytest.raises(refusal):
+        money.new_order_total(Decimal(quantity), Decimal(price), buying=buying)
+
+
+def test_a_cost_that_only_rounding_takes_over_the_bound_is_refused():
+    """The buyer would pay 1000000.01; the seller gets the 1000000.00 that is allowed."""
+    quantity, price = Decimal("1"), Decimal("1000000.00000001")
+    with pytest.raises(OrderTooLarge):
+        money.new_order_total(quantity, price, buying=True)
+    assert money.new_order_total(quantity, price, buying=False) == Decimal("1000000.00")
+
+
+@pytest.mark.parametrize(("part", "whole", "expected"), [
+    ("1", "3", "33.33"), ("2", "3", "66.67"), ("0", "5", "0.00"), ("5", "5", "100.00"), ("0", "0", "0.00"),
+])
+def test_percentage(part, whole, expected):
+    assert str(money.percentage(Decimal(part), Decimal(whole))) == expected
+
+
+@pytest.mark.parametrize(("number", "expected"), [
+    ("1E+3", "1000"), ("1000", "1000"), ("100.00", "100"), ("0.10", "0.1"), ("1E-8", "0.00000001"), ("0E-8", "0"),
+    ("0", "0"), ("10", "10"), ("1000000000.00000001", "1000000000.00000001"),
+])
+def test_plain_notation(number, expected):
+    assert money.plain(Decimal(number)) == expected
+
+
+units = st.integers(min_value=1, max_value=10**17)
+quantities = units.map(lambda number: Decimal(number).scaleb(-8))
+prices = units.map(lambda number: Decimal(number).scaleb(-8))
+amounts = st.integers(min_value=0, max_value=10**18).map(lambda cents: Decimal(cents).scaleb(-2))
+
+
+@given(quantities)
+def test_plain_and_parse_are_each_other_s_reverse(quantity):
+    text = money.plain(quantity)
+    assert "E" not in text.upper() and not (("." in text) and text.endswith(("0", ".")))
+    assert money.parse_quantity(text) == quantity
+    assert money.plain(money.parse_quantity(text)) == text
+
+
+@given(amounts, amounts)
+def test_sums_and_differences_are_exact(first, second):
+    assert Fraction(money.add(first, second)) == Fraction(first) + Fraction(second)
+    assert Fraction(money.subtract(first, second)) == Fraction(first) - Fraction(second)
+    assert money.subtract(money.add(first, second), second) == first
+
+
+@given(st.lists(amounts, max_size=20))
+def test_a_total_is_exact(each):
+    assert Fraction(money.total_of(each)) == sum(map(Fraction, each))
+
+
+def test_what_would_lose_a_digit_raises():
+    with pytest.raises(ArithmeticError):
+        money.add(Decimal(10) ** 70, Decimal("0.01"))
+
+
+@given(quantities, prices)
+def test_totals_are_within_a_cent_of_the_exact_product(quantity, price):
+    exact = Fraction(quantity) * Fraction(price)
+    try:
+        cost = money.new_order_total(quantity, price, buying=True)
+        proceeds = money.new_order_total(quantity, price, buying=False)
+    except OrderTooSmall:
+        assert exact < Fraction(1, 100)
+    except OrderTooLarge:
+        assert exact > 999_999.99
+    else:
+        assert proceeds <= exact <= cost
+        assert Fraction(cost) - exact < Fraction(1, 100) and exact - Fraction(proceeds) < Fraction(1, 100)
+        assert cost.as_tuple().exponent == proceeds.as_tuple().exponent == -2
+        assert money.value_of(quantity, price) == proceeds
+
+
+@given(st.text(max_size=45))
+def test_whatever_is_accepted_is_ascii_digits_and_a_point(text):
+    try:
+        money.parse_price(text)
+    except money.InvalidAmount:
+        return
+    assert set(text) <= set("0123456789.")

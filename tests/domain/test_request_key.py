@@ -1,0 +1,38 @@
+"""Which requests are the same."""
+
+from __future__ import annotations
+
+from decimal import Decimal
+
+import pytest
+
+from app.domain.requests import request_key
+
+SAME = ("DEPOSIT", Decimal("1.00"), None)
+
+
+def test_no_key_no_request():
+    assert request_key(None, *SAME) is None
+
+
+def test_the_same_values_make_the_same_fingerprint():
+    first, second = request_key("k", *SAME), request_key("k", *SAME)
+    assert first == second and first.key == "k"
+
+
+def test_the_key_is_no_part_of_the_fingerprint():
+    assert request_key("k", *SAME).fingerprint == request_key("l", *SAME).fingerprint
+
+
+@pytest.mark.parametrize("other", [
+    ("WITHDRAW", Decimal("1.00"), None),
+    ("DEPOSIT", Decimal("1.01"), None),
+    ("DEPOSIT", Decimal("1.00"), ""),
+    ("DEPOSIT", Decimal("1.00"), "None"),
+    ("DEPOSIT", Decimal("1.00")),
+    ("DEPOSIT", None, Decimal("1.00")),
+    ("DEPOSIT", Decimal("1.00"), None, None),
+    ("DEPOSIT", '1.00", null'),
+])
+def test_anything_else_is_another_request(other):
+    assert request_key("k", *SAME).fingerprint != request_key("k", *other).fingerprint

@@ -1,0 +1,52 @@
+"""Browsers on the shared application; after each test the books of whoever registered in one must balance."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import pytest
+from flask import Flask
+
+pytest.register_assert_rewrite("tests.pages.browser")
+
+from tests.books import check_books  # noqa: E402  (after the rewriting of asserts)
+from tests.pages.browser import Browser  # noqa: E402
+
+NewBrowser = Callable[..., Browser]
+
+
+@pytest.fixture
+def new_browser(app: Flask, store: Any) -> Iterator[NewBrowser]:
+    made: list[Browser] = []
+
+    def make(app: Flask = app) -> Browser:
+        made.append(Browser(app))
+        return made[-1]
+
+    yield make
+    for browser in made:
+        if browser.username:
+            check_books(store, browser.username)
+
+
+@pytest.fixture
+def stranger(new_browser: NewBrowser) -> Browser:
+    """A browser that nobody has logged in with."""
+    return new_browser()
+
+
+@pytest.fixture
+def ann(new_browser: NewBrowser) -> Browser:
+    """A new user, logged in, without money."""
+    return new_browser().register()
+
+
+@pytest.fixture
+def rich(new_browser: NewBrowser, market_app: Flask, market: Any) -> Browser:
+    """A user with 10000.00, where BTC costs 100.00 and ETH 10.00."""
+    market.set("BTC", "100.00")
+    market.set("ETH", "10.00")
+    browser = new_browser(market_app).register()
+    browser.done("/deposit", amount="10000")
+    return browser

@@ -1,0 +1,17 @@
+"""One server for all the tests that do not kill it."""
+
+from __future__ import annotations
+
+import pytest
+
+from tests.books import connect
+from tests.engine import engine
+from tests.server.serving import serve
+
+
+@pytest.fixture(scope="session")
+def running(tmp_path_factory):
+    """A server with two workers on an engine with a file, and a bare client to look into the tables."""
+    folder = tmp_path_factory.mktemp("server")
+    with engine(folder / "orders.db") as endpoint, serve(endpoint, folder / "gunicorn.log") as server:
+        yield server, connect(endpoint)
