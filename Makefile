@@ -20,7 +20,7 @@ ENGINE := node_modules/.package-lock.json
 
 .PHONY: help
 help:  ## List what can be made
-	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "  make %-8s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "  make %-11s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 .PHONY: run
 run: $(RUNTIME) $(ENGINE)  ## Start everything on http://127.0.0.1:$PORT (8000), data in $DATA_DIR (var)
@@ -49,6 +49,18 @@ fuzz: $(DEV) $(ENGINE)  ## Send the API thousands of random requests, new ones e
 .PHONY: mutants
 mutants: $(DEV) $(ENGINE)  ## Apply seeded bugs to the money code one by one: the tests must notice each (an hour)
 	$(BIN)/python bench/mutants.py --only "$(ONLY)"
+
+.PHONY: screenshots
+screenshots: $(DEV) $(ENGINE)  ## Take the pictures in README.md again, with Chromium
+	$(BIN)/python bench/screenshots.py
+
+.PHONY: prove
+prove: $(DEV) $(ENGINE)  ## Run each race for an order $ROUNDS (1,000) times and count the outcomes
+	RACE_ROUNDS=$(or $(ROUNDS),1000) $(BIN)/pytest tests/races -rP
+
+.PHONY: bench
+bench: $(DEV) $(ENGINE)  ## Measure the worker: units of a round with many open orders, fills per second
+	$(BIN)/python bench/worker.py
 
 .PHONY: lint
 lint: $(DEV)  ## Check style, types and the direction of imports

@@ -101,11 +101,11 @@ MUTATIONS = [
     Mutation("a market order takes any price", "app/domain/orders.py",
              "if self.price_type is PriceType.MARKET:", "if False:", DOMAIN),
     Mutation("a better fill refunds nothing", "app/domain/orders.py",
-             "return Fill(total, money.subtract(reserved_amount, total) if reserved_amount is not None else money.ZERO)",
-             "return Fill(total, money.ZERO)", DOMAIN),
+             "money.subtract(reserved_amount, total) if reserved_amount is not None else money.ZERO",
+             "money.ZERO", DOMAIN),
     Mutation("a fill refunds the whole reserve", "app/domain/orders.py",
-             "return Fill(total, money.subtract(reserved_amount, total) if reserved_amount is not None else money.ZERO)",
-             "return Fill(total, reserved_amount or money.ZERO)", DOMAIN),
+             "money.subtract(reserved_amount, total) if reserved_amount is not None else money.ZERO",
+             "reserved_amount or money.ZERO", DOMAIN),
     # The conditional writes
     Mutation("the balance is written without its version", "app/models/account.py",
              "(Balance.version == balance.version) & (Balance.reserved_cash == balance.reserved_cash)",
@@ -159,7 +159,8 @@ MUTATIONS = [
              "        _empty_escrow(batch, order, balance, filled.refund, now)", ORDERS),
     Mutation("a waiting sale keeps its holding", "app/models/trading.py",
              "        held = holding_after(order.side, order.asset_id, order.quantity, _quantity(holding))\n"
-             "        write_holding(batch, balance.username, order.asset_id, holding, held, now)\n    batch.put(\"order\", placed)",
+             "        write_holding(batch, balance.username, order.asset_id, holding, held, now)\n"
+             '    batch.put("order", placed)',
              "        pass\n    batch.put(\"order\", placed)", ORDERS),
     Mutation("a purchase waits at the market's price", "app/models/trading.py",
              "total = order.total_at(order.price)", "total = order.total_at(price)", ORDERS),

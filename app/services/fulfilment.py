@@ -8,7 +8,7 @@ from __future__ import annotations
 import logging
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
-from datetime import date, datetime, timedelta
+from datetime import timedelta
 from functools import partial
 
 from app.domain import clock
@@ -42,7 +42,7 @@ class Round:
 class Worker:
     """Runs rounds; remembers only of which days it may not have ended all that is past its time.
 
-    `is_stopping` is asked before each order.
+    `is_stopping` is asked before each order and each query.
     """
 
     def __init__(self, prices: PriceSource, *, is_stopping: Callable[[], bool] = lambda: False) -> None:
@@ -69,13 +69,15 @@ class Worker:
         now = clock.now()
         self._unfinished_days.add(now.date())
         for day in sorted(self._unfinished_days):
+            if self._is_stopping():
+                return
             failed_before = done.failed
             for order_id in iterate_expired_order_ids(day, now):
                 yield "expired", partial(_expire, order_id)
             if day < now.date() and done.failed == failed_before:
                 self._unfinished_days.remove(day)
         for asset in CATALOGUE.values():
-            if asset.is_active:
+            if asset.is_active and not self._is_stopping():
                 yield from self._reached(asset.asset_id)
 
     def _reached(self, asset_id: str) -> Iterator[tuple[str, Callable[[], Order]]]:

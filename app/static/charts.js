@@ -1,8 +1,10 @@
 "use strict";
 
 // Reading values off a chart: the line under the pointer tells its time and value above the picture. The picture is the
-// page's own SVG; uPlot lies over it and draws nothing but the pointer. Nothing depends on this: there is a table too.
+// page's own SVG; uPlot lies over it and draws nothing but the pointer, and is fetched when somebody first points at a
+// chart. Nothing depends on this: there is a table too.
 
+const {script, style} = document.currentScript.dataset;
 const MARGIN = 1 / 18; // of the range of values, above and below, as app/views/pages/charts.py draws it
 
 function written(value) {
@@ -20,6 +22,20 @@ function writtenTime(seconds) {
 function range(chart, low, high) {
   const margin = (high - low) * MARGIN || 1;
   return [low - margin, high + margin];
+}
+
+let fetched = null;
+function fetchPlot() {
+  fetched ||= new Promise((resolve, reject) => {
+    const link = Object.assign(document.createElement("link"), {rel: "stylesheet", href: style});
+    document.head.append(link, Object.assign(document.createElement("script"), {src: script, onload: resolve, onerror: reject}));
+  });
+  return fetched;
+}
+
+function watch(figure) {
+  const plot = figure.querySelector(".plot");
+  plot.addEventListener("pointerenter", () => fetchPlot().then(() => enhance(figure), () => {}), {once: true});
 }
 
 function enhance(figure) {
@@ -54,9 +70,9 @@ async function load(place) {
   place.classList.remove("loading");
   if (part) {
     place.prepend(document.adoptNode(part));
-    place.querySelectorAll("figure.chart").forEach(enhance);
+    place.querySelectorAll("figure.chart").forEach(watch);
   }
 }
 
-document.querySelectorAll("figure.chart").forEach(enhance);
+document.querySelectorAll("figure.chart").forEach(watch);
 document.querySelectorAll("[data-load]").forEach((place) => load(place).catch(() => place.classList.remove("loading")));

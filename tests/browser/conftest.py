@@ -10,12 +10,13 @@ from typing import Any
 import pytest
 from flask import Flask
 
-pytest.register_assert_rewrite("tests.browser.visitor")
+pytest.register_assert_rewrite("tests.browser.visitor", "tests.pages.browser")
 
 from app.prices import MarketStats  # noqa: E402  (after the rewriting of asserts)
 from tests.books import check_books  # noqa: E402
 from tests.browser.serving import chromium, serving, what_is_missing  # noqa: E402
 from tests.browser.visitor import Visitor  # noqa: E402
+from tests.pages.browser import Browser  # noqa: E402
 from tests.support import SetPrices  # noqa: E402
 
 NewVisitor = Callable[..., Visitor]
@@ -74,3 +75,21 @@ def new_visitor(_chromium: Any, _address: str, market: ShownPrices, store: Any) 
         assert not visitor.faults, visitor.faults
         if visitor.username:
             check_books(store, visitor.username)
+
+
+@pytest.fixture
+def client(_market_app: Flask, market: ShownPrices) -> Browser:
+    """A new user with 1000.00, who is not at a real browser yet."""
+    browser = Browser(_market_app).register()
+    browser.done("/deposit", amount="1000")
+    return browser
+
+
+@pytest.fixture
+def rich(new_visitor: NewVisitor, client: Browser) -> Visitor:
+    return new_visitor().be(client)
+
+
+@pytest.fixture
+def scriptless(new_visitor: NewVisitor, client: Browser) -> Visitor:
+    return new_visitor(script=False).be(client)

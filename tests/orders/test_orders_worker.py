@@ -258,10 +258,13 @@ def test_an_order_that_someone_else_ended_is_lost_and_costs_nothing_more(worker,
 
 @pytest.mark.parametrize("orders", [0, 1, 3])
 def test_stopping_is_asked_before_each_order(trader, orders):
-    for _ in range(4):  # on one of the first days that a new worker looks at
-        place_limit(trader, Side.BUY, "1", "100", expires_at=clock.now() - timedelta(days=99))
-    asked = iter([False] * orders + [True])
-    assert done_of(Worker(FixedPrices(), is_stopping=lambda: next(asked))) == (0, orders, 0, 0)
+    ended = clock.now() - timedelta(days=99)  # one of the first days that a new worker looks at
+    placed = [place_limit(trader, Side.BUY, "1", "100", expires_at=ended) for _ in range(4)]
+
+    def enough() -> bool:
+        return [status_of(order) for order in placed].count("EXPIRED") >= orders
+
+    assert done_of(Worker(FixedPrices(), is_stopping=enough)) == (0, orders, 0, 0)
 
 
 def test_a_round_costs_the_same_with_10_and_with_1000_open_orders(worker, prices):

@@ -44,7 +44,7 @@ class TradeInput(OrderInput):
         if data["quantity"] is None and data["spend"] is None:
             raise ValidationError("Fill this in.", "quantity")
         if data["quantity"] is None and ORDER_TYPES[data["order_type"]][0] is Side.SELL:
-            raise ValidationError("An amount is for buying. Write the quantity to sell.", "quantity")
+            raise ValidationError("An amount is for buying. Write the quantity to sell instead.", "spend")
 
 
 class ReviewInput(TradeInput):
