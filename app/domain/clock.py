@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
-from datetime import UTC, datetime
+from datetime import UTC, date, datetime, time
 
 _set_moment: ContextVar[datetime | None] = ContextVar("moment", default=None)
 
@@ -25,9 +25,19 @@ def at(moment: datetime) -> Iterator[None]:
         _set_moment.reset(token)
 
 
-def to_text(time: datetime) -> str:
-    """`2026-01-31T12:00:00.000000Z`; the time must be aware."""
-    return time.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%S.%fZ")
+def start_of(day: date) -> datetime:
+    """The first moment of a day in UTC."""
+    return datetime.combine(day, time.min, UTC)
+
+
+def end_of(day: date) -> datetime:
+    """The last microsecond of a day in UTC."""
+    return datetime.combine(day, time.max, UTC)
+
+
+def to_text(moment: datetime) -> str:
+    """`2026-01-31T12:00:00.000000Z`; the moment must be aware."""
+    return moment.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%S.%fZ")
 
 
 def from_text(text: str) -> datetime:

@@ -24,7 +24,6 @@
 from __future__ import annotations
 
 import re
-from bisect import bisect_right
 from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import datetime
@@ -188,21 +187,6 @@ def list_transactions(
         BalanceTransaction, username, request,
         keys=BalanceTransaction.SK.startswith("TRANS#"),
         filters=BalanceTransaction.transaction_type == transaction_type.value if transaction_type else None,
-    )
-
-
-def get_numbered_transaction(username: str, number: int) -> BalanceTransaction:
-    """The account's transaction of this number, from 1 to its version."""
-    return get_transaction(username, ledger.transaction_id(number))
-
-
-def count_transactions_before(username: str, time: datetime, count: int) -> int:
-    """How many of the first `count` transactions were made up to this time.
-
-    Looks at few of them, as the numbers have no gap and follow time: one call for each doubling of `count`.
-    """
-    return bisect_right(
-        range(1, count + 1), time, key=lambda number: get_numbered_transaction(username, number).created_at
     )
 
 

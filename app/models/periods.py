@@ -13,13 +13,16 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import date, datetime
 
+from app.domain import clock
 from app.domain.ledger import TransactionType, transaction_id
 from app.models.ledger import BalanceTransaction, get_balance
 from app.models.table import Page, PageRequest, list_page
 
 SLACK = 400
+# The ends of a period that is open there: years before 1000 would be out of order as text.
+BEGINNING, END = clock.start_of(date(1970, 1, 1)), clock.end_of(date.max)
 # For each end of the period; DynamoDB reads at most 100 items together.
 PROBES = 50
 
@@ -46,10 +49,13 @@ class Span:
 def find_span(username: str, period: Period) -> Span:
     """Between which numbers the transactions of a period lie.
 
-    One call; one more for an account of over SLACK transactions, and again for each fiftyfold of that.
+    One call if the account has up to SLACK transactions or both ends are open; one more for longer ones, and again
+    for each fiftyfold of that.
     """
     count = int(get_balance(username).version)
-    before, until = Span(0, count), Span(0, count)
+    # An end that is left open needs no looking for.
+    before = Span(0, count if period.start > BEGINNING else 0)
+    until = Span(0 if period.end < END else count, count)
     while probes := {*_probes(before), *_probes(until)}:
         times = _read_times(username, probes)
         before = _narrow(before, {number: time < period.start for number, time in times.items()})

@@ -14,7 +14,7 @@ from app.domain.orders import MAX_LIFETIME, Side
 from app.models import ledger
 from app.models.orders import Order, iterate_orders_since
 from app.prices import PriceSource
-from app.services.statements import end_of, open_statement, start_of
+from app.services.statements import open_statement
 
 
 @dataclass(frozen=True)
@@ -49,14 +49,14 @@ def get_portfolio_history(username: str, prices: PriceSource, *, days: int) -> l
     first_day = now.date() - timedelta(days=days)
     # An order that was open then was placed at most its lifetime before.
     orders = [
-        order for order in iterate_orders_since(username, start_of(first_day) - MAX_LIFETIME) if order.has_waited
+        order for order in iterate_orders_since(username, clock.start_of(first_day) - MAX_LIFETIME) if order.has_waited
     ]
     balance, reserved = _balance(username, first_day), _reserved_cash(orders)
     holdings = _holdings(username, first_day, orders)
     prices_of = {asset_id: _prices(prices, asset_id, days) for asset_id in holdings}
     points = []
     for day in (first_day + timedelta(days=passed) for passed in range(days + 1)):
-        time = min(end_of(day), now)
+        time = min(clock.end_of(day), now)
         assets = money.total_of(
             money.value_of(held.at(time), prices_of[asset_id].at(time)) for asset_id, held in holdings.items()
         )
@@ -87,7 +87,7 @@ def _reserved_cash(orders: list[Order]) -> _Timeline:
 
 def _holdings(username: str, first_day: date, orders: list[Order]) -> dict[str, _Timeline]:
     """What was owned of each asset: what is now, less the trades since, then each trade in turn."""
-    trades = list(ledger.iterate_trades_since(username, start_of(first_day)))
+    trades = list(ledger.iterate_trades_since(username, clock.start_of(first_day)))
     quantity = {holding.asset_id: holding.quantity for holding in ledger.list_holdings(username)}
     for order in orders:
         if order.is_pending and order.side is Side.SELL:

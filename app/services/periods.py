@@ -3,18 +3,15 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from datetime import UTC, date, datetime, time
+from datetime import date
 from decimal import Decimal
 
-from app.domain import money
+from app.domain import clock, money
 from app.domain.ledger import TransactionType
 from app.models import ledger, periods
 from app.models.ledger import BalanceTransaction
-from app.models.periods import SLACK, Period, Span
+from app.models.periods import BEGINNING, END, SLACK, Period, Span
 from app.models.table import Page, PageRequest
-
-# Before it nothing happened. Years of three digits would be out of order as text.
-EARLIEST = date(1970, 1, 1)
 
 
 @dataclass(frozen=True)
@@ -34,8 +31,9 @@ class ShortStatement:
 
 def period_of(first_day: date | None, last_day: date | None) -> Period:
     """From the start of the first day to the end of the last; None leaves that end open."""
-    first, last = max(first_day or EARLIEST, EARLIEST), max(last_day or date.max, EARLIEST)
-    return Period(datetime.combine(first, time.min, UTC), datetime.combine(last, time.max, UTC))
+    start = max(clock.start_of(first_day), BEGINNING) if first_day else BEGINNING
+    end = max(clock.end_of(last_day), BEGINNING) if last_day else END
+    return Period(start, end)
 
 
 def list_transactions(

@@ -34,17 +34,16 @@ function fetchPlot() {
 }
 
 function watch(figure) {
-  const plot = figure.querySelector(".plot");
-  plot.addEventListener("pointerenter", () => fetchPlot().then(() => enhance(figure), () => {}), {once: true});
+  figure.querySelector(".plot").addEventListener("pointerenter", (event) => {
+    const {offsetX: left, offsetY: top} = event;
+    fetchPlot().then(() => enhance(figure).setCursor({left, top}), () => {});
+  }, {once: true});
 }
 
 function enhance(figure) {
   const {times, values} = JSON.parse(figure.querySelector("script").textContent);
   const plot = figure.querySelector(".plot");
   const reading = figure.querySelector(".reading");
-  if (times.length < 2) {
-    return;
-  }
   const options = {
     width: plot.clientWidth, height: plot.clientHeight, padding: [0, 0, 0, 0],
     legend: {show: false}, axes: [{show: false}, {show: false}],
@@ -59,6 +58,7 @@ function enhance(figure) {
   const chart = new uPlot(options, [times, values.map(Number)], plot);
   chart.root.setAttribute("aria-hidden", "true");
   new ResizeObserver(() => chart.setSize({width: plot.clientWidth, height: plot.clientHeight})).observe(plot);
+  return chart;
 }
 
 // A chart that stands on another page comes when this one is there; the link in its place stays if it does not come.

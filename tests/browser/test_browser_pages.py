@@ -51,6 +51,7 @@ def every_page(visitor: Visitor) -> Iterator[str]:
 
 
 def test_every_page_is_accessible_and_fits_a_small_screen(busy: Visitor) -> None:
+    busy.bring_axe()
     broken, wide = [], []
     for name in every_page(busy):
         broken += [breach for scheme in ("light", "dark") for breach in busy.breaches(scheme)]

@@ -84,12 +84,14 @@ class Visitor:
         self.context.add_cookies([{"name": "session", "value": cookie.value, "url": self.address}])
         return self
 
+    def bring_axe(self) -> None:
+        """To all pages from now on."""
+        self.context.add_init_script(path=AXE)
+
     def breaches(self, scheme: str) -> list[str]:
         """The rules of accessibility that axe finds broken on this page; in the dark, those of colour."""
         # Without motion, as colours that are still changing have another contrast.
         self.page.emulate_media(color_scheme=scheme, reduced_motion="reduce")
-        if not self.page.evaluate("typeof axe === 'object'"):
-            self.page.evaluate(AXE.read_text())
         rules = "{runOnly: ['color-contrast']}" if scheme == "dark" else "{resultTypes: ['violations']}"
         found = self.page.evaluate(f"axe.run(document, {rules})")
         return [

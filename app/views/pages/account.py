@@ -13,7 +13,6 @@ from app.schemas.inputs import CashInput, DaysInput
 from app.services import accounts
 from app.services.history import get_portfolio_history
 from app.services.overview import get_overview
-from app.services.statements import end_of
 from app.views.http import prices
 from app.views.pages.charts import line_chart, share_bar
 from app.views.pages.forms import Form, submits
@@ -39,7 +38,7 @@ def history() -> str:
     """The account's value over time: on a page of its own, as it reads the transactions and trades of that time."""
     days = read_query(DaysInput())["days"]
     points = [
-        (min(end_of(point.date), clock.now()), point.total)
+        (min(clock.end_of(point.date), clock.now()), point.total)
         for point in get_portfolio_history(current_username(), prices(), days=days)
     ]
     chart = line_chart("value-chart", f"Total value, {days} days", points, write=write_money)

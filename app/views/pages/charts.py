@@ -10,6 +10,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from decimal import Decimal
+from itertools import accumulate
 from typing import Any
 
 from app.services.overview import Share
@@ -137,9 +138,9 @@ def share_bar(shares: Sequence[Share]) -> list[BarPart]:
 
     Colours tell assets apart, as far as there are any left; cash and reserves are of colour 0.
     """
-    parts, x = [], 0
-    for number, share in enumerate(shares, start=1):
-        width = max(1, int(share.percentage * BAR_WIDTH / 100))
-        parts.append(BarPart(share, min(number, COLOURS) if share.asset_id else 0, x, width))
-        x += width
-    return parts
+    edges = [0, *(int(sum_ * BAR_WIDTH / 100) for sum_ in accumulate(share.percentage for share in shares))]
+    return [
+        BarPart(share, min(number, COLOURS) if share.asset_id else 0, edges[number - 1], width)
+        for number, share in enumerate(shares, start=1)
+        for width in [max(1, edges[number] - edges[number - 1])]
+    ]
