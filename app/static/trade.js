@@ -58,7 +58,7 @@ function suggest() {
   form.querySelector('label[for="price"]').textContent = name;
   document.getElementById("price-hint").textContent = atLimit
     ? `The price of one ${dataset.asset} to wait for, or better.`
-    : `The price of one ${dataset.asset} that you see with 0.5 % to spare. If the market moves beyond it, nothing is placed.`;
+    : `The price of one ${dataset.asset} that you see with ${dataset.allowance} % to spare. If the market moves beyond it, nothing is placed.`;
   form.querySelector('[data-for="buy"]').hidden = !buying;
   form.querySelector('[data-for="limit"]').hidden = !atLimit;
   if (!buying) {

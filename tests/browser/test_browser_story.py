@@ -119,6 +119,14 @@ def test_a_double_click_and_a_reload_apply_a_form_once(
     assert rich.page.locator("tbody tr").count() == 2
 
 
+def test_a_button_that_is_clicked_twice_places_one_order(rich: Visitor) -> None:
+    rich.open("/assets/BTC").fill(quantity="1")
+    rich.page.get_by_role("button", name="Place the order").dblclick()
+    rich.page.wait_for_url("**/orders/*")
+    rich.open("/orders")
+    assert rich.page.locator("tbody tr").count() == 1
+
+
 def test_a_form_of_an_ended_session_comes_back(rich: Visitor) -> None:
     rich.open("/assets/BTC").fill(quantity="1")
     rich.context.clear_cookies()
