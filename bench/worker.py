@@ -64,7 +64,7 @@ def measure_rounds(few: int, many: int) -> None:
     worker = Worker(FixedPrices(BTC=str(price), ETH="1000"))
     with metered() as meter:
         worker.run_round()
-    print(f"first round of a worker (looks back a year): {meter.calls} calls, {meter.read_units} read units")
+    print(f"first round of a worker (looks at earlier days too): {meter.calls} calls, {meter.read_units} read units")
     open_orders = 0
     for number in (few, many):
         write_open_orders(number - open_orders, price)
@@ -92,7 +92,7 @@ def place_orders(number: int) -> None:
 
 
 def work(endpoint: str, ready: multiprocessing.Barrier) -> None:  # type: ignore[valid-type]
-    """One worker process: a round that finds nothing, then, with the others, the one that counts."""
+    """One worker process: a round that finds nothing, then, with the others, those that count."""
     app = make_app(endpoint)
     prices = FixedPrices()
     worker = Worker(prices)
@@ -101,9 +101,13 @@ def work(endpoint: str, ready: multiprocessing.Barrier) -> None:  # type: ignore
         prices.prices["BTC"] = PRICE
         ready.wait()
         ready.wait()
-        done = worker.run_round()
+        rounds = [worker.run_round()]
+        while rounds[-1].filled or rounds[-1].lost:  # a round ends when its price has grown old
+            rounds.append(worker.run_round())
         ready.wait()
-        print(f"    filled {done.filled}, lost {done.lost}, failed {done.failed}")
+        print("    " + ", ".join(
+            f"{name} {sum(getattr(done, name) for done in rounds)}" for name in ("filled", "lost", "failed")
+        ))
 
 
 def fills_per_second(endpoint: str, workers: int, number: int) -> float:

@@ -358,14 +358,14 @@ def test_one_round_as_a_command(command, trader):
 
 def test_sigterm_stops_within_two_seconds_also_in_the_middle_of_a_round(command, trader, store):
     """What it has begun it finishes; the rest waits for the next worker."""
-    for _ in range(120):
+    for _ in range(60):
         place_limit(trader, Side.BUY, "0.0001", "100000")
     process = command()
-    wait_until(lambda: reserved(store, trader) < 1200, process)
+    wait_until(lambda: reserved(store, trader) < 600, process)
     process.send_signal(signal.SIGTERM)
     output, _ = process.communicate(timeout=20)
     assert process.returncode == 0, output
-    assert 0 < reserved(store, trader) < 1200, "stopped before the round began, or after it ended"
+    assert 0 < reserved(store, trader) < 600, "stopped before the round began, or after it ended"
 
 
 def test_ctrl_c_stops_a_worker_that_sleeps(command, trader):

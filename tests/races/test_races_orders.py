@@ -159,7 +159,7 @@ def test_two_workers(arena):
     prices = FixedPrices(BTC="100")
     workers = [Worker(prices), Worker(prices)]
     for worker in workers:
-        worker.run_round()  # looks back a year, once
+        worker.run_round()  # looks at earlier days too, once
     for _ in range(ROUNDS):
         username = open_trader("10000", BTC="10")
         due = [

@@ -11,7 +11,6 @@ from decimal import Decimal
 
 from app.domain import clock
 from app.domain.errors import PriceUnavailable
-from app.domain.errors import PriceUnavailable
 from app.domain.ledger import TransactionType
 from app.domain.orders import OrderRequest, PriceType, Side
 from app.models import trading
