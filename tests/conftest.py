@@ -18,7 +18,7 @@ from flask.testing import FlaskClient
 os.environ.update(AWS_ACCESS_KEY_ID="test", AWS_SECRET_ACCESS_KEY="test", AWS_EC2_METADATA_DISABLED="true")
 for name in ("AWS_PROFILE", "AWS_SESSION_TOKEN"):
     os.environ.pop(name, None)
-pytest.register_assert_rewrite("tests.support", "tests.books")
+pytest.register_assert_rewrite("tests.support", "tests.books", "tests.pages.browser", "tests.browser.visitor")
 
 from app import create_app  # noqa: E402  (after the environment is set)
 from app.models.tables import create_tables  # noqa: E402

@@ -15,7 +15,6 @@ import simplejson
 import structlog
 from flask import Flask, Response, current_app, g, jsonify, make_response, render_template, request
 from flask.json.provider import DefaultJSONProvider
-from flask_wtf.csrf import CSRFError
 from gunicorn.http.errors import ParseException
 from pynamodb.exceptions import PynamoDBException
 from werkzeug.exceptions import BadRequest, HTTPException
@@ -97,7 +96,6 @@ def init_app(app: Flask) -> None:
     app.after_request(_finish_response)
     app.teardown_request(_end_request)
     app.register_error_handler(errors.ProductError, _answer_product_error)
-    app.register_error_handler(CSRFError, _answer_csrf_error)
     app.register_error_handler(HTTPException, answer_http_error)
     app.register_error_handler(PynamoDBException, _answer_store_error)
     # gunicorn finds a broken body only while it is read: chunks without a size, a wrong end.
@@ -228,7 +226,8 @@ def answer_http_error(error: HTTPException) -> Response:
     return response
 
 
-def _answer_csrf_error(error: CSRFError) -> Response:
+def answer_form_expired() -> Response:
+    """The answer to a form without its CSRF token."""
     return answer_error(400, *FORM_EXPIRED)
 
 

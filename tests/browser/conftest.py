@@ -10,14 +10,12 @@ from typing import Any
 import pytest
 from flask import Flask
 
-pytest.register_assert_rewrite("tests.browser.visitor", "tests.pages.browser")
-
-from app.prices import MarketStats  # noqa: E402  (after the rewriting of asserts)
-from tests.books import check_books  # noqa: E402
-from tests.browser.serving import chromium, serving, what_is_missing  # noqa: E402
-from tests.browser.visitor import Visitor  # noqa: E402
-from tests.pages.browser import Browser  # noqa: E402
-from tests.support import SetPrices  # noqa: E402
+from app.prices import MarketStats
+from tests.books import check_books
+from tests.browser.serving import chromium, serving, what_is_missing
+from tests.browser.visitor import Visitor
+from tests.pages.browser import Browser
+from tests.support import SetPrices
 
 NewVisitor = Callable[..., Visitor]
 

@@ -130,7 +130,8 @@ def test_a_button_that_is_clicked_twice_places_one_order(rich: Visitor) -> None:
 def test_a_form_of_an_ended_session_comes_back(rich: Visitor) -> None:
     rich.open("/assets/BTC").fill(quantity="1")
     rich.context.clear_cookies()
-    rich.press("Place the order").sees("This form has expired")
+    rich.press("Place the order").sees("Your session had ended, so nothing was applied")
+    assert "/login?next=" in rich.page.url
 
 
 def test_errors_take_the_focus_and_lead_to_the_field(rich: Visitor) -> None:

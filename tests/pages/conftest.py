@@ -8,10 +8,8 @@ from typing import Any
 import pytest
 from flask import Flask
 
-pytest.register_assert_rewrite("tests.pages.browser")
-
-from tests.books import check_books  # noqa: E402  (after the rewriting of asserts)
-from tests.pages.browser import Browser  # noqa: E402
+from tests.books import check_books
+from tests.pages.browser import Browser
 
 NewBrowser = Callable[..., Browser]
 

@@ -11,9 +11,14 @@ from datetime import timedelta
 from flask import Blueprint, Flask, flash, redirect, request, session, url_for
 from flask.typing import ResponseReturnValue
 from flask_login import LoginManager, UserMixin, current_user, login_user, logout_user
+from flask_wtf.csrf import CSRFError
 
 from app.models.users import User
 from app.services import auth
+from app.views.http import answer_form_expired
+
+# The blueprints whose pages are for users only.
+_private: set[str] = set()
 
 
 class SessionUser(UserMixin):  # type: ignore[misc]
@@ -42,6 +47,7 @@ def init_app(app: Flask) -> None:
     manager.session_protection = "basic"
     manager.user_loader(_find_user)
     app.jinja_env.globals["current_user"] = current_user
+    app.register_error_handler(CSRFError, _answer_csrf_error)
 
 
 def _find_user(session_id: str) -> SessionUser | None:
@@ -72,6 +78,14 @@ def current_username() -> str:
 def only_for_users(blueprint: Blueprint) -> None:
     """Send whoever is not logged in to log in, and back again afterwards."""
     blueprint.before_request(_ask_to_log_in)
+    _private.add(blueprint.name)
+
+
+def _answer_csrf_error(error: CSRFError) -> ResponseReturnValue:
+    # Without a cookie no form has a token: what is missing is the session, not the form.
+    if request.blueprint in _private and not is_logged_in():
+        return _ask_to_log_in() or ""
+    return answer_form_expired()
 
 
 def _ask_to_log_in() -> ResponseReturnValue | None:
