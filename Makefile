@@ -39,8 +39,12 @@ tables: $(RUNTIME) $(ENGINE)  ## Create the two DynamoDB tables where they are a
 	@$(CHILD) flask tables create
 
 .PHONY: test
-test: lint $(ENGINE)  ## Check the code, run all tests and show the coverage
-	$(BIN)/pytest --cov --cov-report=term
+test: lint $(ENGINE)  ## Check the code and run all tests
+	$(BIN)/pytest --numprocesses 2 --dist loadfile
+
+.PHONY: coverage
+coverage: $(DEV) $(ENGINE)  ## Run all tests and show which lines and branches they reach (twice as long)
+	$(BIN)/pytest --numprocesses 2 --dist loadfile --cov --cov-report=term
 
 .PHONY: fuzz
 fuzz: $(DEV) $(ENGINE)  ## Send the API thousands of random requests, new ones each time

@@ -88,6 +88,14 @@ class _Manager(Manager):  # type: ignore[misc]  # honcho has no types
             signal.setitimer(signal.ITIMER_REAL, 0.05)
 
 
+    def _system_print(self, line: str) -> None:
+        try:
+            super()._system_print(line)
+        except RuntimeError:
+            # Its signal came in the middle of another line's printing, which goes on: this line is left out.
+            return
+
+
 class Refused(Exception):
     """The launcher cannot go on; the sentence says why and what to do."""
 

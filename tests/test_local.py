@@ -46,7 +46,7 @@ class Project:
     def web(self, command: str) -> None:
         """Let this command stand in for the web server."""
         engine = " ".join([*LAUNCHER, "engine"])
-        (self.folder / "Procfile").write_text(f"web: {command}\nengine: exec {engine}\n")
+        (self.folder / "Procfile").write_text(f"web: {command}\norders: exec sleep 60\nengine: exec {engine}\n")
 
     def start(self, *arguments: str, **settings: str) -> subprocess.Popen[str]:
         """Start the launcher with these settings and no others."""
