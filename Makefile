@@ -40,7 +40,7 @@ tables: $(RUNTIME) $(ENGINE)  ## Create the two DynamoDB tables where they are a
 
 .PHONY: test
 test: lint $(ENGINE)  ## Check the code and run all tests
-	$(BIN)/pytest --numprocesses 2 --dist loadfile
+	$(BIN)/pytest --numprocesses 3 --dist loadfile
 
 .PHONY: coverage
 coverage: $(DEV) $(ENGINE)  ## Run all tests and show which lines and branches they reach (twice as long)

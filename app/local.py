@@ -87,7 +87,6 @@ class _Manager(Manager):  # type: ignore[misc]  # honcho has no types
         else:
             signal.setitimer(signal.ITIMER_REAL, 0.05)
 
-
     def _system_print(self, line: str) -> None:
         try:
             super()._system_print(line)

@@ -191,8 +191,10 @@ class _Connection(Connection):
             raise StoreUnavailable() from error
         finally:
             meter().record(operation_name, response, time.monotonic() - started)
-        # Something else than DynamoDB may answer 200 too, and botocore would take that for an empty success.
-        if not response["ResponseMetadata"].get("RequestId"):
+        # Something else than DynamoDB may answer 200 too, and an answer may be cut off: botocore takes both for an
+        # empty success. Every read asks for its units, so an answer without them is none.
+        is_whole = operation_name not in READS or "ConsumedCapacity" in response
+        if not is_whole or not response["ResponseMetadata"].get("RequestId"):
             raise StoreUnavailable()
         return dict(response)
 

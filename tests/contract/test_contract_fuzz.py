@@ -12,7 +12,7 @@ from tests.contract.fuzzing import fuzz
 from tests.support import Person
 
 # Of each operation, in each random phase. The cases of the other phases follow from the specification alone.
-MAX_EXAMPLES = int(os.environ.get("SCHEMATHESIS_MAX_EXAMPLES") or 3)
+MAX_EXAMPLES = int(os.environ.get("SCHEMATHESIS_MAX_EXAMPLES") or 2)
 # The bounded run sends the same every time; a long one is for finding what nobody has sent yet.
 SEED = None if os.environ.get("SCHEMATHESIS_MAX_EXAMPLES") else 1
 

@@ -7,12 +7,14 @@ from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
+from app import create_app
 from app.domain import clock
 from app.domain.errors import Busy, StoreUnavailable
 from app.models.ledger import AssetBalance, Balance, RequestClaim
 from app.models.table import Batch, Cancelled, again_after_lost_race
 from app.models.users import EmailClaim, UsersItem
 from tests.faults import cancel, drop, garble, refuse, truncate
+from tests.support import config
 
 NOW = clock.now()
 
@@ -148,12 +150,21 @@ def test_failures_of_single_operations_in_our_words(faulty_app, faults, read, an
         read()
 
 
-def test_half_an_answer_is_asked_for_again(in_app, faulty_app, faults):
-    claim("half").save()
-    faults.inject("GetItem", truncate)
-    with faulty_app.app_context():
+@pytest.mark.parametrize(("cut_off", "sent"), [(1, 2), (2, 3)])
+def test_half_an_answer_is_asked_for_again(in_app, faults, cut_off, sent):
+    claim("half").save(condition=None)
+    faults.inject("GetItem", *[truncate] * cut_off)
+    # With a client of its own: botocore sends again only so often, for all of a client's requests together.
+    with create_app(config(faults.endpoint)).app_context():
         assert reference_of("half") == "made"
-    assert faults.operations == ["GetItem", "GetItem"]
+    assert faults.operations == ["GetItem"] * sent
+
+
+def test_half_an_answer_is_never_taken_for_a_whole_one(in_app, faulty_app, faults):
+    claim("half").save(condition=None)
+    faults.inject("GetItem", *[truncate] * 3)
+    with faulty_app.app_context(), pytest.raises(StoreUnavailable):
+        reference_of("half")
 
 
 def test_a_lost_race_is_run_again_until_it_is_won():
