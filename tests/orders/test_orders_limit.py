@@ -336,7 +336,7 @@ def test_a_replay_of_an_order_that_was_executed_at_once(trader, market):
 @pytest.mark.parametrize("changes", [
     {"price": "91"}, {"quantity": "2"}, {"asset_id": "ETH", "price": "40"}, {"order_type": "limit_sell"},
     {"order_type": "market_buy", "price": "100"}, {"expires_at": iso(NOW + DAY)},
-], ids=str)
+], ids=lambda changes: " and ".join(changes))
 def test_a_key_belongs_to_one_request(trader, changes):
     body = {"order_type": "limit_buy", "asset_id": "BTC", "quantity": "1", "price": "90"}
     assert trader.post("/orders", body, key="once").status_code == 201
