@@ -86,7 +86,7 @@ class Item(Model):
 
     @classmethod
     def _get_connection(cls) -> TableConnection:
-        # Overrides PynamoDB, which builds a client for every class. Pinned, and tested in tests/test_database.py.
+        # Overrides PynamoDB, which builds a client for every class: pinned, and tested in test_model_database.py.
         return database().table(cls.Meta.table, lambda: table_schema(cls))  # type: ignore[attr-defined]
 
 

@@ -356,7 +356,7 @@ def test_one_round_as_a_command(command, trader):
     ]
 
 
-def test_sigterm_stops_within_two_seconds_also_in_the_middle_of_a_round(command, trader, store):
+def test_sigterm_stops_also_in_the_middle_of_a_round(command, trader, store):
     """What it has begun it finishes; the rest waits for the next worker."""
     for _ in range(60):
         place_limit(trader, Side.BUY, "0.0001", "100000")
