@@ -14,7 +14,7 @@ from decimal import Decimal
 from enum import StrEnum
 
 from app.domain import money
-from app.domain.errors import InsufficientHolding, PriceMoved
+from app.domain.errors import FieldError, InsufficientHolding, InvalidInput, PriceMoved
 from app.domain.ledger import Account, TransactionType, post, reserve
 
 
@@ -72,6 +72,14 @@ class OrderRequest:
     def total_at(self, price: Decimal) -> Decimal:
         """Cost or proceeds at this price. Raises OrderTooSmall, OrderTooLarge."""
         return money.new_order_total(self.quantity, price, buying=self.side is Side.BUY)
+
+
+def check_end(expires_at: datetime | None, now: datetime) -> None:
+    """Refuse a new order whose time is over before it begins; raises InvalidInput."""
+    if expires_at is not None and expires_at <= now:
+        raise InvalidInput(FieldError(
+            "expires_at", f"Choose a time in the future, at most {MAX_LIFETIME.days} days ahead."
+        ))
 
 
 def reaches(side: Side, limit_price: Decimal, price: Decimal) -> bool:

@@ -45,6 +45,11 @@ log = logging.getLogger(__name__)
 # How many rows one page of a filtered list looks at: the bound of its cost, at most about 60 read units.
 EXAMINED_ROWS = 500
 
+# How a change that lost its race is tried again, in seconds (measured by bench/contention.py). A refusal that comes
+# late is better than a thread that waits: a throttled call alone may take seconds.
+FIRST_WAIT, LONGEST_WAIT = 0.01, 0.5
+MOST_ATTEMPTS, MOST_SECONDS = 12, 3
+
 
 class TableMeta:
     """What PynamoDB wants to know of a table; an instance, so that the name follows the database in use."""
@@ -262,9 +267,8 @@ def again_after_lost_race(change: Callable[P, T]) -> Callable[P, T]:
         # One for each call: tenacity's decorator keeps its statistics in one place for all threads, which fail on it.
         attempts = Retrying(
             retry=retry_if_exception_type(Busy),
-            wait=wait_random_exponential(multiplier=0.01, max=0.5),
-            # A refusal that comes late is better than a thread that waits: a throttled call alone may take seconds.
-            stop=stop_after_attempt(12) | stop_after_delay(3),
+            wait=wait_random_exponential(multiplier=FIRST_WAIT, max=LONGEST_WAIT),
+            stop=stop_after_attempt(MOST_ATTEMPTS) | stop_after_delay(MOST_SECONDS),
             before_sleep=_note_conflict,
             reraise=True,
         )

@@ -393,11 +393,14 @@ class Switch(Text):
 class EndTime(Text):
     """A moment in the future, at most `most_days` ahead: ISO 8601 with its offset, or a date, which means the end
     of that day in UTC. A time without an offset is refused: nobody knows which moment it means.
+
+    With `past_allowed` only how far ahead it is counts: a repeated request names a moment that may be over by now.
     """
 
-    def __init__(self, *, most_days: int, **kwargs: Any) -> None:
+    def __init__(self, *, most_days: int, past_allowed: bool = False, **kwargs: Any) -> None:
         super().__init__(most=40, **kwargs)
         self.most_days = most_days
+        self.past_allowed = past_allowed
 
     def json_schema(self) -> dict[str, Any]:
         return {
@@ -415,7 +418,8 @@ class EndTime(Text):
             raise ValidationError(
                 "Write a date, or a time with its offset, such as 2030-12-31 or 2030-12-31T12:00:00Z."
             ) from error
-        if not timedelta() < moment - clock.now() <= timedelta(days=self.most_days):
+        ahead = moment - clock.now()
+        if ahead > timedelta(days=self.most_days) or ahead <= timedelta() and not self.past_allowed:
             raise ValidationError(f"Choose a time in the future, at most {self.most_days} days ahead.")
         return moment
 

@@ -107,7 +107,7 @@ class OrderInput(Input):
     asset_id = AssetId(required=True, metadata={"example": "BTC"})
     quantity = Quantity(required=True, example="0.005")
     price = Price(load_default=None, allow_none=True, example=None)
-    expires_at = EndTime(most_days=MAX_LIFETIME.days, load_default=None, allow_none=True)
+    expires_at = EndTime(most_days=MAX_LIFETIME.days, past_allowed=True, load_default=None, allow_none=True)
 
     @validates_schema
     def limits_have_a_price_and_alone_an_end(self, data: dict[str, Any], **kwargs: Any) -> None:

@@ -6,10 +6,10 @@ from datetime import datetime
 from decimal import Decimal
 from typing import Any
 
-from app.domain import money
+from app.domain import clock, money
 from app.domain.assets import Asset, get_tradeable_asset
 from app.domain.errors import PriceUnavailable, Refusal
-from app.domain.orders import OrderRequest, Preview, PriceType, Side, preview_order, worst_price
+from app.domain.orders import OrderRequest, Preview, PriceType, Side, check_end, preview_order, worst_price
 from app.models import ledger
 from app.prices import PriceSource, Quote
 
@@ -32,6 +32,7 @@ def get_preview(
     never above `spend`, not even at the worst price. Raises what placing the order would raise.
     """
     asset = get_tradeable_asset(asset_id)
+    check_end(expires_at, clock.now())
     quote = _get_fresh_quote(asset, prices)
     limit = price or worst_price(side, quote.price, decimals=asset.price_decimals)
     quantity = money.quantity_for(spend, limit) if spend else quantity

@@ -9,7 +9,7 @@ from app import telemetry
 from app.domain import clock, money
 from app.domain.assets import get_tradeable_asset
 from app.domain.errors import PriceUnavailable
-from app.domain.orders import OrderRequest, PriceType, Side
+from app.domain.orders import OrderRequest, PriceType, Side, check_end
 from app.domain.requests import request_key
 from app.models import trading
 from app.models.account import Applied
@@ -34,8 +34,9 @@ def place_order(
     """Buy or sell at the market's price, or at a limit; one that must wait reserves what it needs. Two calls.
 
     `price` is the limit of a limit order, or the worst price that a market order accepts. `expires_at` is for limit
-    orders, by default LIMIT_ORDER_LIFETIME from now. Raises AssetNotTradeable, PriceUnavailable, PriceMoved,
-    OrderTooSmall, OrderTooLarge, InsufficientFunds, InsufficientHolding, IdempotencyKeyReused, Busy.
+    orders, by default LIMIT_ORDER_LIFETIME from now. Raises AssetNotTradeable, InvalidInput when `expires_at` is past,
+    PriceUnavailable, PriceMoved, OrderTooSmall, OrderTooLarge, InsufficientFunds, InsufficientHolding,
+    IdempotencyKeyReused, Busy.
     """
     asset = get_tradeable_asset(asset_id)
     request = request_key(
@@ -47,6 +48,8 @@ def place_order(
     order = OrderRequest(side, price_type, asset.asset_id, quantity, price, expires_at)
 
     def current_price() -> Decimal:
+        # Here, where a refusal looks for what an earlier run of the same keyed request made.
+        check_end(expires_at, clock.now())
         quote = prices.quote(asset.asset_id)
         if quote.is_stale:
             raise PriceUnavailable()

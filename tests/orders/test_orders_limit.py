@@ -325,6 +325,18 @@ def test_a_replay_answers_with_the_order_as_it_was_placed(trader, fill, expire, 
     assert cash(trader) == before and len(trader.get("/orders").json["data"]) == 2
 
 
+def test_a_replay_after_the_end_of_the_order(trader, monkeypatch):
+    """As a new order it would be refused by then."""
+    ends = clock.now() + timedelta(minutes=10)
+    order = ("limit_buy", "BTC", "1")
+    first = trader.order(*order, price="90", expires_at=iso(ends), key="once")
+    monkeypatch.setattr(clock, "now", lambda: ends + timedelta(seconds=1))
+    again = trader.order(*order, price="90", expires_at=iso(ends), key="once")
+    assert (again.status_code, again.json) == (201, first.json)
+    refused = trader.order(*order, price="90", expires_at=iso(ends), key="another")
+    assert fields_named(problem(refused, 422, "invalid_input")) == ["expires_at"]
+
+
 def test_a_replay_of_an_order_that_was_executed_at_once(trader, market):
     """Also where the price, or what is left, would now refuse or reserve it."""
     first = trader.order("limit_buy", "BTC", "9", price="100", key="once")
