@@ -21,6 +21,9 @@ from app.prices import PriceSource
 
 # How far back a worker that has just started looks for orders that nobody has ended; they live 90 days at most.
 LONGEST_ABSENCE = timedelta(days=100)
+# An order may show in its index only a while after it was written, and the clocks of two machines differ: so long after
+# its end a day is still looked at.
+DAY_SETTLES = timedelta(hours=1)
 # Fills of one asset go on at one price for no longer than this; the next round asks for the price anew.
 PRICE_HOLDS = timedelta(seconds=10)
 
@@ -54,9 +57,9 @@ class Worker:
     def run_round(self) -> Round:
         """End and fill what is due.
 
-        One query for each unfinished day (usually today alone), one for each asset and side, and two calls for each
-        order that changes: the cost follows what is done, not how many orders wait. Raises StoreUnavailable when
-        the store does not answer.
+        One query for each unfinished day (today, and in its first hour yesterday), one for each asset and side, and
+        two calls for each order that changes: the cost follows what is done, not how many orders wait. Raises
+        StoreUnavailable when the store does not answer.
         """
         done = Round()
         for status, change in self._due(done):
@@ -74,7 +77,7 @@ class Worker:
             failed_before = done.failed
             for order_id in iterate_expired_order_ids(day, now):
                 yield "expired", partial(_expire, order_id)
-            if day < now.date() and done.failed == failed_before:
+            if clock.end_of(day) + DAY_SETTLES < now and done.failed == failed_before:
                 self._unfinished_days.remove(day)
         for asset in CATALOGUE.values():
             if asset.is_active and not self._is_stopping():

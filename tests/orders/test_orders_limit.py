@@ -325,15 +325,15 @@ def test_a_replay_answers_with_the_order_as_it_was_placed(trader, fill, expire, 
     assert cash(trader) == before and len(trader.get("/orders").json["data"]) == 2
 
 
-def test_a_replay_after_the_end_of_the_order(trader, monkeypatch):
+def test_a_replay_after_the_end_of_the_order(trader):
     """As a new order it would be refused by then."""
     ends = clock.now() + timedelta(minutes=10)
     order = ("limit_buy", "BTC", "1")
     first = trader.order(*order, price="90", expires_at=iso(ends), key="once")
-    monkeypatch.setattr(clock, "now", lambda: ends + timedelta(seconds=1))
-    again = trader.order(*order, price="90", expires_at=iso(ends), key="once")
+    with clock.at(ends + timedelta(seconds=1)):
+        again = trader.order(*order, price="90", expires_at=iso(ends), key="once")
+        refused = trader.order(*order, price="90", expires_at=iso(ends), key="another")
     assert (again.status_code, again.json) == (201, first.json)
-    refused = trader.order(*order, price="90", expires_at=iso(ends), key="another")
     assert fields_named(problem(refused, 422, "invalid_input")) == ["expires_at"]
 
 

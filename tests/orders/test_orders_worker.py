@@ -236,6 +236,17 @@ def test_an_order_of_an_earlier_day_that_failed_is_tried_again(worker, store):
         order.delete()
 
 
+def test_an_order_that_shows_in_its_index_after_midnight_is_ended(trader):
+    """An index shows what was written a moment later: maybe only when its day is over, and was looked at."""
+    midnight = clock.start_of((clock.now() + timedelta(days=1)).date())
+    new_worker = Worker(FixedPrices())
+    with clock.at(midnight + timedelta(seconds=1)):
+        new_worker.run_round()
+        order = place_limit(trader, Side.BUY, "1", "100", expires_at=midnight - timedelta(seconds=1))
+        new_worker.run_round()
+    assert status_of(order) == "EXPIRED"
+
+
 def test_the_order_of_someone_suspended_is_filled_and_ended_like_any_other(worker, prices, trader, store):
     """It was placed while the account was good, and its end gives back what it holds."""
     fill = place_limit(trader, Side.BUY, "1", "100")
