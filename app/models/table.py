@@ -47,7 +47,7 @@ EXAMINED_ROWS = 500
 
 # How a change that lost its race is tried again, in seconds (measured by bench/contention.py). A refusal that comes
 # late is better than a thread that waits: a throttled call alone may take seconds.
-FIRST_WAIT, LONGEST_WAIT = 0.01, 0.5
+FIRST_WAIT, LONGEST_WAIT = 0.2, 1
 MOST_ATTEMPTS, MOST_SECONDS = 12, 3
 
 

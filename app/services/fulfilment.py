@@ -6,7 +6,8 @@ Any number of workers may run rounds at once: only one of them moves an order ou
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Iterator
+import random
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
 from datetime import timedelta
 from functools import partial
@@ -26,6 +27,8 @@ LONGEST_ABSENCE = timedelta(days=100)
 DAY_SETTLES = timedelta(hours=1)
 # Fills of one asset go on at one price for no longer than this; the next round asks for the price anew.
 PRICE_HOLDS = timedelta(seconds=10)
+# How many orders a worker leaves to another that it has met, at most.
+STRETCH = 40
 
 log = logging.getLogger(__name__)
 
@@ -70,7 +73,9 @@ class Worker:
 
     def _due(self, done: Round) -> Iterator[tuple[str, Callable[[], Order]]]:
         now = clock.now()
-        self._unfinished_days.add(now.date())
+        # Not only today: the process may have slept, with the laptop that it runs on, since its last round.
+        last = max(self._unfinished_days)
+        self._unfinished_days |= {last + timedelta(days=n) for n in range(1, (now.date() - last).days + 1)}
         for day in sorted(self._unfinished_days):
             if self._is_stopping():
                 return
@@ -81,9 +86,9 @@ class Worker:
                 self._unfinished_days.remove(day)
         for asset in CATALOGUE.values():
             if asset.is_active and not self._is_stopping():
-                yield from self._reached(asset.asset_id)
+                yield from self._reached(asset.asset_id, done)
 
-    def _reached(self, asset_id: str) -> Iterator[tuple[str, Callable[[], Order]]]:
+    def _reached(self, asset_id: str, done: Round) -> Iterator[tuple[str, Callable[[], Order]]]:
         try:
             quote, asked = self._prices.quote(asset_id), clock.now()
         except PriceUnavailable:
@@ -91,12 +96,27 @@ class Worker:
         if quote.is_stale:
             return
         for side in Side:
-            for order in iterate_fillable_orders(asset_id, side, quote.price):
+            for order in _leaving_some_to_others(iterate_fillable_orders(asset_id, side, quote.price), done):
                 if clock.now() - asked > PRICE_HOLDS:
                     return
                 # One that is past its time is not filled any more, only not ended yet.
                 if order.expires_at > asked:
                     yield "filled", partial(trading.fill_order, order, quote.price)
+
+
+def _leaving_some_to_others(orders: Iterable[Order], done: Round) -> Iterator[Order]:
+    """Pass over a stretch of random length after each order that somebody else ended first.
+
+    Two workers that walk one list side by side lose half of all they try. The next round takes what neither took.
+    """
+    lost, passed_over = done.lost, 0
+    for order in orders:
+        if done.lost > lost:
+            lost, passed_over = done.lost, random.randrange(STRETCH)
+        if passed_over:
+            passed_over -= 1
+        else:
+            yield order
 
 
 def _expire(order_id: str) -> Order:
