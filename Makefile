@@ -13,6 +13,9 @@ PIP := $(BIN)/python -m pip --disable-pip-version-check install --quiet --requir
 LAUNCHER := $(BIN)/python -P app/local.py
 CHILD := exec $(LAUNCHER) child $(LAUNCHER)
 
+# Tests start many processes: each would compile the application again.
+unexport PYTHONDONTWRITEBYTECODE
+
 # Each stamp is newer than the lock that its dependencies were installed from.
 RUNTIME := $(VENV)/runtime.stamp
 DEV := $(VENV)/dev.stamp

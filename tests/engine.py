@@ -1,11 +1,11 @@
-"""The embedded engine for tests: in memory or on a file, on a free loopback port."""
+"""The embedded engine for tests: in memory or on a file, on a loopback port."""
 
 import subprocess
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from app.local import end_with_parent, engine_command, engine_file, free_port, wait_until_ready
+from app.local import LAUNCHER, end_with_parent, engine_command, engine_file, free_port, wait_until_ready
 
 
 @contextmanager
@@ -28,3 +28,17 @@ def engine(path: Path | None = None) -> Iterator[str]:
     finally:
         process.terminate()
         process.wait(timeout=10)
+
+
+def start_engine(port: int, path: Path) -> subprocess.Popen[bytes]:
+    """Start an engine that is ready to answer, at the same address as one that was killed; the caller ends it.
+
+    It is gone when the thread that started it is.
+    """
+    process = subprocess.Popen(
+        # Not by a `preexec_fn`: that is not safe in a process of many threads.
+        [*LAUNCHER, "child", *engine_command(engine_file(), port, path)],
+        stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
+    )
+    wait_until_ready(f"http://127.0.0.1:{port}", process)
+    return process

@@ -287,7 +287,7 @@ NO_ENDS = {
     "yesterday": f"{(NOW - DAY):%Y-%m-%d}",
     "no offset": f"{(NOW + DAY):%Y-%m-%dT%H:%M:%S}",
     "a named zone": f"{(NOW + DAY):%Y-%m-%dT%H:%M:%S} Europe/Berlin",
-    "more than 90 days": iso(NOW + 90 * DAY + timedelta(minutes=5)),
+    "more than 90 days": iso(NOW + 90 * DAY + timedelta(hours=5)),
     "a date whose end is more than 90 days off": f"{(NOW + 90 * DAY):%Y-%m-%d}",
     "the end of time": "9999-12-31T23:59:59-14:00",
     "no such day": "2027-02-30",

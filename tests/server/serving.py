@@ -7,7 +7,7 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
@@ -18,7 +18,7 @@ from typing import Any, TypeVar
 import requests
 
 from app import create_app
-from app.local import free_port
+from app.local import LAUNCHER, free_port
 from app.models.tables import create_tables
 from tests.support import PASSWORD, config, registration
 
@@ -97,37 +97,47 @@ class Server:
             yield Account(body["username"], made)
 
 
+def settings_for(endpoint: str, port: int, **settings: str) -> dict[str, str]:
+    """The environment of the product's processes on the tables at this endpoint."""
+    environment = os.environ | {
+        "PORT": str(port), "WEB_CONCURRENCY": str(WORKERS), "DYNAMODB_ENDPOINT": endpoint, "BCRYPT_ROUNDS": "4",
+        "SECRET_KEY": "a secret for tests only", "COOKIE_SECURE": "false", "AWS_REGION": "us-east-1", **settings,
+    }
+    environment.pop("BIND", None)
+    return environment
+
+
+def start_gunicorn(settings: Mapping[str, str], log: Path) -> subprocess.Popen[bytes]:
+    """Start gunicorn, which is gone when the thread that started it is."""
+    command = [*LAUNCHER, "child", sys.executable, "-m", "gunicorn", "wsgi:app"]
+    with log.open("ab") as output:
+        return subprocess.Popen(command, env=dict(settings), stdout=output, stderr=output)
+
+
 @contextmanager
 def serve(endpoint: str, log: Path, *, port: int | None = None) -> Iterator[Server]:
     """gunicorn on the tables at this endpoint, which are made when they are missing."""
     with create_app(config(endpoint)).app_context():
         create_tables()
     port = port or free_port()
-    environment = os.environ | {
-        "PORT": str(port), "WEB_CONCURRENCY": str(WORKERS), "DYNAMODB_ENDPOINT": endpoint, "BCRYPT_ROUNDS": "4",
-        "SECRET_KEY": "a secret for tests only", "COOKIE_SECURE": "false", "AWS_REGION": "us-east-1",
-    }
-    environment.pop("BIND", None)
-    command = [sys.executable, "-m", "gunicorn", "wsgi:app"]
-    with log.open("ab") as output:
-        process = subprocess.Popen(command, env=environment, stdout=output, stderr=output)
-    server = Server(f"http://127.0.0.1:{port}", process)
+    server = Server(f"http://127.0.0.1:{port}", start_gunicorn(settings_for(endpoint, port), log))
     try:
-        _wait_until_ready(server, log)
+        wait_until_ready(server, log)
         yield server
     finally:
-        process.terminate()
-        process.wait(timeout=15)
+        server.process.terminate()
+        server.process.wait(timeout=15)
 
 
-def _wait_until_ready(server: Server, log: Path) -> None:
+def wait_until_ready(server: Server, log: Path) -> None:
     deadline = time.monotonic() + 60
     while time.monotonic() < deadline and server.process.poll() is None:
         try:
             if requests.get(server.address + "/ready", timeout=5).status_code == 200:
                 return
         except (requests.ConnectionError, requests.Timeout):
-            time.sleep(0.05)
+            pass
+        time.sleep(0.05)
     raise AssertionError(f"gunicorn is not ready:\n{log.read_text()}")
 
 

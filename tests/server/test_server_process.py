@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import re
 import statistics
-import subprocess
 
 import pytest
 
-from app.local import engine_command, engine_file, free_port, wait_until_ready
+from app.local import free_port
 from tests.books import check_books, connect
+from tests.engine import start_engine
 from tests.server.serving import WORKERS, Caller, at_once, resident_megabytes, serve
 
 pytestmark = pytest.mark.engine
@@ -18,12 +18,6 @@ KEPT = [
     "/auth/profile", "/balance", "/balance/transactions", "/balance/asset/BTC", "/orders", "/assets/transactions",
     "/assets/BTC/transactions",
 ]
-
-
-def start_engine(port, path):
-    process = subprocess.Popen(engine_command(engine_file(), port, path), stdout=subprocess.DEVNULL)
-    wait_until_ready(f"http://127.0.0.1:{port}", process)
-    return process
 
 
 def without_prices(body):
