@@ -62,12 +62,16 @@ screenshots: $(DEV) $(ENGINE)  ## Take the pictures in README.md again, with Chr
 	$(BIN)/python bench/screenshots.py
 
 .PHONY: prove
-prove: $(DEV) $(ENGINE)  ## Run each race for an order $ROUNDS (1,000) times and count the outcomes
-	RACE_ROUNDS=$(or $(ROUNDS),1000) $(BIN)/pytest tests/races -rP
+prove: $(DEV) $(ENGINE)  ## Run the proofs of docs/guarantees.md at length: faults, model, kills, histories, races (hours)
+	$(PROOFS) $(BIN)/pytest tests/matrix tests/state tests/bank tests/races -rP --show-capture=stdout
+
+PROOFS = MATRIX=full MODEL_EXAMPLES=$(or $(MODEL_EXAMPLES),500) BANK_SECONDS=$(or $(BANK_SECONDS),600) \
+	LINEARIZABILITY_HISTORIES=$(or $(LINEARIZABILITY_HISTORIES),300) RACE_ROUNDS=$(or $(RACE_ROUNDS),1000)
 
 .PHONY: bench
-bench: $(DEV) $(ENGINE)  ## Measure the worker: units of a round with many open orders, fills per second
+bench: $(DEV) $(ENGINE)  ## Measure the worker (units of a round, fills per second) and 64 threads at one account
 	$(BIN)/python bench/worker.py
+	$(BIN)/python bench/contention.py
 
 .PHONY: lint
 lint: $(DEV)  ## Check style, types and the direction of imports

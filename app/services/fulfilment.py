@@ -74,8 +74,8 @@ class Worker:
     def _due(self, done: Round) -> Iterator[tuple[str, Callable[[], Order]]]:
         now = clock.now()
         # Not only today: the process may have slept, with the laptop that it runs on, since its last round.
-        last = max(self._unfinished_days)
-        self._unfinished_days |= {last + timedelta(days=n) for n in range(1, (now.date() - last).days + 1)}
+        asleep = (now.date() - max(self._unfinished_days)).days
+        self._unfinished_days |= {now.date() - timedelta(days=ago) for ago in range(max(asleep, 1))}
         for day in sorted(self._unfinished_days):
             if self._is_stopping():
                 return

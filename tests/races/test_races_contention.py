@@ -26,7 +26,7 @@ def test_64_threads_at_one_account(app, store, new_user):
         start.wait()
         answers = []
         for number in range(DEPOSITS):
-            key = f"{person.client.environ_base['REMOTE_ADDR']} {number}".replace(" ", "-")
+            key = f"{person.client.environ_base['REMOTE_ADDR']}-{number}"
             for _ in range(MOST_REQUESTS):
                 answers.append(person.deposit("1.00", key=key).status_code)
                 if answers[-1] == 201:
