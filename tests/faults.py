@@ -1,14 +1,22 @@
 """A way to the engine on which a test can make faults happen that no local engine produces.
 
-`TransactionConflict`, throttling, a store that breaks the connection, and the worst: an answer that is lost after
-the store did what it was asked.
+Throttling, `TransactionConflict`, a store that breaks the connection or the process that calls it, and the worst: an
+answer that is lost after the store did what it was asked. And what AWS does without any fault: a read that is not
+marked consistent, or one of an index, that does not see the newest writes.
+
+A fault waits for the next request of an operation (`FaultyStore.inject`) or for the k-th call from now on
+(`FaultyStore.break_call`). A call is one operation of the application; botocore may send it several times.
 """
 
 from __future__ import annotations
 
 import json
+import os
+import signal
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass, field
 from http.client import HTTPConnection
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
@@ -17,6 +25,9 @@ from zlib import crc32
 
 # Gives status and body for a request; None drops the connection without an answer.
 Fault = Callable[["Forwarder", bytes], tuple[int, bytes] | None]
+
+READS = {"GetItem", "BatchGetItem", "Query", "Scan"}
+WRITES = {"PutItem", "UpdateItem", "DeleteItem", "BatchWriteItem", "TransactWriteItems", "CreateTable"}
 
 
 def refuse(error: str, *, status: int = 400, **more: Any) -> Fault:
@@ -30,6 +41,25 @@ def cancel(*codes: str) -> Fault:
     return refuse("TransactionCanceledException", CancellationReasons=[{"Code": code} for code in codes])
 
 
+def cancel_item(number: int, code: str) -> Fault:
+    """Answer that the transaction was cancelled for its number-th item (from 0), however many it has."""
+
+    def fault(forwarder: Forwarder, sent: bytes) -> tuple[int, bytes] | None:
+        steps = len(json.loads(sent)["TransactItems"])
+        return cancel(*(code if step == number else "None" for step in range(steps)))(forwarder, sent)
+
+    return fault
+
+
+def conflict(forwarder: Forwarder, sent: bytes) -> tuple[int, bytes] | None:
+    """Answer a write that another transaction is at its items, all of them; reads are answered as ever."""
+    if forwarder.operation not in WRITES:
+        return forwarder.forward(sent)
+    steps = json.loads(sent).get("TransactItems")
+    answer = cancel(*["TransactionConflict"] * len(steps)) if steps else refuse("TransactionConflictException")
+    return answer(forwarder, sent)
+
+
 def drop(forwarder: Forwarder, sent: bytes) -> None:
     """Break the connection; the engine hears nothing."""
 
@@ -37,6 +67,12 @@ def drop(forwarder: Forwarder, sent: bytes) -> None:
 def lose_answer(forwarder: Forwarder, sent: bytes) -> None:
     """Let the engine do what it is asked, and break the connection instead of answering."""
     forwarder.forward(sent)
+
+
+def fail_afterwards(forwarder: Forwarder, sent: bytes) -> tuple[int, bytes] | None:
+    """Let the engine do what it is asked, and answer that something broke."""
+    forwarder.forward(sent)
+    return refuse("InternalServerError", status=500)(forwarder, sent)
 
 
 def garble(forwarder: Forwarder, sent: bytes) -> tuple[int, bytes]:
@@ -52,43 +88,175 @@ def truncate(forwarder: Forwarder, sent: bytes) -> None:
     forwarder.wfile.write(body[: len(body) // 2])
 
 
-class FaultyStore:
-    """Forwards to the engine, except where a fault waits for the operation: each fault is used once, in order."""
+def leave_unprocessed(forwarder: Forwarder, sent: bytes) -> tuple[int, bytes]:
+    """Answer a BatchGetItem for the first key of each table, and hand the others back (AWS: UnprocessedKeys)."""
+    asked = json.loads(sent)
+    tables: Mapping[str, Any] = asked["RequestItems"]
+    left = {name: {**table, "Keys": table["Keys"][1:]} for name, table in tables.items() if table["Keys"][1:]}
+    asked["RequestItems"] = {name: {**table, "Keys": table["Keys"][:1]} for name, table in tables.items()}
+    status, body = forwarder.forward(json.dumps(asked).encode())
+    return status, json.dumps({**json.loads(body), "UnprocessedKeys": left}).encode()
 
-    def __init__(self, endpoint: str) -> None:
-        self._target = urlsplit(endpoint).netloc
+
+def kill_before(pid: int) -> Fault:
+    """Kill the process that calls; the engine hears nothing."""
+    return lambda forwarder, sent: os.kill(pid, signal.SIGKILL)
+
+
+def kill_afterwards(pid: int) -> Fault:
+    """Let the engine do what it is asked, and kill the process that called before it hears so."""
+
+    def fault(forwarder: Forwarder, sent: bytes) -> None:
+        forwarder.forward(sent)
+        os.kill(pid, signal.SIGKILL)
+
+    return fault
+
+
+@dataclass
+class Call:
+    """One operation of the application: its number (from 1), and how often it was sent."""
+
+    number: int
+    operation: str
+    body: dict[str, Any]
+    sends: int = 0
+
+    @property
+    def steps(self) -> int:
+        """How many items a transaction writes."""
+        return len(self.body.get("TransactItems", []))
+
+
+@dataclass
+class Plan:
+    """Faults for each call from the first to the last (from 1): one for each send of it, the last one for the rest."""
+
+    faults: tuple[Fault | None, ...]
+    first: int
+    last: float
+
+    def fault_of(self, call: Call) -> Fault | None:
+        if not self.first <= call.number <= self.last:
+            return None
+        return self.faults[min(call.sends, len(self.faults)) - 1]
+
+
+@dataclass
+class Replica:
+    """A second engine to which the writes of the first come late: what is not caught up with is not seen there."""
+
+    endpoint: str
+    late: list[tuple[dict[str, str], bytes]] = field(default_factory=list)
+    hides_writes: bool = False
+    hides_index: bool = False
+
+    def answers(self, operation: str, body: Mapping[str, Any]) -> bool:
+        """Whether a request is for what may be stale: an index, or a table read without ConsistentRead."""
+        if operation not in READS:
+            return False
+        if "IndexName" in body:
+            return self.hides_index
+        asked = body.get("RequestItems", {"": body}).values()
+        return self.hides_writes and not any(part.get("ConsistentRead") for part in asked)
+
+    def catch_up(self) -> None:
+        while self.late:
+            headers, sent = self.late.pop(0)
+            status, body = send(self.endpoint, headers, sent)
+            assert status == 200, f"the replica refuses what the engine did: {body!r}"
+
+
+class FaultyStore:
+    """Forwards to the engine, except where a fault waits: each injected one is used once, in order.
+
+    With a `replica`, an engine without tables, it can lag: then everything must be written through here.
+    """
+
+    def __init__(self, endpoint: str, *, replica: str | None = None) -> None:
+        self._engine = endpoint
+        self._replica = Replica(replica) if replica else None
         self._lock = threading.Lock()
         self._faults: list[tuple[str, Fault]] = []
+        self._plan: Plan | None = None
+        self._by_invocation: dict[str, Call] = {}
         self.operations: list[str] = []
         self.bodies: list[dict[str, Any]] = []
+        self.calls: list[Call] = []
+        self.broken = 0
 
     def inject(self, operation: str, *faults: Fault) -> None:
         """Let these faults happen to the next requests of this operation (`*` for any)."""
         self._faults += [(operation, fault) for fault in faults]
 
+    def break_call(self, number: int, *faults: Fault | None, onward: bool = False) -> None:
+        """Let faults happen to the number-th call from now on (from 1), and with `onward` to all that follow it.
+
+        The first fault is for the first send, and so on; the last one also for every send after it. None lets a send
+        through. `broken` counts those that were not.
+        """
+        self.heal()
+        self._plan = Plan(faults, number, float("inf") if onward else number)
+
     def heal(self) -> None:
         """Forget the faults that wait and what was seen."""
         self._faults.clear()
+        self._plan = None
+        self._by_invocation.clear()
         self.operations.clear()
         self.bodies.clear()
+        self.calls.clear()
+        self.broken = 0
 
     @property
     def waiting(self) -> int:
         """How many faults have not happened."""
         return len(self._faults)
 
-    def take(self, operation: str, body: bytes) -> Fault | None:
+    def take(self, operation: str, body: bytes, invocation: str) -> Fault | None:
+        """Note a request, and give the fault that waits for it. The resends of a call share its invocation."""
         with self._lock:
             self.operations.append(operation)
             self.bodies.append(json.loads(body))
+            if invocation not in self._by_invocation:
+                self.calls.append(Call(len(self.calls) + 1, operation, self.bodies[-1]))
+                self._by_invocation[invocation] = self.calls[-1]
+            call = self._by_invocation[invocation]
+            call.sends += 1
             for place, (wanted, fault) in enumerate(self._faults):
                 if wanted in {operation, "*"}:
                     del self._faults[place]
                     return fault
-        return None
+            planned = self._plan.fault_of(call) if self._plan else None
+            self.broken += planned is not None
+            return planned
+
+    @contextmanager
+    def lagging(self, *, reads: bool = False, indexes: bool = False) -> Iterator[None]:
+        """Hide what is written in this block from reads of tables that are not consistent, from indexes, or both."""
+        assert self._replica is not None, "only a store with a replica can lag"
+        self._replica.catch_up()
+        self._replica.hides_writes, self._replica.hides_index = reads, indexes
+        try:
+            yield
+        finally:
+            self._replica.hides_writes = self._replica.hides_index = False
+            self._replica.catch_up()
+
+    def forward(self, operation: str, headers: dict[str, str], sent: bytes) -> tuple[int, bytes]:
+        """The answer of the engine, or of the replica where that may be asked."""
+        if self._replica and self._replica.answers(operation, json.loads(sent)):
+            return send(self._replica.endpoint, headers, sent)
+        if self._replica is None or operation not in WRITES:
+            return send(self._engine, headers, sent)
+        with self._lock:  # the replica must hear the writes in the order in which the engine did
+            status, body = send(self._engine, headers, sent)
+            if status == 200:
+                self._replica.late.append((headers, sent))
+        return status, body
 
     def __enter__(self) -> FaultyStore:
-        handler = type("Handler", (Forwarder,), {"store": self, "target": self._target})
+        handler = type("Handler", (Forwarder,), {"store": self})
         self._server = ThreadingHTTPServer(("127.0.0.1", 0), handler)
         self._server.daemon_threads = True
         self._thread = threading.Thread(target=self._server.serve_forever, args=(0.02,), daemon=True)
@@ -102,17 +270,27 @@ class FaultyStore:
         self._thread.join()
 
 
+def send(endpoint: str, headers: Mapping[str, str], body: bytes) -> tuple[int, bytes]:
+    """Status and body of the answer of an engine."""
+    connection = HTTPConnection(urlsplit(endpoint).netloc, timeout=10)
+    try:
+        connection.request("POST", "/", body, {**headers, "Content-Length": str(len(body))})
+        response = connection.getresponse()
+        return response.status, response.read()
+    finally:
+        connection.close()
+
+
 class Forwarder(BaseHTTPRequestHandler):
     store: FaultyStore
-    target: str
     protocol_version = "HTTP/1.1"
     wbufsize = -1  # headers and body in one packet: apart, the second waits 40 ms for the first
 
     def do_POST(self) -> None:
         sent = self.rfile.read(int(self.headers["Content-Length"]))
-        operation = self.headers["X-Amz-Target"].rpartition(".")[2]
+        self.operation = self.headers["X-Amz-Target"].rpartition(".")[2]
         self.is_dynamodb = True
-        fault = self.store.take(operation, sent)
+        fault = self.store.take(self.operation, sent, self.headers["amz-sdk-invocation-id"])
         answer = fault(self, sent) if fault else self.forward(sent)
         if answer is None:
             self.close_connection = True
@@ -132,14 +310,8 @@ class Forwarder(BaseHTTPRequestHandler):
         self.end_headers()
 
     def forward(self, sent: bytes) -> tuple[int, bytes]:
-        connection = HTTPConnection(self.target, timeout=10)
-        try:
-            headers = {name: value for name, value in self.headers.items() if name.lower() not in {"host"}}
-            connection.request("POST", "/", sent, headers)
-            response = connection.getresponse()
-            return response.status, response.read()
-        finally:
-            connection.close()
+        kept = {name: value for name, value in self.headers.items() if name.lower() not in {"host", "content-length"}}
+        return self.store.forward(self.operation, kept, sent)
 
     def log_message(self, *_: object) -> None:
         """Be quiet."""

@@ -59,7 +59,7 @@ class Meter(Usage):
     operations: list[str] = field(default_factory=list)
     by_operation: dict[str, Usage] = field(default_factory=dict)
     conflicts: Counter[str] = field(default_factory=Counter)
-    # Of the operation that is under way: requests that left, and whether one was never answered, or with a failure.
+    # Of the operation that is under way: requests that left, and whether one was answered otherwise than by a refusal.
     sent: int = 0
     may_have_applied: bool = False
 
@@ -167,8 +167,9 @@ def _note_sent(**_: object) -> None:
 def _note_answer(
     parsed_response: Mapping[str, Any] | None, exception: Exception | None, **_: object
 ) -> None:
+    # Only a refusal says that this send changed nothing: a success that is sent again was cut off on its way here.
     status = (parsed_response or {}).get("ResponseMetadata", {}).get("HTTPStatusCode", 0)
-    if exception is not None or status >= 500:
+    if exception is not None or not 400 <= status < 500:
         meter().may_have_applied = True
 
 
@@ -192,8 +193,8 @@ class _Connection(Connection):
         finally:
             meter().record(operation_name, response, time.monotonic() - started)
         # Something else than DynamoDB may answer 200 too, and an answer may be cut off: botocore takes both for an
-        # empty success. Every read asks for its units, so an answer without them is none.
-        is_whole = operation_name not in READS or "ConsumedCapacity" in response
+        # empty success. Every call asks for its units, so an answer without them is none where more of it is read.
+        is_whole = operation_name not in {*READS, "UpdateItem"} or "ConsumedCapacity" in response
         if not is_whole or not response["ResponseMetadata"].get("RequestId"):
             raise StoreUnavailable()
         return dict(response)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from tests.faults import cancel, lose_answer, refuse
+from tests.faults import cancel, lose_answer, refuse, truncate
 from tests.support import problem
 
 RESEND_ANSWERS = {
@@ -24,9 +24,11 @@ def person(new_user, faulty_app, faults):
     return person
 
 
-@pytest.mark.parametrize("answer", RESEND_ANSWERS.values(), ids=RESEND_ANSWERS.keys())
-def test_a_deposit_of_unknown_fate_is_not_run_again(person, faults, answer):
-    faults.inject("TransactWriteItems", lose_answer, answer, answer, answer)
+@pytest.mark.parametrize(("lost", "answer"), [
+    *((lose_answer, answer) for answer in RESEND_ANSWERS.values()), (truncate, RESEND_ANSWERS["conflict"]),
+], ids=[*RESEND_ANSWERS, "cut short, then conflict"])
+def test_a_deposit_of_unknown_fate_is_not_run_again(person, faults, lost, answer):
+    faults.inject("TransactWriteItems", lost, answer, answer, answer)
     problem(person.deposit("30"), 503, "store_unavailable")
     faults.heal()
     assert person.balance() == "130.00"

@@ -6,15 +6,14 @@ import sys
 from concurrent.futures import ThreadPoolExecutor
 
 import pytest
+from pynamodb.exceptions import VerboseClientError
 
-from app import create_app
 from app.domain import clock
 from app.domain.errors import Busy, StoreUnavailable
 from app.models.ledger import AssetBalance, Balance, RequestClaim
 from app.models.table import Batch, Cancelled, again_after_lost_race
 from app.models.users import EmailClaim, UsersItem
 from tests.faults import cancel, drop, garble, refuse, truncate
-from tests.support import config
 
 NOW = clock.now()
 
@@ -110,6 +109,9 @@ FAILURES = {
     "throttled": ([refuse("ThrottlingException")] * 3, Busy),
     "out of capacity": ([refuse("ProvisionedThroughputExceededException")] * 3, Busy),
     "over the account's limit": ([refuse("RequestLimitExceeded")] * 3, Busy),
+    "a step that cannot be done": ([cancel("ValidationError", "None")], VerboseClientError),
+    "throttled, and a step that cannot be done": ([cancel("ThrottlingError", "ValidationError")], VerboseClientError),
+    "no right to write": ([refuse("AccessDeniedException")], VerboseClientError),
     "condition and conflict": ([cancel("ConditionalCheckFailed", "TransactionConflict")], Cancelled),
     "in progress": ([refuse("TransactionInProgressException")] * 3, StoreUnavailable),
     "internal error": ([refuse("InternalServerError", status=500)] * 3, StoreUnavailable),
@@ -151,11 +153,10 @@ def test_failures_of_single_operations_in_our_words(faulty_app, faults, read, an
 
 
 @pytest.mark.parametrize(("cut_off", "sent"), [(1, 2), (2, 3)])
-def test_half_an_answer_is_asked_for_again(in_app, faults, cut_off, sent):
+def test_half_an_answer_is_asked_for_again(in_app, faulty_app, faults, cut_off, sent):
     claim("half").save(condition=None)
     faults.inject("GetItem", *[truncate] * cut_off)
-    # With a client of its own: botocore sends again only so often, for all of a client's requests together.
-    with create_app(config(faults.endpoint)).app_context():
+    with faulty_app.app_context():
         assert reference_of("half") == "made"
     assert faults.operations == ["GetItem"] * sent
 

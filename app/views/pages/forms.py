@@ -160,15 +160,21 @@ def submits(
                 raise
             except errors.ProductError as error:
                 form.refuse(error)
-            return _answer(again(form, **path), form)
+            return _answer(lambda: again(form, **path), form)
 
         return wrapper
 
     return decorate
 
 
-def _answer(page: str, form: Form) -> Response:
-    response = make_response(page, form.status)
+def _answer(show: Callable[[], str], form: Form) -> Response:
+    try:
+        response = make_response(show(), form.status)
+    except errors.Busy:
+        # "Nothing was changed" is true of this page, but nobody knows what became of the form.
+        if isinstance(form.refusal, errors.StoreUnavailable):
+            raise form.refusal from None
+        raise
     if form.retry_after_seconds:
         response.headers["Retry-After"] = str(form.retry_after_seconds)
     return response
