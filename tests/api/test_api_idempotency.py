@@ -155,12 +155,15 @@ def test_a_claim_past_its_time_counts_as_gone(app, trader):
     problem(trader.deposit("10", key="k"), 422, "idempotency_key_reused")
 
 
-def test_an_expired_claim_does_not_answer_a_refused_request(app, trader):
+@pytest.mark.parametrize("seconds_past", [0, 2])
+def test_an_expired_claim_does_not_answer_a_refused_request(app, trader, seconds_past):
     trader.withdraw("1000", key="k")
+    end = clock.now().replace(microsecond=0)
     with app.app_context():
         claim = RequestClaim.find(RequestClaim.key(trader.username, "k"))
-        claim.update(actions=[RequestClaim.ttl.set(clock.now() - timedelta(seconds=2))])
-    problem(trader.withdraw("1000", key="k"), 422, "insufficient_funds")
+        claim.update(actions=[RequestClaim.ttl.set(end)])
+    with clock.at(end + timedelta(seconds=seconds_past)):
+        problem(trader.withdraw("1000", key="k"), 422, "insufficient_funds")
 
 
 @pytest.mark.parametrize("request_", [

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 
 import pytest
 
-from app.domain.errors import InsufficientHolding, OrderTooLarge, OrderTooSmall, PriceMoved
-from app.domain.orders import Fill, OrderRequest, PriceType, Side, fill_reserved, holding_after
+from app.domain.errors import FieldError, InsufficientHolding, InvalidInput, OrderTooLarge, OrderTooSmall, PriceMoved
+from app.domain.orders import Fill, OrderRequest, PriceType, Side, check_end, fill_reserved, holding_after
 
 
 def order(side: str, quantity: str, price: str | None = None, price_type: str = "MARKET") -> OrderRequest:
@@ -80,3 +81,20 @@ def test_no_more_can_be_sold_than_is_held(quantity, holding):
 def test_an_open_order_is_filled_from_its_reserve(side, price, reserved, total, refund):
     filled = fill_reserved(Side(side), Decimal(1), Decimal(price), Decimal(reserved) if reserved else None)
     assert filled == Fill(Decimal(total), Decimal(refund))
+
+
+NOW = datetime(2026, 1, 31, tzinfo=UTC)
+
+
+@pytest.mark.parametrize("end", [None, NOW + timedelta(microseconds=1)])
+def test_an_order_may_end_in_the_future_or_when_it_is_given_no_end(end):
+    check_end(end, NOW)
+
+
+@pytest.mark.parametrize("end", [NOW, NOW - timedelta(days=1)])
+def test_an_order_that_has_ended_is_no_new_order(end):
+    with pytest.raises(InvalidInput) as refused:
+        check_end(end, NOW)
+    assert refused.value.errors == [
+        FieldError("expires_at", "Choose a time in the future, at most 90 days ahead.")
+    ]

@@ -156,6 +156,7 @@ def test_a_fill(trader, fill, case):
     [trade] = trader.get(f"/assets/{asset_id}/transactions?limit=1").json["data"]
     assert (trade["order_id"], trade["quantity"], trade["total_amount"]) == (order["order_id"], quantity, total)
     assert trade["timestamp"] == filled["executed_at"]
+    assert trader.get("/balance").json["updated_at"] == filled["executed_at"]
     problem(cancel(trader, order), 409, "order_not_pending")
 
 
@@ -178,6 +179,8 @@ def test_an_order_that_ends_unfilled_gives_everything_back(trader, expire, order
     }
     assert cash(trader) == ("1000.00", "0.00") and holding(trader, "ETH") == "2"
     assert trader.get(f"/orders/{order['order_id']}").json["data"] == ended
+    changed = "/balance" if order_type == "limit_buy" else "/balance/asset/ETH"
+    assert trader.get(changed).json["updated_at"] == ended["updated_at"]
     assert [row[:2] for row in transactions(trader)] == (
         [("order_payment", "99.01"), ("order_refund", "99.01")] if order_type == "limit_buy" else []
     )

@@ -9,6 +9,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator
+from contextlib import ExitStack
 from datetime import UTC, datetime, timedelta
 from datetime import time as time_of_day
 from decimal import Decimal
@@ -178,6 +179,35 @@ def test_no_fill_without_a_good_price(worker, prices, trader, unfit):
     assert status_of(order) == "PENDING"
 
 
+def test_a_price_is_not_kept_to_for_long(worker, prices, trader, monkeypatch):
+    """Where many orders are to be filled time passes: the others wait for the next round, and its price."""
+    placed = [place_limit(trader, Side.BUY, "1", limit) for limit in ("120", "110", "100")]
+    later = clock.now() + timedelta(seconds=11)
+    prices.prices["BTC"] = Decimal(100)
+    with ExitStack() as moments, monkeypatch.context() as patch:
+        def is_stopping() -> bool:
+            if status_of(placed[0]) == "COMPLETED":
+                moments.enter_context(clock.at(later))
+            return False
+
+        patch.setattr(worker, "_is_stopping", is_stopping)
+        assert done_of(worker) == (2, 0, 0, 0)
+    prices.prices["BTC"] = Decimal(95)
+    assert done_of(worker) == (1, 0, 0, 0)
+    assert [get_order(trader, order.order_id).order_price for order in placed] == [100, 100, 95]
+
+
+def test_an_order_whose_time_ends_during_a_round_is_not_filled(worker, prices, trader, monkeypatch):
+    order = place_limit(trader, Side.BUY, "1", "100", expires_at=clock.now() + timedelta(seconds=30))
+    prices.prices["BTC"] = Decimal(100)
+    later, quote = clock.now() + timedelta(seconds=31), prices.quote
+    with ExitStack() as moments:
+        monkeypatch.setattr(prices, "quote", lambda asset: moments.enter_context(clock.at(later)) or quote(asset))
+        assert done_of(worker) == (0, 0, 0, 0)
+        assert done_of(worker) == (0, 1, 0, 0)
+    assert status_of(order) == "EXPIRED"
+
+
 def write_order(username: str, **more: Any) -> Order:
     """An open order to buy that nobody placed: nothing is reserved for it."""
     order_id, now = new_order_id(), clock.now()
@@ -234,6 +264,17 @@ def test_an_order_of_an_earlier_day_that_failed_is_tried_again(worker, store):
         assert done_of(new_worker) == (0, 0, 0, 1)
     finally:
         order.delete()
+
+
+def test_a_worker_that_slept_for_days_ends_what_ended_meanwhile(prices, trader):
+    """As the process of a laptop does over a weekend: it is the same worker afterwards."""
+    now = clock.now()
+    order = place_limit(trader, Side.BUY, "1", "100", expires_at=now + timedelta(days=2))
+    new_worker = Worker(prices)
+    assert done_of(new_worker) == (0, 0, 0, 0)
+    with clock.at(now + timedelta(days=5)):
+        assert done_of(new_worker) == (0, 1, 0, 0)
+    assert status_of(order) == "EXPIRED"
 
 
 def test_an_order_that_shows_in_its_index_after_midnight_is_ended(trader):
