@@ -72,6 +72,10 @@ REFUSED = {
     "amount that buys nothing": (
         {"spend": "0.01", "price": "1000000000"}, "spend", "The order is worth less than 0.01."
     ),
+    "a day that is over": (
+        {"quantity": "1", "order_type": "limit_buy", "price": "90", "expires_at": "2020-01-01"}, "expires_at",
+        "Choose a time in the future, at most 90 days ahead.",
+    ),
     "worse already": ({"quantity": "1", "price": "99"}, "price", "The price is now 100, worse than the 99"),
 }
 
