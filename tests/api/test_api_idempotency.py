@@ -140,15 +140,18 @@ def test_a_refused_request_leaves_its_key_free(trader):
     assert response.status_code == 201 and "Idempotent-Replayed" not in response.headers
 
 
-def test_a_claim_past_its_time_counts_as_gone(app, trader):
+@pytest.mark.parametrize("seconds_past", [0, 2])
+def test_a_claim_past_its_time_counts_as_gone(app, trader, seconds_past):
     """Whether or not DynamoDB has deleted it yet; and the new claim holds."""
     trader.deposit("10", key="k")
     key = RequestClaim.key(trader.username, "k")
+    end = clock.now().replace(microsecond=0)
     with app.app_context():
         claim = RequestClaim.find(key)
         assert timedelta(days=29) < claim.ttl - clock.now() <= timedelta(days=30)
-        claim.update(actions=[RequestClaim.ttl.set(clock.now() - timedelta(seconds=2))])
-    second = trader.deposit("20", key="k")
+        claim.update(actions=[RequestClaim.ttl.set(end)])
+    with clock.at(end + timedelta(seconds=seconds_past)):
+        second = trader.deposit("20", key="k")
     assert second.status_code == 201 and "Idempotent-Replayed" not in second.headers
     assert trader.balance() == "1030.00"
     assert_replay(second, trader.deposit("20", key="k"))
