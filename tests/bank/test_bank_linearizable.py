@@ -34,7 +34,7 @@ from tests.faults import FaultyStore, Forwarder, drop, lose_answer
 from tests.races.traders import FixedPrices
 from tests.support import caller, config
 
-HISTORIES = int(os.environ.get("LINEARIZABILITY_HISTORIES", "10"))
+HISTORIES = int(os.environ.get("LINEARIZABILITY_HISTORIES", "6"))
 THREADS, EACH = 6, 6
 TABLES = {"users": "bank_users", "orders": "bank_orders"}
 SETTINGS = {"users_table": TABLES["users"], "orders_table": TABLES["orders"], "log_level": "WARNING"}

@@ -93,12 +93,15 @@ def columns_of(call: Call) -> list[Column]:
 
 
 def thinned(call: Call, use_case: str) -> list[Column]:
-    """Of the columns of a write one of each family, of those of a read one; different ones for each use case."""
+    """Of the columns of a write one of each family, of those of a read one; different ones for each use case.
+
+    A kill, which is a process of its own, only for every second write.
+    """
+    place = zlib.crc32(f"{use_case} {call.number}".encode())
     families: dict[str, list[Column]] = {}
     for column in columns_of(call):
-        if call.operation in WRITES or column.family != "kill":
+        if column.family != "kill" or (call.operation in WRITES and place // 2 % 2):
             families.setdefault(column.family if call.operation in WRITES else "any", []).append(column)
-    place = zlib.crc32(f"{use_case} {call.number}".encode())
     return [members[place % len(members)] for members in families.values()]
 
 

@@ -53,7 +53,7 @@ from tests.support import config
 EXAMPLES = os.environ.get("MODEL_EXAMPLES")
 STEPS = int(os.environ.get("MODEL_STEPS") or 40)
 RUN = settings(
-    max_examples=int(EXAMPLES or 8), stateful_step_count=STEPS, print_blob=bool(EXAMPLES), database=None,
+    max_examples=int(EXAMPLES or 6), stateful_step_count=STEPS, print_blob=bool(EXAMPLES), database=None,
     deadline=None, report_multiple_bugs=False, suppress_health_check=list(HealthCheck),
     # The bounded run tells a story that fails as it is: finding the shortest one takes minutes.
     phases=[Phase.generate, *([Phase.shrink] if EXAMPLES else [])],
