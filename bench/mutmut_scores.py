@@ -55,6 +55,9 @@ RUNS = {
 
 NO_SUCH_LETTER = "there is no X in a number"
 LABEL = "nothing asks for the label of this step"
+TYPES = "only tells the types"
+KEY_WAS_READ = "a holding that was sold from exists, and its update takes the key from what was read"
+IN_A_REFUSAL = "only a refusal names the asset, and nobody is refused what is added"
 
 # Mutants that no test can tell from the original: function, the line as it is mutated, and why it makes no difference.
 EQUIVALENT = {
@@ -70,7 +73,29 @@ EQUIVALENT = {
         "trading.x__reserve",
         "assert order.price is not None or order.expires_at is not None, "
         '"an order that waits has a limit and an end"',
-    ): "only tells the types",
+    ): TYPES,
+    (
+        "trading.x__reserve",
+        "assert order.price is not None and order.expires_at is not None, "
+        '"XXan order that waits has a limit and an endXX"',
+    ): TYPES,
+    (
+        "trading.x__reserve",
+        "assert order.price is not None and order.expires_at is not None, "
+        '"AN ORDER THAT WAITS HAS A LIMIT AND AN END"',
+    ): TYPES,
+    (
+        "trading.x__reserve", "held = holding_after(None, order.asset_id, order.quantity, _quantity(holding))",
+    ): "whoever does not buy sells",
+    (
+        "trading.x_fill_order", "held = holding_after(Side.BUY, None, order.quantity, _quantity(holding))",
+    ): IN_A_REFUSAL,
+    (
+        "trading.x__give_back", "held = holding_after(Side.BUY, None, order.reserved_quantity, _quantity(holding))",
+    ): IN_A_REFUSAL,
+    ("trading.x_fill_order", "batch.put(None, _asset_transaction(order, now))"): LABEL,
+    ("trading.x__reserve", "batch.put(None, placed)"): LABEL,
+    ("trading.x__end", "if price is not None or total_amount is not None:"): "both are given, or neither",
     ("trading.x__reserve", 'batch.put("XXorderXX", placed)'): LABEL,
     ("trading.x__reserve", 'batch.put("ORDER", placed)'): LABEL,
     ("trading.x_fill_order", 'batch.put("XXasset transactionXX", _asset_transaction(order, now))'): LABEL,
@@ -79,7 +104,10 @@ EQUIVALENT = {
     ("account.x_write_holding", 'batch.put("HOLDING", AssetBalance('): LABEL,
     (
         "trading.x__give_back", "write_holding(batch, None, order.asset_id, holding, held, now)",
-    ): "a holding that was sold from exists, and its update takes the key from what was read",
+    ): KEY_WAS_READ,
+    (
+        "trading.x__give_back", "write_holding(batch, order.username, None, holding, held, now)",
+    ): KEY_WAS_READ,
 }
 
 

@@ -12,8 +12,9 @@ import pytest
 from flask import Flask
 
 from app.domain import clock
+from app.domain.orders import Side
 from app.models import trading
-from app.models.orders import Order
+from app.models.orders import Order, iterate_fillable_orders
 from tests.support import AUTHENTICATION, Person, SetPrices, fields_named, metered, problem, usage, usage_of
 
 TIME = r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{6}Z"
@@ -94,6 +95,17 @@ def test_an_order_to_buy_waits_and_reserves_its_cost_at_the_limit(trader):
     assert transactions(trader) == [("order_payment", "135.01", order["order_id"])]
     assert holding(trader, "BTC") is None and trader.get("/assets/BTC/transactions").json["data"] == []
     assert trader.get(f"/orders/{order['order_id']}").json == {"data": order}
+
+
+def test_an_order_that_waits_is_found_by_its_asset_its_side_and_a_price_that_reaches_it(trader, market_app):
+    buy, sell = place(trader, "limit_buy", "BTC", "1", "90"), place(trader, "limit_sell", "ETH", "1", "60")
+    with market_app.app_context():
+        def found(asset_id: str, side: Side, price: str) -> set[str]:
+            return {order.order_id for order in iterate_fillable_orders(asset_id, side, Decimal(price))}
+
+        assert buy["order_id"] in found("BTC", Side.BUY, "90") and sell["order_id"] in found("ETH", Side.SELL, "60")
+        assert buy["order_id"] not in found("BTC", Side.BUY, "90.01") | found("BTC", Side.SELL, "90")
+        assert sell["order_id"] not in found("ETH", Side.SELL, "59.99") | found("ETH", Side.BUY, "60")
 
 
 def test_an_order_to_sell_waits_and_reserves_its_quantity(trader):
