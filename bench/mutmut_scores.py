@@ -95,6 +95,15 @@ EQUIVALENT = {
     ): IN_A_REFUSAL,
     ("trading.x_fill_order", "batch.put(None, _asset_transaction(order, now))"): LABEL,
     ("trading.x__reserve", "batch.put(None, placed)"): LABEL,
+    ("trading.x__execute", "batch.put(None, placed)"): LABEL,
+    ("trading.x__execute", 'batch.put("XXorderXX", placed)'): LABEL,
+    ("trading.x__execute", 'batch.put("ORDER", placed)'): LABEL,
+    ("account.x_write_holding", '"XXholdingXX", holding,'): LABEL,
+    ("account.x_write_holding", '"HOLDING", holding,'): LABEL,
+    (
+        "trading.x__commit",
+        'raise OrderNotPending("ENDED") if "order" in cancelled.refused else Busy() from cancelled',
+    ): "a status is shown in lower case",
     ("trading.x__end", "if price is not None or total_amount is not None:"): "both are given, or neither",
     ("trading.x__reserve", 'batch.put("XXorderXX", placed)'): LABEL,
     ("trading.x__reserve", 'batch.put("ORDER", placed)'): LABEL,
@@ -102,6 +111,12 @@ EQUIVALENT = {
     ("trading.x_fill_order", 'batch.put("ASSET TRANSACTION", _asset_transaction(order, now))'): LABEL,
     ("account.x_write_holding", 'batch.put("XXholdingXX", AssetBalance('): LABEL,
     ("account.x_write_holding", 'batch.put("HOLDING", AssetBalance('): LABEL,
+    (
+        "trading.x__reserve", "write_holding(batch, None, order.asset_id, holding, held, now)",
+    ): KEY_WAS_READ,
+    (
+        "trading.x__reserve", "write_holding(batch, balance.username, None, holding, held, now)",
+    ): KEY_WAS_READ,
     (
         "trading.x__give_back", "write_holding(batch, None, order.asset_id, holding, held, now)",
     ): KEY_WAS_READ,

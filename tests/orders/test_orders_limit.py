@@ -113,7 +113,9 @@ def test_an_order_to_sell_waits_and_reserves_its_quantity(trader):
     assert (order["status"], order["price"], order["total_amount"]) == ("pending", "60", "75.00")
     assert cash(trader) == ("1000.00", "0.00") and holding(trader, "ETH") == "0.75"
     assert transactions(trader) == []
-    problem(trader.order("market_sell", "ETH", "1"), 422, "insufficient_holding")
+    assert trader.get("/balance/asset/ETH").json["updated_at"] == order["created_at"]
+    for refused in (trader.order("market_sell", "ETH", "1"), trader.order("limit_sell", "ETH", "1", price="60")):
+        assert problem(refused, 422, "insufficient_holding")["asset_id"] == "ETH"
 
 
 # side, limit, market price; the price that the order is executed at, and what it comes to.
