@@ -164,12 +164,11 @@ def _note_sent(**_: object) -> None:
     meter().sent += 1
 
 
-def _note_answer(
-    parsed_response: Mapping[str, Any] | None, exception: Exception | None, **_: object
-) -> None:
-    # Only a refusal says that this send changed nothing: a success that is sent again was cut off on its way here.
+def _note_answer(parsed_response: Mapping[str, Any] | None, **_: object) -> None:
+    # Only a refusal says that this send changed nothing: a success that is sent again was cut off on its way here,
+    # and without any answer there is no status.
     status = (parsed_response or {}).get("ResponseMetadata", {}).get("HTTPStatusCode", 0)
-    if exception is not None or not 400 <= status < 500:
+    if not 400 <= status < 500:
         meter().may_have_applied = True
 
 
