@@ -82,7 +82,8 @@ bench: $(DEV) $(ENGINE)  ## Measure the worker (units of a round, fills per seco
 
 .PHONY: lint
 lint: $(DEV)  ## Check style, types and the direction of imports
-	$(BIN)/flake8
+	$(BIN)/ruff check
+	$(BIN)/ruff format --check
 	$(BIN)/mypy
 	$(BIN)/lint-imports
 
@@ -101,7 +102,7 @@ COMPILE = $(BIN)/uv pip compile --quiet --upgrade --universal --python-version 3
 .PHONY: clean
 clean:  ## Remove what was installed or made, but never the data
 	rm -rf $(VENV) node_modules build dist htmlcov .coverage .coverage.* *.egg-info \
-		.hypothesis .import_linter_cache .mypy_cache .pytest_cache
+		.hypothesis .import_linter_cache .mypy_cache .pytest_cache .ruff_cache
 	find app tests -name __pycache__ -type d -prune -exec rm -rf {} +
 
 $(RUNTIME): requirements-uv.lock requirements.lock

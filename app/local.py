@@ -301,9 +301,12 @@ def _start_engine(directory: Path) -> str:
     endpoint = f"http://127.0.0.1:{free_port()}"
     settings = os.environ | {"DYNAMODB_ENDPOINT": endpoint, "DATA_DIR": str(directory)}
     process = subprocess.Popen(
-        [*LAUNCHER, "engine"], env=settings, preexec_fn=end_with_parent,
+        [*LAUNCHER, "engine"],
+        env=settings,
+        preexec_fn=end_with_parent,
         # What it says would stand between the lines of the command.
-        stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
     )
     wait_until_ready(endpoint, process)
     return endpoint

@@ -54,15 +54,11 @@ def configure(level: str) -> None:
 
 
 def _formatter(*, for_people: bool) -> ProcessorFormatter:
-    shown: list[Processor] = [
-        structlog.processors.format_exc_info, _common_first, structlog.processors.JSONRenderer()
-    ]
+    shown: list[Processor] = [structlog.processors.format_exc_info, _common_first, structlog.processors.JSONRenderer()]
     if for_people:
         # Plain: the coloured traceback shows local variables, passwords among them.
         shown = [structlog.dev.ConsoleRenderer(exception_formatter=structlog.dev.plain_traceback)]
-    return ProcessorFormatter(
-        foreign_pre_chain=COMMON, processors=[ProcessorFormatter.remove_processors_meta, *shown]
-    )
+    return ProcessorFormatter(foreign_pre_chain=COMMON, processors=[ProcessorFormatter.remove_processors_meta, *shown])
 
 
 def _common_first(_: object, __: str, line: EventDict) -> EventDict:

@@ -40,8 +40,11 @@ _own = CollectorRegistry()
 
 _requests = Counter("http_requests", "Requests answered.", ["route", "method", "status"], registry=_own)
 _request_seconds = Histogram(
-    "http_request_duration_seconds", "From reading a request to having its whole answer.", ["route"],
-    buckets=REQUEST_SECONDS, registry=_own,
+    "http_request_duration_seconds",
+    "From reading a request to having its whole answer.",
+    ["route"],
+    buckets=REQUEST_SECONDS,
+    registry=_own,
 )
 _calls = Counter(
     "dynamodb_calls", "Requests sent to DynamoDB, resends included.", ["operation", "route"], registry=_own
@@ -51,8 +54,10 @@ _read_units = Counter("dynamodb_read_units", "Read capacity units used.", ["oper
 _write_units = Counter("dynamodb_write_units", "Write capacity units used.", ["operation", "route"], registry=_own)
 _resends = Counter("dynamodb_resends", "Requests that botocore sent again.", ["operation", "route"], registry=_own)
 _conflicts = Counter(
-    "change_conflicts", "Changes tried again as another one came first or DynamoDB was throttled.",
-    ["change", "route"], registry=_own,
+    "change_conflicts",
+    "Changes tried again as another one came first or DynamoDB was throttled.",
+    ["change", "route"],
+    registry=_own,
 )
 _failed_logins = Counter("logins_failed", "Attempts to log in that were refused.", ["reason"], registry=_own)
 _orders = Counter("orders", "Orders by what happened to them.", ["change"], registry=_own)
@@ -70,8 +75,11 @@ def count_usage(used: Meter, route: str) -> None:
     for operation, part in used.by_operation.items():
         _calls.labels(operation, route).inc(part.calls)
         _seconds.labels(operation, route).inc(part.seconds)
-        for counter, number in ((_read_units, part.read_units), (_write_units, part.write_units),
-                                (_resends, part.resends)):
+        for counter, number in (
+            (_read_units, part.read_units),
+            (_write_units, part.write_units),
+            (_resends, part.resends),
+        ):
             if number:
                 counter.labels(operation, route).inc(float(number))
     for change, number in used.conflicts.items():
@@ -99,12 +107,16 @@ class WorkerCounters:
         )
         self._orders = Counter("worker_orders", "Orders that a round tried to end.", ["outcome"], registry=_own)
         self._lag = Histogram(
-            "worker_expiry_lag_seconds", "How long after its time an order was ended.", buckets=LAG_SECONDS,
+            "worker_expiry_lag_seconds",
+            "How long after its time an order was ended.",
+            buckets=LAG_SECONDS,
             registry=_own,
         )
         self._last_round = Gauge(
-            "worker_last_round_timestamp_seconds", "When the last round was done (Unix time); 0 before the first.",
-            registry=_own, multiprocess_mode="mostrecent",
+            "worker_last_round_timestamp_seconds",
+            "When the last round was done (Unix time); 0 before the first.",
+            registry=_own,
+            multiprocess_mode="mostrecent",
         )
 
     def count_round(self, outcomes: Mapping[str, int], lags: Iterable[float], seconds: float) -> None:

@@ -48,8 +48,16 @@ def account(username: str, orders: int) -> list[Item]:
     start, cost, price = Decimal(10 * orders).quantize(money.CENT), Decimal("1.00"), Decimal(1000)
     quantity = Decimal("0.001")
     items: list[Item] = [
-        User(*User.key(username), username=username, email=f"{username}@example.com", password_hash="x" * 60,
-             first_name="Ann", last_name="Smith", created_at=NOON, updated_at=NOON),
+        User(
+            *User.key(username),
+            username=username,
+            email=f"{username}@example.com",
+            password_hash="x" * 60,
+            first_name="Ann",
+            last_name="Smith",
+            created_at=NOON,
+            updated_at=NOON,
+        ),
         EmailClaim(*EmailClaim.key(f"{username}@example.com"), username=username),
         _transaction(username, 1, "DEPOSIT", start, money.ZERO, start, None),
     ]
@@ -57,31 +65,72 @@ def account(username: str, orders: int) -> list[Item]:
         order_id, moment = f"order_{username}{number:010d}", NOON + timedelta(seconds=number)
         before = start - cost * number
         items += [
-            Order(*Order.key(order_id), order_id=order_id, username=username, asset_id="BTC", order_type="BUY",
-                  price_type="MARKET", quantity=quantity, order_price=price, total_amount=cost, status="COMPLETED",
-                  executed_at=moment, created_at=moment, updated_at=moment),
+            Order(
+                *Order.key(order_id),
+                order_id=order_id,
+                username=username,
+                asset_id="BTC",
+                order_type="BUY",
+                price_type="MARKET",
+                quantity=quantity,
+                order_price=price,
+                total_amount=cost,
+                status="COMPLETED",
+                executed_at=moment,
+                created_at=moment,
+                updated_at=moment,
+            ),
             _transaction(username, number + 2, "ORDER_PAYMENT", cost, before, before - cost, order_id),
             AssetTransaction(
-                *AssetTransaction.key(username, "BTC", moment), username=username, asset_id="BTC",
-                transaction_type="BUY", quantity=quantity, price=price, total_amount=cost, order_id=order_id,
-                traded_at=moment, created_at=moment),
+                *AssetTransaction.key(username, "BTC", moment),
+                username=username,
+                asset_id="BTC",
+                transaction_type="BUY",
+                quantity=quantity,
+                price=price,
+                total_amount=cost,
+                order_id=order_id,
+                traded_at=moment,
+                created_at=moment,
+            ),
         ]
     items += [
-        AssetBalance(*AssetBalance.key(username, "BTC"), username=username, asset_id="BTC",
-                     quantity=quantity * orders, created_at=NOON, updated_at=NOON),
-        Balance(*Balance.key(username), username=username, current_balance=start - cost * orders,
-                total_deposits=start, total_withdrawals=money.ZERO, reserved_cash=money.ZERO, version=orders + 1,
-                created_at=NOON, updated_at=NOON),
+        AssetBalance(
+            *AssetBalance.key(username, "BTC"),
+            username=username,
+            asset_id="BTC",
+            quantity=quantity * orders,
+            created_at=NOON,
+            updated_at=NOON,
+        ),
+        Balance(
+            *Balance.key(username),
+            username=username,
+            current_balance=start - cost * orders,
+            total_deposits=start,
+            total_withdrawals=money.ZERO,
+            reserved_cash=money.ZERO,
+            version=orders + 1,
+            created_at=NOON,
+            updated_at=NOON,
+        ),
     ]
     return items
 
 
-def _transaction(username: str, number: int, kind: str, amount: Decimal, before: Decimal, after: Decimal,
-                 order_id: str | None) -> BalanceTransaction:
+def _transaction(
+    username: str, number: int, kind: str, amount: Decimal, before: Decimal, after: Decimal, order_id: str | None
+) -> BalanceTransaction:
     return BalanceTransaction(
-        *BalanceTransaction.key(username, transaction_id(number)), username=username,
-        transaction_id=transaction_id(number), transaction_type=kind, amount=amount, previous_balance=before,
-        new_balance=after, order_id=order_id, created_at=NOON + timedelta(seconds=number),
+        *BalanceTransaction.key(username, transaction_id(number)),
+        username=username,
+        transaction_id=transaction_id(number),
+        transaction_type=kind,
+        amount=amount,
+        previous_balance=before,
+        new_balance=after,
+        order_id=order_id,
+        created_at=NOON + timedelta(seconds=number),
     )
 
 
@@ -98,7 +147,7 @@ def _write(items: list[Item]) -> None:
     connection = items[0]._get_connection().connection
     for start in range(0, len(items), 25):
         requests: dict[str, list[Any]] = {}
-        for item in items[start:start + 25]:
+        for item in items[start : start + 25]:
             requests.setdefault(type(item).Meta.table_name, []).append({"PutRequest": {"Item": item.serialize()}})
         connection.dispatch("BatchWriteItem", {"RequestItems": requests})
 
@@ -136,9 +185,12 @@ def main(sizes: list[int]) -> None:
             fill(endpoint, size)
             print(f"filled in {time.monotonic() - started:.0f} s", flush=True)
             items, violations, seconds, cpu_seconds, before, peak = audit(endpoint)
-        print(f"{items} items: {items / seconds:.0f} items/s ({items / cpu_seconds:.0f} per second of CPU), "
-              f"{violations} violations, "
-              f"memory {before} MB before and {peak} MB at most", flush=True)
+        print(
+            f"{items} items: {items / seconds:.0f} items/s ({items / cpu_seconds:.0f} per second of CPU), "
+            f"{violations} violations, "
+            f"memory {before} MB before and {peak} MB at most",
+            flush=True,
+        )
 
 
 if __name__ == "__main__":

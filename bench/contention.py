@@ -26,16 +26,16 @@ from typing import Any
 sys.path.insert(0, str(Path(__file__).parent.parent))
 os.environ.update(AWS_ACCESS_KEY_ID="bench", AWS_SECRET_ACCESS_KEY="bench", AWS_EC2_METADATA_DISABLED="true")
 
-from app import create_app  # noqa: E402  (after the environment is set)
-from app.domain.errors import Busy  # noqa: E402
-from app.domain.ledger import TransactionType  # noqa: E402
-from app.models import table  # noqa: E402
-from app.models.account import move_cash  # noqa: E402
-from app.models.ledger import Balance, get_balance  # noqa: E402
-from app.models.tables import create_tables  # noqa: E402
-from tests.engine import engine  # noqa: E402
-from tests.races.traders import open_trader  # noqa: E402
-from tests.support import config, metered  # noqa: E402
+from app import create_app
+from app.domain.errors import Busy
+from app.domain.ledger import TransactionType
+from app.models import table
+from app.models.account import move_cash
+from app.models.ledger import Balance, get_balance
+from app.models.tables import create_tables
+from tests.engine import engine
+from tests.races.traders import open_trader
+from tests.support import config, metered
 
 
 @dataclass
@@ -92,8 +92,10 @@ def run_process(options: argparse.Namespace, endpoint: str, username: str, threa
 
 def policy(options: argparse.Namespace) -> Mapping[str, Any]:
     given = {
-        "FIRST_WAIT": options.first_wait, "LONGEST_WAIT": options.longest_wait,
-        "MOST_ATTEMPTS": options.attempts, "MOST_SECONDS": options.most_seconds,
+        "FIRST_WAIT": options.first_wait,
+        "LONGEST_WAIT": options.longest_wait,
+        "MOST_ATTEMPTS": options.attempts,
+        "MOST_SECONDS": options.most_seconds,
     }
     return {name: value for name, value in given.items() if value is not None}
 

@@ -39,15 +39,17 @@ class Run:
 
 RUNS = {
     "domain": Run(
-        tuple(f"app/domain/{name}.py" for name in (
-            "assets", "clock", "errors", "ledger", "money", "orders", "passwords", "requests", "users",
-        )),
+        tuple(
+            f"app/domain/{name}.py"
+            for name in ("assets", "clock", "errors", "ledger", "money", "orders", "passwords", "requests", "users")
+        ),
         ("tests/domain", "tests/test_assets.py"),
     ),
     "models": Run(
         ("app/models/account.py", "app/models/trading.py"),
         (
-            "tests/orders/test_orders_between.py", "tests/orders/test_orders_limit.py",
+            "tests/orders/test_orders_between.py",
+            "tests/orders/test_orders_limit.py",
             "tests/api/test_api_idempotency.py",
         ),
     ),
@@ -71,8 +73,7 @@ EQUIVALENT = {
     ): "nobody moves a price by nothing",
     (
         "trading.x__reserve",
-        "assert order.price is not None or order.expires_at is not None, "
-        '"an order that waits has a limit and an end"',
+        'assert order.price is not None or order.expires_at is not None, "an order that waits has a limit and an end"',
     ): TYPES,
     (
         "trading.x__reserve",
@@ -81,17 +82,16 @@ EQUIVALENT = {
     ): TYPES,
     (
         "trading.x__reserve",
-        "assert order.price is not None and order.expires_at is not None, "
-        '"AN ORDER THAT WAITS HAS A LIMIT AND AN END"',
+        'assert order.price is not None and order.expires_at is not None, "AN ORDER THAT WAITS HAS A LIMIT AND AN END"',
     ): TYPES,
     (
-        "trading.x__reserve", "held = holding_after(None, order.asset_id, order.quantity, _quantity(holding))",
+        "trading.x__reserve",
+        "held = holding_after(None, order.asset_id, order.quantity, _quantity(holding))",
     ): "whoever does not buy sells",
+    ("trading.x_fill_order", "held = holding_after(Side.BUY, None, order.quantity, _quantity(holding))"): IN_A_REFUSAL,
     (
-        "trading.x_fill_order", "held = holding_after(Side.BUY, None, order.quantity, _quantity(holding))",
-    ): IN_A_REFUSAL,
-    (
-        "trading.x__give_back", "held = holding_after(Side.BUY, None, order.reserved_quantity, _quantity(holding))",
+        "trading.x__give_back",
+        "held = holding_after(Side.BUY, None, order.reserved_quantity, _quantity(holding))",
     ): IN_A_REFUSAL,
     ("trading.x_fill_order", "batch.put(None, _asset_transaction(order, now))"): LABEL,
     ("trading.x__reserve", "batch.put(None, placed)"): LABEL,
@@ -111,18 +111,10 @@ EQUIVALENT = {
     ("trading.x_fill_order", 'batch.put("ASSET TRANSACTION", _asset_transaction(order, now))'): LABEL,
     ("account.x_write_holding", 'batch.put("XXholdingXX", AssetBalance('): LABEL,
     ("account.x_write_holding", 'batch.put("HOLDING", AssetBalance('): LABEL,
-    (
-        "trading.x__reserve", "write_holding(batch, None, order.asset_id, holding, held, now)",
-    ): KEY_WAS_READ,
-    (
-        "trading.x__reserve", "write_holding(batch, balance.username, None, holding, held, now)",
-    ): KEY_WAS_READ,
-    (
-        "trading.x__give_back", "write_holding(batch, None, order.asset_id, holding, held, now)",
-    ): KEY_WAS_READ,
-    (
-        "trading.x__give_back", "write_holding(batch, order.username, None, holding, held, now)",
-    ): KEY_WAS_READ,
+    ("trading.x__reserve", "write_holding(batch, None, order.asset_id, holding, held, now)"): KEY_WAS_READ,
+    ("trading.x__reserve", "write_holding(batch, balance.username, None, holding, held, now)"): KEY_WAS_READ,
+    ("trading.x__give_back", "write_holding(batch, None, order.asset_id, holding, held, now)"): KEY_WAS_READ,
+    ("trading.x__give_back", "write_holding(batch, order.username, None, holding, held, now)"): KEY_WAS_READ,
 }
 
 
@@ -143,8 +135,10 @@ def copy_project(folder: Path, run: Run) -> None:
     with (folder / "setup.cfg").open("a") as settings:
         settings.write("\n[mutmut]\nsource_paths = app\n")
         for option, values in {
-            "only_mutate": run.mutated, "pytest_add_cli_args_test_selection": run.tests,
-            "pytest_add_cli_args": ("-p", "no:cacheprovider"), "also_copy": COPIED[1:],
+            "only_mutate": run.mutated,
+            "pytest_add_cli_args_test_selection": run.tests,
+            "pytest_add_cli_args": ("-p", "no:cacheprovider"),
+            "also_copy": COPIED[1:],
         }.items():
             settings.write(f"{option} =\n" + "".join(f"    {value}\n" for value in values))
     for name in run.mutated:

@@ -1,7 +1,7 @@
 """Pictures of the pages, from an account with three months of activity.
 
-    python bench/screenshots.py              docs/dashboard.png and docs/asset.png, for README.md
-    python bench/screenshots.py --all DIR    every page, light and dark, on a wide and on a narrow screen
+python bench/screenshots.py              docs/dashboard.png and docs/asset.png, for README.md
+python bench/screenshots.py --all DIR    every page, light and dark, on a wide and on a narrow screen
 """
 
 from __future__ import annotations
@@ -29,10 +29,19 @@ from tests.support import PASSWORD, config  # noqa: E402
 WIDTHS = (1280, 360)
 PUBLIC = {"landing": "/", "login": "/login", "register": "/register", "not-found": "/nope"}
 PRIVATE = {
-    "dashboard": "/dashboard", "history": "/history?days=90", "market": "/assets", "asset": "/assets/BTC",
-    "untraded": "/assets/MATIC", "deposit": "/deposit", "withdraw": "/withdraw", "orders": "/orders",
-    "activity": "/activity", "trades": "/activity/trades", "transaction": "/activity/000000000002",
-    "statement": "/statement", "account": "/account",
+    "dashboard": "/dashboard",
+    "history": "/history?days=90",
+    "market": "/assets",
+    "asset": "/assets/BTC",
+    "untraded": "/assets/MATIC",
+    "deposit": "/deposit",
+    "withdraw": "/withdraw",
+    "orders": "/orders",
+    "activity": "/activity",
+    "trades": "/activity/trades",
+    "transaction": "/activity/000000000002",
+    "statement": "/statement",
+    "account": "/account",
 }
 
 
@@ -99,7 +108,7 @@ def open_order(page: Any) -> str:
 
 def new_page(browser: Any, address: str, *, width: int, height: int, scheme: str) -> Any:
     context = browser.new_context(
-        base_url=address, viewport={"width": width, "height": height}, color_scheme=scheme, reduced_motion="reduce",
+        base_url=address, viewport={"width": width, "height": height}, color_scheme=scheme, reduced_motion="reduce"
     )
     return context.new_page()
 

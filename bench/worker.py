@@ -21,18 +21,18 @@ from pathlib import Path
 sys.path.insert(0, str(Path(__file__).parent.parent))
 os.environ.update(AWS_ACCESS_KEY_ID="bench", AWS_SECRET_ACCESS_KEY="bench", AWS_EC2_METADATA_DISABLED="true")
 
-from flask import Flask  # noqa: E402  (after the environment is set)
+from flask import Flask
 
-from app import create_app  # noqa: E402
-from app.domain import clock  # noqa: E402
-from app.domain.orders import Side  # noqa: E402
-from app.models import trading  # noqa: E402
-from app.models.orders import Order, iterate_fillable_orders, new_order_id, open_book  # noqa: E402
-from app.models.tables import create_tables  # noqa: E402
-from app.services.fulfilment import Worker  # noqa: E402
-from tests.engine import engine  # noqa: E402
-from tests.races.traders import FixedPrices, open_trader, place_limit  # noqa: E402
-from tests.support import config, metered  # noqa: E402
+from app import create_app
+from app.domain import clock
+from app.domain.orders import Side
+from app.models import trading
+from app.models.orders import Order, iterate_fillable_orders, new_order_id, open_book
+from app.models.tables import create_tables
+from app.services.fulfilment import Worker
+from tests.engine import engine
+from tests.races.traders import FixedPrices, open_trader, place_limit
+from tests.support import config, metered
 
 TRADERS = 100
 PRICE = Decimal(100)
@@ -51,12 +51,26 @@ def write_open_orders(number: int, price: Decimal) -> None:
             side = Side.BUY if index % 2 else Side.SELL
             limit = price - 1 - index if side is Side.BUY else price + 1 + index
             order_id, ends = new_order_id(), now + timedelta(days=1 + index % 89)
-            batch.save(Order(
-                *Order.key(order_id), order_id=order_id, username="nobody", asset_id="BTC", order_type=side.value,
-                price_type="LIMIT", quantity=Decimal(1), order_price=limit, total_amount=limit, limit_price=limit,
-                status="PENDING", open_book=open_book("BTC", side), expires_at=ends,
-                expiry_day=ends.date().isoformat(), created_at=now, updated_at=now,
-            ))
+            batch.save(
+                Order(
+                    *Order.key(order_id),
+                    order_id=order_id,
+                    username="nobody",
+                    asset_id="BTC",
+                    order_type=side.value,
+                    price_type="LIMIT",
+                    quantity=Decimal(1),
+                    order_price=limit,
+                    total_amount=limit,
+                    limit_price=limit,
+                    status="PENDING",
+                    open_book=open_book("BTC", side),
+                    expires_at=ends,
+                    expiry_day=ends.date().isoformat(),
+                    created_at=now,
+                    updated_at=now,
+                )
+            )
 
 
 def measure_rounds(few: int, many: int) -> None:
@@ -105,9 +119,12 @@ def work(endpoint: str, ready: multiprocessing.Barrier) -> None:  # type: ignore
         while rounds[-1].filled or rounds[-1].lost:  # a round ends when its price has grown old
             rounds.append(worker.run_round())
         ready.wait()
-        print("    " + ", ".join(
-            f"{name} {sum(getattr(done, name) for done in rounds)}" for name in ("filled", "lost", "failed")
-        ))
+        print(
+            "    "
+            + ", ".join(
+                f"{name} {sum(getattr(done, name) for done in rounds)}" for name in ("filled", "lost", "failed")
+            )
+        )
 
 
 def fills_per_second(endpoint: str, workers: int, number: int) -> float:

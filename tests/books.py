@@ -20,8 +20,12 @@ OUTGOING = {"WITHDRAW", "ORDER_PAYMENT"}
 def connect(endpoint: str) -> Any:
     """A bare DynamoDB client."""
     return botocore.session.get_session().create_client(
-        "dynamodb", region_name="us-east-1", endpoint_url=endpoint,
-        aws_access_key_id="test", aws_secret_access_key="test", config=Config(retries={"max_attempts": 2}),
+        "dynamodb",
+        region_name="us-east-1",
+        endpoint_url=endpoint,
+        aws_access_key_id="test",
+        aws_secret_access_key="test",
+        config=Config(retries={"max_attempts": 2}),
     )
 
 
@@ -65,9 +69,10 @@ def read_books(store: Any, username: str, *, users: str = "users", orders: str =
     placed = query(store, orders, "username", username, index="UserOrderHistoryIndex")
     trades = [
         trade
-        for asset_id in sorted({order["asset_id"] for order in placed} | {
-            row["asset_id"] for row in rows if row["SK"].startswith("ASSET#")
-        })
+        for asset_id in sorted(
+            {order["asset_id"] for order in placed}
+            | {row["asset_id"] for row in rows if row["SK"].startswith("ASSET#")}
+        )
         for trade in query(store, users, "PK", f"TRANS#{username}#{asset_id}")
     ]
     listed = query(store, users, "username", username, index="UserTransactionsIndex")

@@ -19,7 +19,8 @@ def engine(path: Path | None = None) -> Iterator[str]:
     endpoint = f"http://127.0.0.1:{port}"
     process = subprocess.Popen(
         engine_command(engine_file(), port, path),
-        stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
         preexec_fn=end_with_parent,  # a test run that is killed leaves no engine behind
     )
     try:
@@ -38,7 +39,8 @@ def start_engine(port: int, path: Path) -> subprocess.Popen[bytes]:
     process = subprocess.Popen(
         # Not by a `preexec_fn`: that is not safe in a process of many threads.
         [*LAUNCHER, "child", *engine_command(engine_file(), port, path)],
-        stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
     )
     wait_until_ready(f"http://127.0.0.1:{port}", process)
     return process

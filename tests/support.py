@@ -30,7 +30,10 @@ _numbers = itertools.count(1)
 def config(endpoint: str, **settings: Any) -> Config:
     """The configuration of an application under test."""
     return Config(
-        secret_key="a secret for tests only", dynamodb_endpoint=endpoint, bcrypt_rounds=4, cookie_secure=False,
+        secret_key="a secret for tests only",
+        dynamodb_endpoint=endpoint,
+        bcrypt_rounds=4,
+        cookie_secure=False,
         **settings,
     )
 
@@ -44,9 +47,7 @@ class Usage:
     write_units: Decimal
 
     def __sub__(self, other: Usage) -> Usage:
-        return Usage(
-            self.calls - other.calls, self.read_units - other.read_units, self.write_units - other.write_units
-        )
+        return Usage(self.calls - other.calls, self.read_units - other.read_units, self.write_units - other.write_units)
 
 
 def usage(calls: int, read_units: object, write_units: object) -> Usage:
@@ -137,8 +138,12 @@ def registration(**fields: Any) -> dict[str, Any]:
     """A body for `/auth/register` that nobody has used yet; None leaves a field out."""
     name = f"person_{next(_numbers)}"
     filled = {
-        "username": name, "email": f"{name}@example.com", "password": PASSWORD,
-        "first_name": "Ann", "last_name": "Smith", **fields,
+        "username": name,
+        "email": f"{name}@example.com",
+        "password": PASSWORD,
+        "first_name": "Ann",
+        "last_name": "Smith",
+        **fields,
     }
     return {field: value for field, value in filled.items() if value is not None}
 

@@ -67,13 +67,16 @@ def has_base_price_of_many_steps(asset: Asset) -> bool:
     return asset.base_price.scaleb(asset.price_decimals) >= 400
 
 
-@pytest.mark.parametrize("rule", [
-    has_well_formed_id,
-    has_supplies_in_order,
-    has_more_decimals_when_below_one,
-    has_base_price_at_its_decimals,
-    has_base_price_of_many_steps,
-])
+@pytest.mark.parametrize(
+    "rule",
+    [
+        has_well_formed_id,
+        has_supplies_in_order,
+        has_more_decimals_when_below_one,
+        has_base_price_at_its_decimals,
+        has_base_price_of_many_steps,
+    ],
+)
 def test_every_asset(rule):
     assert [asset.asset_id for asset in ASSETS if not rule(asset)] == []
 

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import contextlib
 import copy
 import json
 import time
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import fields, replace
-from datetime import datetime, timedelta, timezone
+from datetime import UTC, datetime, timedelta
 from decimal import Decimal
+from itertools import pairwise
 from threading import Event
 
 import pytest
@@ -26,7 +28,7 @@ from app.prices import CoinGeckoSettings, MarketSummary, create_price_source
 from app.prices.coingecko import MAX_POINTS, CoinGecko
 from app.prices.fetching import _RETRY, MAX_BODY_BYTES
 
-NOW = datetime(2026, 3, 14, 15, 9, 26, tzinfo=timezone.utc)
+NOW = datetime(2026, 3, 14, 15, 9, 26, tzinfo=UTC)
 SECOND = timedelta(seconds=1)
 URL = "https://api.coingecko.com/api/v3"
 MARKETS = f"{URL}/coins/markets"
@@ -166,7 +168,7 @@ class TestReading:
         answer(api, body())
         quote = source.quote("btc")
         assert (quote.asset_id, str(quote.price), quote.is_stale) == ("BTC", "58241.18", False)
-        assert quote.as_of == datetime(2026, 3, 14, 15, 9, 6, 250_000, tzinfo=timezone.utc)
+        assert quote.as_of == datetime(2026, 3, 14, 15, 9, 6, 250_000, tzinfo=UTC)
 
     STATS = [
         ("BTC", "price", "58241.18"),
@@ -207,13 +209,33 @@ class TestReading:
         assert getattr(summaries["BTC"], field) == getattr(source.stats("BTC"), field)
 
     PRICES = [
-        ("58241", "58241.00"), ("58241.1", "58241.10"), ("58241.123456789", "58241.12345679"),
-        ("5.8E4", "58000.00"), ("58e3", "58000.00"), ("1.2e-05", "0.000012"),
-        ("5e-9", None), ("6e-9", "0.00000001"), ("1000000000", "1000000000.00"), ("1000000000.01", None),
-        ("0.1000000000000000055511151231257827", "0.10"), ("1e999999", None), ("1e-999999", None),
-        ("0", None), ("0.0", None), ("-1", None), ("-0.0", None), ("null", None), ("", None),
-        ("NaN", None), ("Infinity", None), ("-Infinity", None), ("true", None), ('"58241.18"', None),
-        ("[1]", None), ("{}", None), ("9" * 4000, None),
+        ("58241", "58241.00"),
+        ("58241.1", "58241.10"),
+        ("58241.123456789", "58241.12345679"),
+        ("5.8E4", "58000.00"),
+        ("58e3", "58000.00"),
+        ("1.2e-05", "0.000012"),
+        ("5e-9", None),
+        ("6e-9", "0.00000001"),
+        ("1000000000", "1000000000.00"),
+        ("1000000000.01", None),
+        ("0.1000000000000000055511151231257827", "0.10"),
+        ("1e999999", None),
+        ("1e-999999", None),
+        ("0", None),
+        ("0.0", None),
+        ("-1", None),
+        ("-0.0", None),
+        ("null", None),
+        ("", None),
+        ("NaN", None),
+        ("Infinity", None),
+        ("-Infinity", None),
+        ("true", None),
+        ('"58241.18"', None),
+        ("[1]", None),
+        ("{}", None),
+        ("9" * 4000, None),
     ]
 
     @pytest.mark.parametrize("digits, expected", PRICES)
@@ -225,9 +247,20 @@ class TestReading:
 
     UNKNOWN = ["null", "", "NaN", '"many"', "true", "[]", "1e30", "-1e18"]
     NUMBERS = [
-        "price_change_24h", "price_change_percentage_24h", "price_change_percentage_7d_in_currency",
-        "price_change_percentage_30d_in_currency", "high_24h", "low_24h", "market_cap", "total_volume", "ath",
-        "ath_change_percentage", "ath_date", "atl", "atl_change_percentage", "atl_date",
+        "price_change_24h",
+        "price_change_percentage_24h",
+        "price_change_percentage_7d_in_currency",
+        "price_change_percentage_30d_in_currency",
+        "high_24h",
+        "low_24h",
+        "market_cap",
+        "total_volume",
+        "ath",
+        "ath_change_percentage",
+        "ath_date",
+        "atl",
+        "atl_change_percentage",
+        "atl_date",
     ]
 
     @pytest.mark.parametrize("field", NUMBERS)
@@ -245,22 +278,35 @@ class TestReading:
         known = {"asset_id", "price", "last_updated", "is_stale"}
         assert {getattr(stats, name) for name in stats.__slots__ if name not in known} == {None}
 
-    @pytest.mark.parametrize("field, digits, expected", [
-        ("market_cap", "0", None), ("total_volume", "0.0", None), ("market_cap", "-5", None),
-        ("price_change_percentage_24h", "-0.001", "0.00"), ("price_change_percentage_24h", "0", "0.00"),
-        ("ath", "0", None), ("high_24h", "-3", None),
-    ])
+    @pytest.mark.parametrize(
+        "field, digits, expected",
+        [
+            ("market_cap", "0", None),
+            ("total_volume", "0.0", None),
+            ("market_cap", "-5", None),
+            ("price_change_percentage_24h", "-0.001", "0.00"),
+            ("price_change_percentage_24h", "0", "0.00"),
+            ("ath", "0", None),
+            ("high_24h", "-3", None),
+        ],
+    )
     def test_zero_and_negative_figures(self, api, source, field, digits, expected):
         answer(api, body(coin(**{field: digits})))
         name = {"total_volume": "total_volume_24h"}.get(field, field)
         assert str(getattr(source.stats("BTC"), name)) == str(expected)
 
-    @pytest.mark.parametrize("written, as_of", [
-        ('"2026-03-14T16:09:00+01:00"', NOW.replace(second=0)),
-        ('"2999-01-01T00:00:00Z"', NOW),
-        ('"2026-03-14T15:09:00"', NOW), ('"yesterday"', NOW), ("null", NOW), ("1773500000", NOW),
-        ('"0001-01-01T00:00:00+14:00"', NOW),
-    ])
+    @pytest.mark.parametrize(
+        "written, as_of",
+        [
+            ('"2026-03-14T16:09:00+01:00"', NOW.replace(second=0)),
+            ('"2999-01-01T00:00:00Z"', NOW),
+            ('"2026-03-14T15:09:00"', NOW),
+            ('"yesterday"', NOW),
+            ("null", NOW),
+            ("1773500000", NOW),
+            ('"0001-01-01T00:00:00+14:00"', NOW),
+        ],
+    )
     def test_times(self, api, source, written, as_of):
         answer(api, body(coin(last_updated=written)))
         assert source.quote("BTC").as_of == as_of
@@ -317,12 +363,13 @@ EACH_FAILURE = pytest.mark.parametrize("failure", FAILURES.values(), ids=FAILURE
 
 JSON = st.recursive(
     st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=8),
-    lambda inner: st.lists(inner, max_size=4) | st.dictionaries(
-        st.sampled_from([*json.loads(BITCOIN), "prices"]), inner, max_size=6,
+    lambda inner: (
+        st.lists(inner, max_size=4)
+        | st.dictionaries(st.sampled_from([*json.loads(BITCOIN), "prices"]), inner, max_size=6)
     ),
     max_leaves=12,
 )
-COINS = st.fixed_dictionaries({name: JSON for name in ("ath_date", "last_updated", "current_price")})
+COINS = st.fixed_dictionaries(dict.fromkeys(("ath_date", "last_updated", "current_price"), JSON))
 
 
 class TestFailures:
@@ -454,10 +501,8 @@ class TestFailures:
             answer(api, text)
             answer(api, text, url=CHART)
             assert all(quote.price > 0 and quote.as_of <= NOW for quote in source.quotes().values())
-            try:
+            with contextlib.suppress(PriceUnavailable):
                 assert source.history("BTC", days=30)
-            except PriceUnavailable:
-                pass
 
 
 class TestCache:
@@ -559,22 +604,25 @@ class TestCache:
 
 
 class TestHistory:
-    @pytest.mark.parametrize("days, asked, points, step, expected", [
-        (1, "1", 289, timedelta(minutes=5), 145),
-        (2, "7", 169, timedelta(hours=1), 49),
-        (7, "7", 169, timedelta(hours=1), 169),
-        (8, "30", 721, timedelta(hours=1), 193),
-        (30, "30", 721, timedelta(hours=1), 181),
-        (31, "365", 366, timedelta(days=1), 32),
-        (365, "365", 366, timedelta(days=1), 183),
-    ])
+    @pytest.mark.parametrize(
+        "days, asked, points, step, expected",
+        [
+            (1, "1", 289, timedelta(minutes=5), 145),
+            (2, "7", 169, timedelta(hours=1), 49),
+            (7, "7", 169, timedelta(hours=1), 169),
+            (8, "30", 721, timedelta(hours=1), 193),
+            (30, "30", 721, timedelta(hours=1), 181),
+            (31, "365", 366, timedelta(days=1), 32),
+            (365, "365", 366, timedelta(days=1), 183),
+        ],
+    )
     def test_points_run_evenly_up_to_the_newest(self, api, source, days, asked, points, step, expected):
         answer(api, chart_body(points=points, step=step), url=CHART)
         history = source.history("btc", days=days)
         times = [point.time for point in history]
         assert api.calls[0].request.params == {"vs_currency": "usd", "days": asked}
         assert len(history) == expected <= MAX_POINTS and times[-1] == NOW
-        assert len({after - before for before, after in zip(times, times[1:])}) == 1
+        assert len({after - before for before, after in pairwise(times)}) == 1
         assert times[0] - (NOW - timedelta(days=days)) < max(step, times[1] - times[0])
         assert str(history[-1].price) == f"{58000 + points - 1}.50"
 
@@ -611,9 +659,22 @@ class TestHistory:
         assert len(source.history("BTC", days=1)) == 3
 
     ROWS = [
-        "1", "null", "[]", '{"time": 1}', "[1773500966000]", "[1773500966000, 1, 2]", "[1773500966000, null]",
-        "[1773500966000, 0]", "[1773500966000, -1.5]", "[1773500966000, NaN]", '["now", 1]', "[null, 1]",
-        "[true, 1]", "[1e17, 1]", "[-1e17, 1]", "[1e400, 1]",
+        "1",
+        "null",
+        "[]",
+        '{"time": 1}',
+        "[1773500966000]",
+        "[1773500966000, 1, 2]",
+        "[1773500966000, null]",
+        "[1773500966000, 0]",
+        "[1773500966000, -1.5]",
+        "[1773500966000, NaN]",
+        '["now", 1]',
+        "[null, 1]",
+        "[true, 1]",
+        "[1e17, 1]",
+        "[-1e17, 1]",
+        "[1e400, 1]",
     ]
 
     @pytest.mark.parametrize("row", ROWS)
@@ -622,9 +683,9 @@ class TestHistory:
         (point,) = source.history("BTC", days=1)
         assert (point.time, str(point.price)) == (NOW, "0.000012")
 
-    @pytest.mark.parametrize("text", [
-        "[]", "{}", "7", '{"prices": null}', '{"prices": {}}', '{"prices": []}', '{"prices": [[1, 0]]}',
-    ])
+    @pytest.mark.parametrize(
+        "text", ["[]", "{}", "7", '{"prices": null}', '{"prices": {}}', '{"prices": []}', '{"prices": [[1, 0]]}']
+    )
     def test_a_chart_of_another_shape_is_none(self, api, source, text):
         answer(api, text, url=CHART)
         with pytest.raises(PriceUnavailable):
@@ -649,8 +710,10 @@ class TestSettings:
         monkeypatch.setenv("SECRET_KEY", "0123456789abcdef")
         assert Config.from_environment().coingecko == CoinGeckoSettings()
         variables = {
-            "COINGECKO_URL": "http://localhost:1", "COINGECKO_API_KEY": "CG-demo",
-            "COINGECKO_CACHE_SECONDS": "60", "PRICE_MAX_AGE_SECONDS": "300",
+            "COINGECKO_URL": "http://localhost:1",
+            "COINGECKO_API_KEY": "CG-demo",
+            "COINGECKO_CACHE_SECONDS": "60",
+            "PRICE_MAX_AGE_SECONDS": "300",
         }
         for name, value in variables.items():
             monkeypatch.setenv(name, value)

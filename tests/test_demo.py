@@ -79,8 +79,11 @@ def test_every_page_has_something_to_show(first_run: Result, demo_app: Flask) ->
         orders = list_orders("demo", ALL).items
     waited = {(order.side, order.status) for order in orders if order.price_type == PriceType.LIMIT}
     assert waited == {
-        (Side.BUY, OrderStatus.COMPLETED), (Side.BUY, OrderStatus.CANCELLED), (Side.BUY, OrderStatus.EXPIRED),
-        (Side.BUY, OrderStatus.PENDING), (Side.SELL, OrderStatus.PENDING),
+        (Side.BUY, OrderStatus.COMPLETED),
+        (Side.BUY, OrderStatus.CANCELLED),
+        (Side.BUY, OrderStatus.EXPIRED),
+        (Side.BUY, OrderStatus.PENDING),
+        (Side.SELL, OrderStatus.PENDING),
     }
 
 

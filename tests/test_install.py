@@ -30,7 +30,9 @@ def bare(request: pytest.FixtureRequest, tmp_path: Path) -> Path:
     environment = {name: value for name, value in os.environ.items() if name not in {"MAKEFLAGS", "MAKELEVEL"}}
     subprocess.run(
         ["make", f"PYTHON={request.param}", "NPM=absent", ".venv/mutation.stamp", "node_modules/.package-lock.json"],
-        cwd=tmp_path, env=environment | {"PYTHONDONTWRITEBYTECODE": "1"}, check=True,
+        cwd=tmp_path,
+        env=environment | {"PYTHONDONTWRITEBYTECODE": "1"},
+        check=True,
     )
     return tmp_path
 

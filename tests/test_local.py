@@ -19,7 +19,7 @@ from app import local
 ROOT = Path(__file__).parent.parent
 LAUNCHER = [sys.executable, "-P", str(ROOT / "app" / "local.py")]
 # The stand-in for the web server shows what it was given and ends, which ends the launcher.
-SHOWS_SETTINGS = f"{sys.executable} -c 'import json, os; json.dump(dict(os.environ), open(\"seen\", \"w\"))'"
+SHOWS_SETTINGS = f'{sys.executable} -c \'import json, os; json.dump(dict(os.environ), open("seen", "w"))\''
 WSGI = """
 import os, urllib.request
 from flask import Flask
@@ -52,8 +52,12 @@ class Project:
         """Start the launcher with these settings and no others."""
         settings = {"PATH": os.environ["PATH"], "PORT": str(local.free_port()), **settings}
         process = subprocess.Popen(
-            [*LAUNCHER, *arguments], cwd=self.folder, env=settings,
-            text=True, stdout=subprocess.PIPE, stderr=subprocess.PIPE,
+            [*LAUNCHER, *arguments],
+            cwd=self.folder,
+            env=settings,
+            text=True,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
         )
         self.started.append(process)
         return process
@@ -162,20 +166,26 @@ def test_foreign_platform_names_the_choices(monkeypatch: pytest.MonkeyPatch, tmp
         local.engine_file()
 
 
-@pytest.mark.parametrize("settings, name", [
-    ({}, None),
-    ({"AWS_PROFILE": "", "AWS_CA_BUNDLE": "bundle.pem"}, None),
-    ({"DYNAMODB_ENDPOINT": "http://127.0.0.1:1"}, "DYNAMODB_ENDPOINT"),
-    *[({name: "x"}, name) for name in local.AWS_SETTINGS],
-])
+@pytest.mark.parametrize(
+    "settings, name",
+    [
+        ({}, None),
+        ({"AWS_PROFILE": "", "AWS_CA_BUNDLE": "bundle.pem"}, None),
+        ({"DYNAMODB_ENDPOINT": "http://127.0.0.1:1"}, "DYNAMODB_ENDPOINT"),
+        *[({name: "x"}, name) for name in local.AWS_SETTINGS],
+    ],
+)
 def test_settings_that_name_a_store(settings: dict[str, str], name: str | None) -> None:
     assert local.external_store(settings) == name
 
 
-@pytest.mark.parametrize("settings, credentials", [
-    ({"DYNAMODB_ENDPOINT": "http://127.0.0.1:1"}, "local"),
-    ({"AWS_ACCESS_KEY_ID": "mine", "AWS_REGION": "eu-west-1"}, "mine"),
-])
+@pytest.mark.parametrize(
+    "settings, credentials",
+    [
+        ({"DYNAMODB_ENDPOINT": "http://127.0.0.1:1"}, "local"),
+        ({"AWS_ACCESS_KEY_ID": "mine", "AWS_REGION": "eu-west-1"}, "mine"),
+    ],
+)
 def test_with_a_store_of_ones_own_no_engine_is_started(
     project: Project, settings: dict[str, str], credentials: str
 ) -> None:

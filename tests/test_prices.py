@@ -6,8 +6,9 @@ import os
 import subprocess
 import sys
 from dataclasses import fields
-from datetime import datetime, timedelta, timezone
+from datetime import UTC, datetime, timedelta
 from decimal import Decimal
+from itertools import pairwise
 from pathlib import Path
 from statistics import median
 
@@ -21,7 +22,7 @@ from app.domain.errors import PriceUnavailable
 from app.prices import MarketSummary, create_price_source
 from app.prices.simulated import EPOCH, SimulatedMarket, price_at, price_bounds
 
-NOW = datetime(2026, 3, 14, 15, 9, 26, 535897, tzinfo=timezone.utc)
+NOW = datetime(2026, 3, 14, 15, 9, 26, 535897, tzinfo=UTC)
 DAY = timedelta(days=1)
 SECOND = timedelta(seconds=1)
 BTC = CATALOGUE["BTC"]
@@ -29,7 +30,7 @@ BTC = CATALOGUE["BTC"]
 ALL_ASSETS = [pytest.param(asset, id=asset.asset_id) for asset in CATALOGUE.values()]
 THREE_ASSETS = [pytest.param(CATALOGUE[asset_id], id=asset_id) for asset_id in ("BTC", "SHIB", "MATIC")]
 ASSETS = st.sampled_from(list(CATALOGUE.values()))
-TIMES = st.datetimes(datetime(1970, 1, 1), datetime(2200, 1, 1), timezones=st.just(timezone.utc))
+TIMES = st.datetimes(datetime(1970, 1, 1), datetime(2200, 1, 1), timezones=st.just(UTC))
 SPEEDS = st.decimals(Decimal("0.001"), 10_000, places=3)
 
 
@@ -77,8 +78,12 @@ class TestDeterminism:
         )
         seeds = {"PYTHONHASHSEED": "12345" if os.environ.get("PYTHONHASHSEED") != "12345" else "54321"}
         output = subprocess.run(
-            [sys.executable, "-c", program], cwd=Path(__file__).parents[1], env=os.environ | seeds,
-            check=True, capture_output=True, text=True,
+            [sys.executable, "-c", program],
+            cwd=Path(__file__).parents[1],
+            env=os.environ | seeds,
+            check=True,
+            capture_output=True,
+            text=True,
         ).stdout.splitlines()
         quotes = [f"{quote.asset_id} {quote.price}" for quote in market.quotes().values()]
         assert output == [*quotes, str(market.stats("ETH"))]
@@ -132,7 +137,7 @@ class TestLiveliness:
 
     def test_a_second_moves_the_price_by_less_than_a_tenth_of_a_percent(self):
         prices = self._btc(NOW, count=300, step=SECOND)
-        assert max(abs(after / before - 1) for before, after in zip(prices, prices[1:])) < Decimal("0.001")
+        assert max(abs(after / before - 1) for before, after in pairwise(prices)) < Decimal("0.001")
 
     def test_within_an_hour_the_price_ranges_over_a_percent_or_two(self):
         hours = [self._btc(hour, count=31, step=timedelta(minutes=2)) for hour in self.HOURS]
@@ -213,9 +218,9 @@ class TestQuotes:
             getattr(market, ask)(asset_id, **options)
 
     def test_the_default_clock_tells_the_present_in_utc(self):
-        before = datetime.now(timezone.utc)
+        before = datetime.now(UTC)
         as_of = SimulatedMarket().quote("BTC").as_of
-        assert before <= as_of <= datetime.now(timezone.utc) and as_of.utcoffset() == timedelta(0)
+        assert before <= as_of <= datetime.now(UTC) and as_of.utcoffset() == timedelta(0)
 
 
 class TestHistory:
@@ -226,7 +231,7 @@ class TestHistory:
         points = market.history("btc", days=days)
         times = [point.time for point in points]
         assert times[0] == NOW - days * DAY and times[-1] == NOW
-        steps = [after - before for before, after in zip(times, times[1:])]
+        steps = [after - before for before, after in pairwise(times)]
         assert len(set(steps[1:-1])) == 1 and min(steps) > timedelta(0) and max(steps) == steps[1]
         assert 100 <= len(points) <= 200
         assert points[-1].price == market.quote("BTC").price
@@ -247,9 +252,7 @@ class TestStats:
     @pytest.mark.parametrize("asset", THREE_ASSETS)
     def test_stats_agree_with_quote_history_and_supply(self, market, asset):
         stats, quote = market.stats(asset.asset_id), market.quote(asset.asset_id)
-        day_ago, week_ago, month_ago = (
-            market.history(asset.asset_id, days=days)[0].price for days in (1, 7, 30)
-        )
+        day_ago, week_ago, month_ago = (market.history(asset.asset_id, days=days)[0].price for days in (1, 7, 30))
         assert (stats.asset_id, stats.price, stats.last_updated) == (asset.asset_id, quote.price, NOW)
         assert stats.price_change_24h == quote.price - day_ago
         assert stats.price_change_percentage_24h == money.percentage(quote.price - day_ago, day_ago)
@@ -279,11 +282,14 @@ class TestStats:
         assert stats.high_24h == max(*prices, stats.price)
         assert stats.low_24h == min(*prices, stats.price)
 
-    @pytest.mark.parametrize("asset_id, time", [
-        pytest.param("BTC", NOW, id="both records at some midnight"),
-        pytest.param("ETH", datetime(2025, 4, 6, 9, tzinfo=timezone.utc), id="highest within the last day"),
-        pytest.param("BTC", datetime(2025, 12, 14, 9, tzinfo=timezone.utc), id="lowest within the last day"),
-    ])
+    @pytest.mark.parametrize(
+        "asset_id, time",
+        [
+            pytest.param("BTC", NOW, id="both records at some midnight"),
+            pytest.param("ETH", datetime(2025, 4, 6, 9, tzinfo=UTC), id="highest within the last day"),
+            pytest.param("BTC", datetime(2025, 12, 14, 9, tzinfo=UTC), id="lowest within the last day"),
+        ],
+    )
     def test_records_are_those_of_each_midnight_and_the_last_day(self, asset_id, time):
         stats = SimulatedMarket(clock=Clock(time)).stats(asset_id)
         newest = time.replace(hour=0, minute=0, second=0, microsecond=0)

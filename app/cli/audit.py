@@ -44,11 +44,16 @@ def _print(report: Report) -> None:
 
 
 def _print_json(report: Report) -> None:
-    click.echo(json.dumps({
-        "accounts": report.accounts,
-        "items": report.items,
-        "violations": [_as_json(violation) for violation in report.violations],
-    }, indent=2))
+    click.echo(
+        json.dumps(
+            {
+                "accounts": report.accounts,
+                "items": report.items,
+                "violations": [_as_json(violation) for violation in report.violations],
+            },
+            indent=2,
+        )
+    )
 
 
 def _as_json(violation: Violation) -> dict[str, Any]:

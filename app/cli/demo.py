@@ -53,4 +53,4 @@ def _print_accounts(password: str) -> None:
 def _password(secret_key: str) -> str:
     """Nobody can guess it, as one of them is an operator, and it is the same each time with the same SECRET_KEY."""
     digest = hmac.digest(secret_key.encode(), b"password of the demonstration accounts", hashlib.sha256)
-    return "-".join(digest.hex()[start:start + 4] for start in range(0, 16, 4))
+    return "-".join(digest.hex()[start : start + 4] for start in range(0, 16, 4))

@@ -70,7 +70,8 @@ def _run_round(worker: Worker) -> None:
         telemetry.count_usage(meter(), "orders run")
     counters.count_round(
         {"filled": done.filled, "expired": done.expired, "lost": done.lost, "failed": done.failed},
-        [lag.total_seconds() for lag in done.lags], time.monotonic() - started,
+        [lag.total_seconds() for lag in done.lags],
+        time.monotonic() - started,
     )
     if done != Round():
         click.echo(

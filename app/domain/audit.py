@@ -149,8 +149,12 @@ def _text(value: object) -> str:
 def _not_positive(item: ItemKey, **amounts: Decimal) -> Iterator[Violation]:
     for name, amount in amounts.items():
         if amount <= 0:
-            yield Violation("amount_not_positive", item, f"{name} is {_text(amount)}, and should be above 0.",
-                            {"found": _text(amount)})
+            yield Violation(
+                "amount_not_positive",
+                item,
+                f"{name} is {_text(amount)}, and should be above 0.",
+                {"found": _text(amount)},
+            )
 
 
 def _negative(check: str, item: ItemKey, what: str, amount: Decimal) -> Iterator[Violation]:
@@ -171,12 +175,14 @@ def check_user(user: UserRecord, claims: Iterable[ItemKey]) -> Iterator[Violatio
     own = f"EMAIL#{user.email}"
     claimed = [claim.PK for claim in claims]
     if own not in claimed:
-        yield Violation("email_claim_missing", user.item,
-                        f"No claim of {user.email} names this user.", {"expected": own})
+        yield Violation(
+            "email_claim_missing", user.item, f"No claim of {user.email} names this user.", {"expected": own}
+        )
     for claim in claims:
-        if claim.PK != own:
-            yield differs("email_claim_stray", claim, f"The address claimed for {user.username}",
-                          found=claim.PK, expected=own)
+        if own != claim.PK:
+            yield differs(
+                "email_claim_stray", claim, f"The address claimed for {user.username}", found=claim.PK, expected=own
+            )
 
 
 # Cash
@@ -197,13 +203,22 @@ class LedgerCheck:
         yield from self._check_number(transaction)
         effect = effect_of(TransactionType(transaction.transaction_type), transaction.amount)
         if transaction.previous_balance != self.balance:
-            yield differs("chain_broken", transaction.item, "previous_balance",
-                          found=transaction.previous_balance, expected=self.balance)
+            yield differs(
+                "chain_broken",
+                transaction.item,
+                "previous_balance",
+                found=transaction.previous_balance,
+                expected=self.balance,
+            )
         expected = money.add(transaction.previous_balance, effect)
         if transaction.new_balance != expected:
-            yield differs("effect_mismatch", transaction.item,
-                          f"new_balance after {_text(transaction.previous_balance)} and {_text(effect)}",
-                          found=transaction.new_balance, expected=expected)
+            yield differs(
+                "effect_mismatch",
+                transaction.item,
+                f"new_balance after {_text(transaction.previous_balance)} and {_text(effect)}",
+                found=transaction.new_balance,
+                expected=expected,
+            )
         yield from _negative("negative_balance", transaction.item, "new_balance", transaction.new_balance)
         self.balance = transaction.new_balance
         self.totals[transaction.transaction_type] = money.add(
@@ -213,17 +228,28 @@ class LedgerCheck:
     def _check_number(self, transaction: TransactionRecord) -> Iterator[Violation]:
         text, item = transaction.transaction_id, transaction.item
         if not re.fullmatch("[0-9]{12}", text) or not int(text):
-            yield Violation("transaction_id_malformed", item,
-                            f"transaction_id {text!r} is no number of 12 digits from 1.", {"found": text})
+            yield Violation(
+                "transaction_id_malformed",
+                item,
+                f"transaction_id {text!r} is no number of 12 digits from 1.",
+                {"found": text},
+            )
             return
         number = int(text)
         if number <= self.number:
-            yield Violation("sequence_duplicate", item, f"Number {number} comes after number {self.number}.",
-                            {"found": str(number), "expected": str(self.number + 1)})
+            yield Violation(
+                "sequence_duplicate",
+                item,
+                f"Number {number} comes after number {self.number}.",
+                {"found": str(number), "expected": str(self.number + 1)},
+            )
         elif number > self.number + 1:
-            yield Violation("sequence_gap", item,
-                            f"Number {number} follows number {self.number}: {number - self.number - 1} missing.",
-                            {"found": str(number), "expected": str(self.number + 1)})
+            yield Violation(
+                "sequence_gap",
+                item,
+                f"Number {number} follows number {self.number}: {number - self.number - 1} missing.",
+                {"found": str(number), "expected": str(self.number + 1)},
+            )
         self.number = max(number, self.number)
 
     def finish(self, balance: BalanceRecord, *, reserved: Decimal) -> Iterator[Violation]:
@@ -262,11 +288,19 @@ def _check_purpose(transaction: TransactionRecord) -> Iterator[Violation]:
     if kind in _ORDER_TYPES and transaction.order_id is None:
         yield Violation("order_reference_missing", item, f"{kind} names no order.")
     if kind not in _ORDER_TYPES and transaction.order_id is not None:
-        yield Violation("order_reference_unexpected", item, f"{kind} names the order {transaction.order_id}.",
-                        {"found": transaction.order_id})
+        yield Violation(
+            "order_reference_unexpected",
+            item,
+            f"{kind} names the order {transaction.order_id}.",
+            {"found": transaction.order_id},
+        )
     if kind == TransactionType.SYSTEM_ADJUSTMENT and not (transaction.actor and transaction.description):
-        yield Violation("adjustment_unexplained", item, "An adjustment names its actor and its reason.",
-                        {"actor": _text(transaction.actor), "description": _text(transaction.description)})
+        yield Violation(
+            "adjustment_unexplained",
+            item,
+            "An adjustment names its actor and its reason.",
+            {"actor": _text(transaction.actor), "description": _text(transaction.description)},
+        )
 
 
 # Holdings
@@ -299,11 +333,17 @@ class HoldingsCheck:
             yield from _negative("negative_quantity", holding.item, "quantity", holding.quantity)
             expected = self.owned.get(holding.asset_id, Decimal(0))
             if holding.quantity != expected:
-                yield differs("holding_mismatch", holding.item, "quantity (bought - sold - reserved)",
-                              found=holding.quantity, expected=expected)
+                yield differs(
+                    "holding_mismatch",
+                    holding.item,
+                    "quantity (bought - sold - reserved)",
+                    found=holding.quantity,
+                    expected=expected,
+                )
         for asset_id in sorted(set(self.owned) - {holding.asset_id for holding in holdings}):
-            yield differs("holding_missing", balance, f"The holding of {asset_id}", found=None,
-                          expected=self.owned[asset_id])
+            yield differs(
+                "holding_missing", balance, f"The holding of {asset_id}", found=None, expected=self.owned[asset_id]
+            )
 
 
 # Orders
@@ -319,8 +359,13 @@ def _check_total(check: str, made: TradeRecord | OrderRecord, *, buying: bool) -
     price = made.price if isinstance(made, TradeRecord) else made.order_price
     expected = money.order_total(made.quantity, price, buying=buying)
     if made.total_amount != expected:
-        yield differs(check, made.item, f"total_amount of {_text(made.quantity)} at {_text(price)}",
-                      found=made.total_amount, expected=expected)
+        yield differs(
+            check,
+            made.item,
+            f"total_amount of {_text(made.quantity)} at {_text(price)}",
+            found=made.total_amount,
+            expected=expected,
+        )
 
 
 def check_order(
@@ -334,8 +379,9 @@ def check_order(
     yield from _check_reserve(order)
     yield from _check_indexes(order)
     if (order.executed_at is not None) != order.is_completed:
-        yield Violation("executed_at_wrong", order.item,
-                        f"A {order.status} order has executed_at {_text(order.executed_at)}.")
+        yield Violation(
+            "executed_at_wrong", order.item, f"A {order.status} order has executed_at {_text(order.executed_at)}."
+        )
     yield from _check_trades(order, trades)
     yield from _check_payments(order, transactions)
 
@@ -350,11 +396,17 @@ def _check_limit(order: OrderRecord) -> Iterator[Violation]:
     if order.limit_price is None or order.expires_at is None:
         yield Violation("limit_missing", order.item, "A limit order has a limit_price and expires_at.")
     elif not order.is_completed and order.order_price != order.limit_price:
-        yield differs("order_price_wrong", order.item, "order_price", found=order.order_price,
-                      expected=order.limit_price)
+        yield differs(
+            "order_price_wrong", order.item, "order_price", found=order.order_price, expected=order.limit_price
+        )
     elif not reaches(Side(order.order_type), order.limit_price, order.order_price):
-        yield differs("limit_violated", order.item, "order_price", found=order.order_price,
-                      expected=f"{'at most' if order.is_buy else 'at least'} {_text(order.limit_price)}")
+        yield differs(
+            "limit_violated",
+            order.item,
+            "order_price",
+            found=order.order_price,
+            expected=f"{'at most' if order.is_buy else 'at least'} {_text(order.limit_price)}",
+        )
 
 
 def _check_reserve(order: OrderRecord) -> Iterator[Violation]:
@@ -391,21 +443,32 @@ def _check_indexes(order: OrderRecord) -> Iterator[Violation]:
 def _check_trades(order: OrderRecord, trades: Sequence[TradeRecord]) -> Iterator[Violation]:
     if order.is_completed and not trades:
         yield Violation("trade_missing", order.item, "A COMPLETED order has one asset transaction, and this has none.")
-    for trade in trades[order.is_completed:]:
+    for trade in trades[order.is_completed :]:
         check = "trade_duplicate" if order.is_completed else "trade_unexpected"
-        yield Violation(check, trade.item, f"The {order.status} order {order.item.PK} has {len(trades)} of these.",
-                        {"found": str(len(trades)), "expected": str(int(order.is_completed))})
+        yield Violation(
+            check,
+            trade.item,
+            f"The {order.status} order {order.item.PK} has {len(trades)} of these.",
+            {"found": str(len(trades)), "expected": str(int(order.is_completed))},
+        )
     for trade in trades:
         for name, found, expected in (
-            ("username", trade.username, order.username), ("asset_id", trade.asset_id, order.asset_id),
+            ("username", trade.username, order.username),
+            ("asset_id", trade.asset_id, order.asset_id),
             ("transaction_type", trade.transaction_type, order.order_type),
-            ("quantity", trade.quantity, order.quantity), ("price", trade.price, order.order_price),
+            ("quantity", trade.quantity, order.quantity),
+            ("price", trade.price, order.order_price),
             ("total_amount", trade.total_amount, order.total_amount),
             ("traded_at", trade.traded_at, order.executed_at),
         ):
             if found != expected:
-                yield differs("trade_differs", trade.item, f"{name} of the trade of {order.item.PK}",
-                              found=found, expected=expected)
+                yield differs(
+                    "trade_differs",
+                    trade.item,
+                    f"{name} of the trade of {order.item.PK}",
+                    found=found,
+                    expected=expected,
+                )
 
 
 def expected_payments(order: OrderRecord) -> dict[TransactionType, Decimal]:
@@ -427,16 +490,24 @@ def _check_payments(order: OrderRecord, transactions: Sequence[TransactionRecord
         amount = expected.get(kind)
         if amount is None:
             for extra in found:
-                yield Violation(f"{name}_unexpected", extra.item,
-                                f"The {order.status} order {order.item.PK} has no {kind}, and this is of "
-                                f"{_text(extra.amount)}.", {"found": _text(extra.amount)})
+                yield Violation(
+                    f"{name}_unexpected",
+                    extra.item,
+                    f"The {order.status} order {order.item.PK} has no {kind}, and this is of {_text(extra.amount)}.",
+                    {"found": _text(extra.amount)},
+                )
             continue
         if not found:
             yield differs(f"{name}_missing", order.item, f"Its {kind}", found=None, expected=amount)
         for extra in found[1:]:
-            yield Violation(f"{name}_duplicate", extra.item,
-                            f"The order {order.item.PK} has {len(found)} of type {kind}.", {"found": str(len(found))})
+            yield Violation(
+                f"{name}_duplicate",
+                extra.item,
+                f"The order {order.item.PK} has {len(found)} of type {kind}.",
+                {"found": str(len(found))},
+            )
         for each in found:
             if each.amount != amount:
-                yield differs(f"{name}_wrong", each.item, f"amount for {order.item.PK}",
-                              found=each.amount, expected=amount)
+                yield differs(
+                    f"{name}_wrong", each.item, f"amount for {order.item.PK}", found=each.amount, expected=amount
+                )

@@ -90,7 +90,8 @@ class InsufficientFunds(Refusal):
     def __init__(self, *, available: Decimal, required: Decimal) -> None:
         super().__init__(
             f"The balance is {available}, and this needs {required}. Deposit more, or choose a smaller amount.",
-            available=str(available), required=str(required),
+            available=str(available),
+            required=str(required),
         )
 
 
@@ -100,7 +101,9 @@ class InsufficientHolding(Refusal):
     def __init__(self, *, asset_id: str, available: str, required: str) -> None:
         super().__init__(
             f"You hold {available} {asset_id}, and this needs {required}. Choose a smaller quantity.",
-            asset_id=asset_id, available=available, required=required,
+            asset_id=asset_id,
+            available=available,
+            required=required,
         )
 
 
@@ -121,7 +124,8 @@ class PriceMoved(Refusal):
         super().__init__(
             f"The price is now {price}, worse than the {worst_price} that you accept. "
             "Look at the new price and order again.",
-            price=price, worst_price=worst_price,
+            price=price,
+            worst_price=worst_price,
         )
 
 

@@ -77,9 +77,9 @@ class OrderRequest:
 def check_end(expires_at: datetime | None, now: datetime) -> None:
     """Refuse a new order whose time is over before it begins; raises InvalidInput."""
     if expires_at is not None and expires_at <= now:
-        raise InvalidInput(FieldError(
-            "expires_at", f"Choose a time in the future, at most {MAX_LIFETIME.days} days ahead."
-        ))
+        raise InvalidInput(
+            FieldError("expires_at", f"Choose a time in the future, at most {MAX_LIFETIME.days} days ahead.")
+        )
 
 
 def reaches(side: Side, limit_price: Decimal, price: Decimal) -> bool:
@@ -143,7 +143,5 @@ def holding_after(side: Side, asset_id: str, quantity: Decimal, holding: Decimal
     if side is Side.BUY:
         return money.add(holding, quantity)
     if quantity > holding:
-        raise InsufficientHolding(
-            asset_id=asset_id, available=money.plain(holding), required=money.plain(quantity)
-        )
+        raise InsufficientHolding(asset_id=asset_id, available=money.plain(holding), required=money.plain(quantity))
     return money.subtract(holding, quantity)

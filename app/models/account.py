@@ -16,14 +16,7 @@ from app.domain import clock, money
 from app.domain.errors import Busy, EmailTaken, IdempotencyKeyReused, Refusal, UsernameTaken
 from app.domain.ledger import Account, Posting, TransactionType, post
 from app.domain.requests import REMEMBERED_FOR, RequestKey
-from app.models.ledger import (
-    AssetBalance,
-    Balance,
-    BalanceTransaction,
-    RequestClaim,
-    get_balance,
-    get_transaction,
-)
+from app.models.ledger import AssetBalance, Balance, BalanceTransaction, RequestClaim, get_balance, get_transaction
 from app.models.table import Batch, Cancelled, Item, again_after_lost_race
 from app.models.users import EmailClaim, User, UsersItem
 
@@ -46,12 +39,20 @@ def open_account(user: User) -> User:
     """
     batch = Batch()
     batch.put("user", user)
-    batch.put("balance", Balance(
-        *Balance.key(user.username), username=user.username,
-        current_balance=money.ZERO, total_deposits=money.ZERO, total_withdrawals=money.ZERO,
-        reserved_cash=money.ZERO, version=0,
-        created_at=user.created_at, updated_at=user.created_at,
-    ))
+    batch.put(
+        "balance",
+        Balance(
+            *Balance.key(user.username),
+            username=user.username,
+            current_balance=money.ZERO,
+            total_deposits=money.ZERO,
+            total_withdrawals=money.ZERO,
+            reserved_cash=money.ZERO,
+            version=0,
+            created_at=user.created_at,
+            updated_at=user.created_at,
+        ),
+    )
     batch.put("email", EmailClaim(*EmailClaim.key(user.email), username=user.username))
     try:
         batch.commit()
@@ -83,7 +84,9 @@ def move_cash(
         return write_posting(batch, balance, posting, clock.now(), description=description, actor=actor)
 
     return apply(
-        change, username, request,
+        change,
+        username,
+        request,
         reference=lambda transaction: transaction.transaction_id,
         find=lambda transaction_id: get_transaction(username, transaction_id),
     )
@@ -137,7 +140,10 @@ def _write_claim(batch: Batch, username: str, request: RequestKey, reference: st
     now = clock.now()
     claim = RequestClaim(
         *RequestClaim.key(username, request.key),
-        fingerprint=request.fingerprint, reference=reference, created_at=now, ttl=now + REMEMBERED_FOR,
+        fingerprint=request.fingerprint,
+        reference=reference,
+        created_at=now,
+        ttl=now + REMEMBERED_FOR,
     )
     # DynamoDB deletes what is past its ttl days later, or never: such a claim counts as gone.
     batch.put("request", claim, condition=RequestClaim.absent() | (RequestClaim.ttl <= now))
@@ -184,7 +190,8 @@ def write_posting(
 def write_balance(batch: Batch, balance: Balance, after: Account, now: datetime) -> None:
     """Add a balance's new state to a batch; `balance` is the one that was read."""
     batch.update(
-        "balance", balance,
+        "balance",
+        balance,
         [
             Balance.current_balance.set(after.current_balance),
             Balance.total_deposits.set(after.total_deposits),
@@ -203,13 +210,21 @@ def write_holding(
 ) -> None:
     """Add a holding's new quantity to a batch; `holding` is the one that was read, if any."""
     if holding is None:
-        batch.put("holding", AssetBalance(
-            *AssetBalance.key(username, asset_id),
-            username=username, asset_id=asset_id, quantity=quantity, created_at=now, updated_at=now,
-        ))
+        batch.put(
+            "holding",
+            AssetBalance(
+                *AssetBalance.key(username, asset_id),
+                username=username,
+                asset_id=asset_id,
+                quantity=quantity,
+                created_at=now,
+                updated_at=now,
+            ),
+        )
         return
     batch.update(
-        "holding", holding,
+        "holding",
+        holding,
         [AssetBalance.quantity.set(quantity), AssetBalance.updated_at.set(now)],
         condition=AssetBalance.quantity == holding.quantity,
     )

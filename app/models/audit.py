@@ -13,7 +13,7 @@ from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
 from contextvars import copy_context
 from datetime import datetime
 from decimal import Decimal
-from functools import lru_cache
+from functools import cache
 from typing import Any, NamedTuple
 
 from pynamodb.attributes import Attribute, BooleanAttribute, DiscriminatorAttribute, NumberAttribute, TTLAttribute
@@ -34,7 +34,15 @@ RawItem = Mapping[str, Mapping[str, Any]]
 
 ROOTS: Mapping[str, type[Item]] = {"users": UsersItem, "orders": OrdersItem}
 MODELS: tuple[type[Item], ...] = (
-    User, EmailClaim, Token, Balance, BalanceTransaction, AssetBalance, AssetTransaction, RequestClaim, RateWindow,
+    User,
+    EmailClaim,
+    Token,
+    Balance,
+    BalanceTransaction,
+    AssetBalance,
+    AssetTransaction,
+    RequestClaim,
+    RateWindow,
     Order,
 )
 # Small pages keep memory small: a page is some 250 KB of JSON, and a few times that when decoded.
@@ -105,9 +113,7 @@ def scan() -> Iterator[list[Row]]:
                 yield page.rows
 
 
-def _keep_items_raw(
-    response_dict: dict[str, Any], customized_response_dict: dict[str, Any], **_: object
-) -> None:
+def _keep_items_raw(response_dict: dict[str, Any], customized_response_dict: dict[str, Any], **_: object) -> None:
     """Take the items out of an answer as the JSON that they are: botocore's own walk through it costs half the audit.
 
     Nothing but the audit scans. Its other queries are few, and go the usual way.
@@ -127,10 +133,16 @@ class _Page(NamedTuple):
 
 def _scan_page(table: str, segment: int, start: Any) -> _Page:
     # Not consistent, at half the price: what looks wrong is read again, consistently, before it is reported.
-    answer = _dispatch(table, "Scan", {
-        "Segment": segment, "TotalSegments": SEGMENTS, "Limit": PAGE_ROWS,
-        **({"ExclusiveStartKey": start} if start else {}),
-    })
+    answer = _dispatch(
+        table,
+        "Scan",
+        {
+            "Segment": segment,
+            "TotalSegments": SEGMENTS,
+            "Limit": PAGE_ROWS,
+            **({"ExclusiveStartKey": start} if start else {}),
+        },
+    )
     return _Page(table, segment, [Row(table, raw) for raw in answer["Items"]], answer.get("LastEvaluatedKey"))
 
 
@@ -144,8 +156,11 @@ def read_account(username: str, also: Iterable[ItemKey] = ()) -> Iterator[list[R
         email = None
         for page in _query("users", username):
             email = next((row.text("email") for row in page if row.kind == "USER"), email)
-            partitions |= {AssetTransaction.partition(username, row.item.SK[6:])
-                           for row in page if row.item.SK.startswith("ASSET#")}
+            partitions |= {
+                AssetTransaction.partition(username, row.item.SK[6:])
+                for row in page
+                if row.item.SK.startswith("ASSET#")
+            }
             yield page
         also = {*also, ItemKey("users", *EmailClaim.key(email))} if email else also
         for page in _query("orders", username, index="UserOrderHistoryIndex"):
@@ -182,14 +197,18 @@ def _query(
     bounds = dict(zip((":first", ":last"), sort_keys or (), strict=False))
     start: Any = None
     while True:
-        answer = _dispatch(table, "Query", {
-            "KeyConditionExpression": condition,
-            "ExpressionAttributeNames": {"#key": "username" if index else "PK"},
-            "ExpressionAttributeValues": {name: {"S": text} for name, text in {":value": value, **bounds}.items()},
-            "Limit": PAGE_ROWS,
-            **({"IndexName": index} if index else {"ConsistentRead": True}),
-            **({"ExclusiveStartKey": start} if start else {}),
-        })
+        answer = _dispatch(
+            table,
+            "Query",
+            {
+                "KeyConditionExpression": condition,
+                "ExpressionAttributeNames": {"#key": "username" if index else "PK"},
+                "ExpressionAttributeValues": {name: {"S": text} for name, text in {":value": value, **bounds}.items()},
+                "Limit": PAGE_ROWS,
+                **({"IndexName": index} if index else {"ConsistentRead": True}),
+                **({"ExclusiveStartKey": start} if start else {}),
+            },
+        )
         yield [Row(table, raw) for raw in answer["Items"]]
         start = answer.get("LastEvaluatedKey")
         if not start:
@@ -240,7 +259,8 @@ _READERS: Mapping[type[Attribute[Any]], tuple[str, Callable[[Any], Any]]] = {
     attributes.QuantityAttribute: ("S", _matching(r"-?(0|[1-9][0-9]*)(\.[0-9]{0,7}[1-9])?(?<!-0)", Decimal)),
     attributes.NumberAttribute: ("N", _matching(r"-?[0-9]+(\.[0-9]+)?(E-?[0-9])?", Decimal)),
     attributes.TimeAttribute: (
-        "S", _matching(r"[0-9]{4}-[0-9]{2}-[0-9]{2}T[0-9:]{8}\.[0-9]{6}Z", datetime.fromisoformat)
+        "S",
+        _matching(r"[0-9]{4}-[0-9]{2}-[0-9]{2}T[0-9:]{8}\.[0-9]{6}Z", datetime.fromisoformat),
     ),
     NumberAttribute: ("N", _matching(r"-?[0-9]+", Decimal)),
     TTLAttribute: ("N", _matching(r"[0-9]+", Decimal)),
@@ -265,7 +285,7 @@ class _Attribute(NamedTuple):
     is_optional: bool
 
 
-@lru_cache(maxsize=None)
+@cache
 def _attributes_of(table: str) -> Mapping[str, Mapping[str, _Attribute]]:
     """The attributes of each kind of item in a table, by kind and name, as its model declares them."""
     root = ROOTS[table]
@@ -295,8 +315,14 @@ def decode(row: Row) -> tuple[Values, list[Violation]]:
     expected = _attributes_of(row.table).get(row.kind)
     if expected is None:
         found = row.raw.get("entity_type")
-        return {}, [Violation("unknown_entity_type", item, f"entity_type {found} is no kind of item in this table.",
-                              {"found": str(found)})]
+        return {}, [
+            Violation(
+                "unknown_entity_type",
+                item,
+                f"entity_type {found} is no kind of item in this table.",
+                {"found": str(found)},
+            )
+        ]
     values: dict[str, Any] = {}
     problems: list[Violation] = []
     for name, attribute in expected.items():
@@ -308,8 +334,14 @@ def decode(row: Row) -> tuple[Values, list[Violation]]:
         try:
             values[name] = attribute.read(stored[attribute.type_code])
         except (KeyError, ValueError, TypeError):
-            problems.append(Violation("attribute_malformed", item, f"{name} is {str(stored)[:80]}, which cannot be.",
-                                      {"name": name, "found": str(stored)[:80]}))
+            problems.append(
+                Violation(
+                    "attribute_malformed",
+                    item,
+                    f"{name} is {str(stored)[:80]}, which cannot be.",
+                    {"name": name, "found": str(stored)[:80]},
+                )
+            )
     for name in row.raw.keys() - expected.keys():
         problems.append(Violation("attribute_unknown", item, f"A {row.kind} item has no {name}.", {"name": name}))
     problems += _check_key(row, values)
@@ -326,7 +358,9 @@ _KEYS: Mapping[str, tuple[Callable[..., tuple[str, str]], tuple[str, ...]]] = {
     "ORDER": (Order.key, ("order_id",)),
 }
 _KEY_PATTERNS: Mapping[str, str] = {
-    "EMAIL": "EMAIL#[^ ]+ EMAIL", "REQUEST": "[^ #]+ REQUEST#.+", "RATE": "RATE#.+ [0-9]{12}",
+    "EMAIL": "EMAIL#[^ ]+ EMAIL",
+    "REQUEST": "[^ #]+ REQUEST#.+",
+    "RATE": "RATE#.+ [0-9]{12}",
 }
 
 
@@ -340,8 +374,12 @@ def _check_key(row: Row, values: Values) -> Iterator[Violation]:
     if all(name in values for name in names):
         expected = make(*(values[name] for name in names))
         if expected != row.item[1:]:
-            yield Violation("key_mismatch", row.item, f"By its attributes it belongs to {' '.join(expected)}.",
-                            {"expected": " ".join(expected)})
+            yield Violation(
+                "key_mismatch",
+                row.item,
+                f"By its attributes it belongs to {' '.join(expected)}.",
+                {"expected": " ".join(expected)},
+            )
 
 
 def changed_after(row: Row, moment: datetime) -> bool:

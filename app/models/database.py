@@ -24,10 +24,17 @@ from pynamodb.connection.table import TableConnection
 from app.domain.errors import Busy, StoreUnavailable
 
 # Nothing was written when DynamoDB answers with one of these (AWS: "Error handling with DynamoDB").
-THROTTLED = frozenset({
-    "ThrottlingException", "ThrottlingError", "ProvisionedThroughputExceededException",
-    "ProvisionedThroughputExceeded", "RequestLimitExceeded", "TransactionConflict", "TransactionConflictException",
-})
+THROTTLED = frozenset(
+    {
+        "ThrottlingException",
+        "ThrottlingError",
+        "ProvisionedThroughputExceededException",
+        "ProvisionedThroughputExceeded",
+        "RequestLimitExceeded",
+        "TransactionConflict",
+        "TransactionConflictException",
+    }
+)
 READS = frozenset({"GetItem", "BatchGetItem", "Query", "Scan", "TransactGetItems"})
 
 
@@ -130,8 +137,12 @@ class Database:
 
     def _open(self) -> Connection:
         connection = _Connection(
-            region=self._region, host=self._endpoint, connect_timeout_seconds=1, read_timeout_seconds=3,
-            max_retry_attempts=2, max_pool_connections=self._max_connections,
+            region=self._region,
+            host=self._endpoint,
+            connect_timeout_seconds=1,
+            read_timeout_seconds=3,
+            max_retry_attempts=2,
+            max_pool_connections=self._max_connections,
         )
         # The client is built here, under the lock: botocore builds one per racing thread otherwise.
         events = connection.client.meta.events

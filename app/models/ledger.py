@@ -174,8 +174,11 @@ def list_transactions_of_order(
 ) -> Page[BalanceTransaction]:
     """What an order moved of the balance, newest first; a page may be short (see `list_page`)."""
     return list_page(
-        BalanceTransaction, username, request,
-        keys=BalanceTransaction.SK.startswith("TRANS#"), filters=BalanceTransaction.order_id == order_id,
+        BalanceTransaction,
+        username,
+        request,
+        keys=BalanceTransaction.SK.startswith("TRANS#"),
+        filters=BalanceTransaction.order_id == order_id,
     )
 
 
@@ -184,7 +187,9 @@ def list_transactions(
 ) -> Page[BalanceTransaction]:
     """Newest first; of one type if given."""
     return list_page(
-        BalanceTransaction, username, request,
+        BalanceTransaction,
+        username,
+        request,
         keys=BalanceTransaction.SK.startswith("TRANS#"),
         filters=BalanceTransaction.transaction_type == transaction_type.value if transaction_type else None,
     )
@@ -219,11 +224,7 @@ def list_holdings(username: str) -> list[AssetBalance]:
 
 def get_portfolio(username: str) -> Portfolio:
     """The sort keys from `ASSET#` to `BALANCE` are the holdings and the balance, and leave all history out."""
-    items = list(
-        UsersItem.query(
-            username, UsersItem.SK.between("ASSET#", "BALANCE"), consistent_read=True
-        )
-    )
+    items = list(UsersItem.query(username, UsersItem.SK.between("ASSET#", "BALANCE"), consistent_read=True))
     balance = next(item for item in items if isinstance(item, Balance))
     return Portfolio(balance, [item for item in items if isinstance(item, AssetBalance)])
 
@@ -237,9 +238,7 @@ def list_holders(asset_id: str, request: PageRequest = FIRST_PAGE) -> Page[Asset
 def list_trades_of_asset(asset_id: str, request: PageRequest = FIRST_PAGE) -> Page[AssetTransaction]:
     """All purchases and sales of an asset by all users, by username from z to a; a page may be short."""
     index = AssetTransaction.asset_index
-    return list_page(
-        AssetTransaction, asset_id, request, index=index, filters=AssetTransaction.PK.startswith("TRANS#")
-    )
+    return list_page(AssetTransaction, asset_id, request, index=index, filters=AssetTransaction.PK.startswith("TRANS#"))
 
 
 def get_asset_transaction(username: str, asset_id: str, traded_at: datetime) -> AssetTransaction:
@@ -262,6 +261,4 @@ def list_asset_transactions(
     """Purchases and sales of a user, newest first; of one asset if given."""
     if asset_id:
         return list_page(AssetTransaction, AssetTransaction.partition(username, asset_id), request)
-    return list_page(
-        AssetTransaction, username, request, index=AssetTransaction.user_transactions_index
-    )
+    return list_page(AssetTransaction, username, request, index=AssetTransaction.user_transactions_index)

@@ -174,7 +174,10 @@ def list_orders(
     """
     filters: Condition | None = None
     for attribute, value in (
-        (Order.asset_id, asset_id), (Order.order_type, side), (Order.price_type, price_type), (Order.status, status),
+        (Order.asset_id, asset_id),
+        (Order.order_type, side),
+        (Order.price_type, price_type),
+        (Order.status, status),
     ):
         if value:
             filters = filters & (attribute == str(value)) if filters is not None else attribute == str(value)
@@ -193,32 +196,34 @@ def iterate_fillable_orders(asset_id: str, side: Side, price: Decimal) -> Iterat
     """
     buying = side is Side.BUY
     limit = OpenOrdersIndex.limit_price
-    return iterate_readable(Order, Order.query(
-        open_book(asset_id, side),
-        limit >= price if buying else limit <= price,
-        index_name=OpenOrdersIndex.Meta.index_name,
-        scan_index_forward=not buying,
-    ))
+    return iterate_readable(
+        Order,
+        Order.query(
+            open_book(asset_id, side),
+            limit >= price if buying else limit <= price,
+            index_name=OpenOrdersIndex.Meta.index_name,
+            scan_index_forward=not buying,
+        ),
+    )
 
 
 def iterate_expired_order_ids(day: date, now: datetime) -> Iterator[str]:
     """The open orders that end on this day (UTC) and are past their time, read page by page."""
-    rows = iterate_readable(Order, Order.query(
-        day.isoformat(), ExpiringOrdersIndex.expires_at <= now, index_name=ExpiringOrdersIndex.Meta.index_name
-    ))
+    rows = iterate_readable(
+        Order,
+        Order.query(
+            day.isoformat(), ExpiringOrdersIndex.expires_at <= now, index_name=ExpiringOrdersIndex.Meta.index_name
+        ),
+    )
     return (row.PK for row in rows)
 
 
 def iterate_orders_since(username: str, time: datetime) -> Iterator[Order]:
     """The orders that a user placed from this time on, oldest first, read page by page."""
     first = first_order_id(time)
-    return Order.query(
-        username, UserOrderHistoryIndex.PK >= first, index_name=UserOrderHistoryIndex.Meta.index_name
-    )
+    return Order.query(username, first <= UserOrderHistoryIndex.PK, index_name=UserOrderHistoryIndex.Meta.index_name)
 
 
 def list_orders_of_asset(username: str, asset_id: str, request: PageRequest = FIRST_PAGE) -> Page[Order]:
     """Every order of a user in one asset, in no order of time; nothing of other assets is read."""
-    return list_page(
-        Order, username, request, index=Order.user_orders_index, keys=UserOrdersIndex.asset_id == asset_id
-    )
+    return list_page(Order, username, request, index=Order.user_orders_index, keys=UserOrdersIndex.asset_id == asset_id)

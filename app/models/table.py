@@ -167,7 +167,7 @@ def list_page(
         next_position: Position | None = {name: last[name] for name in pages.key_names}
     else:
         next_position = pages.last_evaluated_key
-    return Page([item.from_raw_data(row) for row in rows[request.offset:wanted]], next_position)
+    return Page([item.from_raw_data(row) for row in rows[request.offset : wanted]], next_position)
 
 
 def iterate_readable(item: type[ItemT], rows: ResultIterator[ItemT]) -> Iterator[ItemT]:
@@ -216,9 +216,7 @@ class Batch:
 
     def update(self, label: str, item: Item, actions: Sequence[Action], *, condition: Condition) -> None:
         """Change some attributes. The condition must imply that the item exists, or the update would make one."""
-        self._add(
-            label, "Update", item, item.get_update_kwargs_from_instance(list(actions), condition=condition)
-        )
+        self._add(label, "Update", item, item.get_update_kwargs_from_instance(list(actions), condition=condition))
 
     def delete(self, label: str, item: Item, *, condition: Condition) -> None:
         self._add(label, "Delete", item, item.get_delete_kwargs_from_instance(condition=condition))

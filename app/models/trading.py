@@ -13,15 +13,7 @@ from decimal import Decimal
 from app.domain import clock
 from app.domain.errors import Busy, OrderNotPending
 from app.domain.ledger import TransactionType, post, refund, release, reserve
-from app.domain.orders import (
-    PAYMENT_TYPE,
-    OrderRequest,
-    OrderStatus,
-    PriceType,
-    Side,
-    fill_reserved,
-    holding_after,
-)
+from app.domain.orders import PAYMENT_TYPE, OrderRequest, OrderStatus, PriceType, Side, fill_reserved, holding_after
 from app.domain.requests import RequestKey
 from app.models.account import Applied, apply, read_position, write_balance, write_holding, write_posting
 from app.models.ledger import AssetBalance, AssetTransaction, Balance
@@ -46,7 +38,9 @@ def place_order(
         return place(batch, order, price, balance, holding)
 
     return apply(
-        change, username, request,
+        change,
+        username,
+        request,
         reference=lambda placed: placed.order_id,
         find=lambda order_id: get_order(username, order_id).as_placed(),
     )
@@ -123,7 +117,9 @@ def cancel_order(username: str, order_id: str, *, request: RequestKey | None = N
         return _give_back(batch, order, OrderStatus.CANCELLED)
 
     return apply(
-        change, username, request,
+        change,
+        username,
+        request,
         reference=lambda cancelled: cancelled.order_id,
         find=lambda cancelled_id: get_order(username, cancelled_id),
     )
@@ -174,13 +170,14 @@ def _end(
     """Move an order out of PENDING, which one writer can, and out of the indexes of open orders."""
     order.status, order.updated_at = status.value, now
     actions = [
-        Order.status.set(order.status), Order.updated_at.set(now), Order.open_book.remove(), Order.expiry_day.remove()
+        Order.status.set(order.status),
+        Order.updated_at.set(now),
+        Order.open_book.remove(),
+        Order.expiry_day.remove(),
     ]
     if price is not None and total_amount is not None:
         order.order_price, order.total_amount, order.executed_at = price, total_amount, now
-        actions += [
-            Order.order_price.set(price), Order.total_amount.set(total_amount), Order.executed_at.set(now)
-        ]
+        actions += [Order.order_price.set(price), Order.total_amount.set(total_amount), Order.executed_at.set(now)]
     batch.update("order", order, actions, condition=Order.status == OrderStatus.PENDING.value)
 
 
@@ -195,9 +192,7 @@ def _quantity(holding: AssetBalance | None) -> Decimal:
     return holding.quantity if holding else Decimal(0)
 
 
-def _new_order(
-    username: str, order: OrderRequest, price: Decimal, total_amount: Decimal, now: datetime
-) -> Order:
+def _new_order(username: str, order: OrderRequest, price: Decimal, total_amount: Decimal, now: datetime) -> Order:
     order_id = new_order_id()
     is_limit = order.price_type is PriceType.LIMIT
     return Order(

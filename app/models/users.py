@@ -175,9 +175,7 @@ def find_user_by_email(email: str) -> User | None:
 
 def find_user_and_token(username: str, token_id: str, *, consistent: bool) -> tuple[User | None, Token | None]:
     """Both in one call; 1 read unit when it need not be consistent, 2 when it must."""
-    items = list(
-        UsersItem.batch_get([User.key(username), Token.key(username, token_id)], consistent_read=consistent)
-    )
+    items = list(UsersItem.batch_get([User.key(username), Token.key(username, token_id)], consistent_read=consistent))
     user = next((item for item in items if isinstance(item, User)), None)
     token = next((item for item in items if isinstance(item, Token)), None)
     return user, token

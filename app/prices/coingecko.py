@@ -14,7 +14,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import replace
-from datetime import datetime, timedelta, timezone
+from datetime import UTC, datetime, timedelta
 from decimal import Context, Decimal
 from functools import partial
 
@@ -23,7 +23,13 @@ from app.domain import money
 from app.domain.assets import CATALOGUE, Asset
 from app.domain.errors import PriceUnavailable
 from app.prices import (
-    CoinGeckoSettings, MarketStats, MarketSummary, PricePoint, PriceSource, Quote, check_history_days,
+    CoinGeckoSettings,
+    MarketStats,
+    MarketSummary,
+    PricePoint,
+    PriceSource,
+    Quote,
+    check_history_days,
     get_priced_asset,
 )
 from app.prices.fetching import Cached, Clock, FetchFailed, JsonApi
@@ -37,14 +43,14 @@ MAX_POINTS = 200
 _PRICE_DECIMALS = 8
 _LIMIT = Decimal(10) ** 18
 _ROUNDING = Context(prec=60)
-_EPOCH = datetime(1970, 1, 1, tzinfo=timezone.utc)
+_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
 
 class CoinGecko(PriceSource):
     """Prices of the real markets, shared by the threads of a worker."""
 
     def __init__(
-        self, settings: CoinGeckoSettings, *, clock: Clock = wall_clock.now, max_wait_seconds: float = 10,
+        self, settings: CoinGeckoSettings, *, clock: Clock = wall_clock.now, max_wait_seconds: float = 10
     ) -> None:
         """Calls nothing yet. `max_wait_seconds` is how long to wait for another thread's first answer."""
         self._clock = clock
@@ -56,10 +62,9 @@ class CoinGecko(PriceSource):
             self._fetch_markets, fresh_for=timedelta(seconds=settings.cache_seconds)
         )
         self._charts: dict[tuple[str, int], Cached[list[PricePoint]]] = {
-            (asset.asset_id, days): shared(
-                partial(self._fetch_chart, asset, days), fresh_for=CHARTS_FRESH_FOR
-            )
-            for asset in CATALOGUE.values() for days in CHART_DAYS
+            (asset.asset_id, days): shared(partial(self._fetch_chart, asset, days), fresh_for=CHARTS_FRESH_FOR)
+            for asset in CATALOGUE.values()
+            for days in CHART_DAYS
         }
 
     def quote(self, asset_id: str) -> Quote:
@@ -144,17 +149,22 @@ def _read_coin(coin: Mapping[str, object], asset: Asset, asked_at: datetime) -> 
     if price is None:
         return None
     return MarketStats(
-        asset_id=asset.asset_id, price=price,
+        asset_id=asset.asset_id,
+        price=price,
         price_change_24h=_read_number(coin.get("price_change_24h"), _PRICE_DECIMALS),
         price_change_percentage_24h=_read_number(coin.get("price_change_percentage_24h")),
         price_change_percentage_7d=_read_number(coin.get("price_change_percentage_7d_in_currency")),
         price_change_percentage_30d=_read_number(coin.get("price_change_percentage_30d_in_currency")),
-        high_24h=_read_price(coin.get("high_24h"), asset), low_24h=_read_price(coin.get("low_24h"), asset),
-        market_cap=_read_size(coin.get("market_cap")), total_volume_24h=_read_size(coin.get("total_volume")),
-        ath=_read_price(coin.get("ath"), asset), atl=_read_price(coin.get("atl"), asset),
+        high_24h=_read_price(coin.get("high_24h"), asset),
+        low_24h=_read_price(coin.get("low_24h"), asset),
+        market_cap=_read_size(coin.get("market_cap")),
+        total_volume_24h=_read_size(coin.get("total_volume")),
+        ath=_read_price(coin.get("ath"), asset),
+        atl=_read_price(coin.get("atl"), asset),
         ath_change_percentage=_read_number(coin.get("ath_change_percentage")),
         atl_change_percentage=_read_number(coin.get("atl_change_percentage")),
-        ath_date=_read_time(coin.get("ath_date")), atl_date=_read_time(coin.get("atl_date")),
+        ath_date=_read_time(coin.get("ath_date")),
+        atl_date=_read_time(coin.get("atl_date")),
         # A time to come, by a clock that is wrong, would never grow old.
         last_updated=min(_read_time(coin.get("last_updated")) or asked_at, asked_at),
     )
@@ -214,6 +224,6 @@ def _read_time(value: object) -> datetime | None:
         return None
     try:
         time = datetime.fromisoformat(value)
-        return time.astimezone(timezone.utc) if time.tzinfo else None
+        return time.astimezone(UTC) if time.tzinfo else None
     except (ValueError, OverflowError):
         return None

@@ -12,7 +12,7 @@ import logging
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from datetime import datetime, timedelta, timezone
+from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from http.cookiejar import DefaultCookiePolicy
 from threading import Lock
@@ -42,7 +42,7 @@ MAX_ASKED_PAUSE = timedelta(seconds=300)
 # An answer that could not be fetched or used is not asked for again before this.
 NEXT_TRY_AFTER = timedelta(seconds=10)
 
-_EPOCH = datetime(1970, 1, 1, tzinfo=timezone.utc)
+_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
 Clock = Callable[[], datetime]
 T = TypeVar("T")
@@ -76,9 +76,7 @@ class _Rest:
 class Cached(Generic[T]):
     """One answer for all threads: fetched by one of them at a time, and kept until a newer one is there."""
 
-    def __init__(
-        self, fetch: Callable[[], T], *, fresh_for: timedelta, clock: Clock, max_wait_seconds: float,
-    ) -> None:
+    def __init__(self, fetch: Callable[[], T], *, fresh_for: timedelta, clock: Clock, max_wait_seconds: float) -> None:
         """`fetch` may raise FetchFailed."""
         self._fetch = fetch
         self._fresh_for = fresh_for
@@ -118,8 +116,12 @@ class _Retry(Retry):
     """Repeats a request soon, or gives up when the API wants to be left alone for longer than that."""
 
     def increment(
-        self, method: str | None = None, url: str | None = None, response: BaseHTTPResponse | None = None,
-        error: Exception | None = None, _pool: ConnectionPool | None = None,
+        self,
+        method: str | None = None,
+        url: str | None = None,
+        response: BaseHTTPResponse | None = None,
+        error: Exception | None = None,
+        _pool: ConnectionPool | None = None,
         _stacktrace: TracebackType | None = None,
     ) -> Self:
         asked_seconds = self.get_retry_after(response) if response is not None else None
@@ -129,9 +131,18 @@ class _Retry(Retry):
 
 _RETRY = _Retry(
     # Reading is not repeated: who waited for a timeout once should not wait again.
-    total=2, connect=1, read=0, redirect=0, status=2, other=0,
-    allowed_methods={"GET"}, status_forcelist=RETRIED_STATUSES, raise_on_status=False,
-    backoff_factor=0.2, backoff_jitter=0.1, backoff_max=1,
+    total=2,
+    connect=1,
+    read=0,
+    redirect=0,
+    status=2,
+    other=0,
+    allowed_methods={"GET"},
+    status_forcelist=RETRIED_STATUSES,
+    raise_on_status=False,
+    backoff_factor=0.2,
+    backoff_jitter=0.1,
+    backoff_max=1,
     retry_after_max=int(MAX_ASKED_PAUSE.total_seconds()),
 )
 
@@ -170,7 +181,9 @@ class JsonApi:
     def _request(self, path: str, params: Mapping[str, str]) -> bytes:
         try:
             with self._session.get(
-                self._url + path, params=params, stream=True,
+                self._url + path,
+                params=params,
+                stream=True,
                 timeout=(CONNECT_TIMEOUT_SECONDS, READ_TIMEOUT_SECONDS),
                 # A redirect could carry the key to another host.
                 allow_redirects=False,

@@ -10,20 +10,18 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Callable
-from datetime import datetime, timedelta, timezone
+from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from functools import lru_cache
 from typing import NamedTuple
 
 from app.domain import money
 from app.domain.assets import CATALOGUE, Asset
-from app.prices import (
-    MarketStats, MarketSummary, PricePoint, PriceSource, Quote, check_history_days, get_priced_asset,
-)
+from app.prices import MarketStats, MarketSummary, PricePoint, PriceSource, Quote, check_history_days, get_priced_asset
 
 HISTORY_STEPS = 192
 
-EPOCH = datetime(2024, 1, 1, tzinfo=timezone.utc)
+EPOCH = datetime(2024, 1, 1, tzinfo=UTC)
 _DAY = timedelta(days=1)
 _QUARTER_HOUR = timedelta(minutes=15)
 _SECOND = timedelta(seconds=1)
@@ -125,7 +123,7 @@ def _price_of(point: PricePoint) -> Decimal:
 
 
 def _now() -> datetime:
-    return datetime.now(timezone.utc)
+    return datetime.now(UTC)
 
 
 class SimulatedMarket(PriceSource):
@@ -174,16 +172,23 @@ class SimulatedMarket(PriceSource):
         ath, atl = max(highest, high, key=_price_of), min(lowest, low, key=_price_of)
         summary = self._summary(asset, now)
         return MarketStats(
-            asset_id=asset.asset_id, price=price, last_updated=now,
+            asset_id=asset.asset_id,
+            price=price,
+            last_updated=now,
             price_change_24h=money.subtract(price, day_ago),
             price_change_percentage_24h=summary.price_change_percentage_24h,
             price_change_percentage_7d=_change_percentage(price, self._price(asset, now - 7 * _DAY)),
             price_change_percentage_30d=_change_percentage(price, self._price(asset, now - 30 * _DAY)),
-            high_24h=high.price, low_24h=low.price,
+            high_24h=high.price,
+            low_24h=low.price,
             market_cap=summary.market_cap,
             total_volume_24h=summary.total_volume_24h,
-            ath=ath.price, ath_change_percentage=_change_percentage(price, ath.price), ath_date=ath.time,
-            atl=atl.price, atl_change_percentage=_change_percentage(price, atl.price), atl_date=atl.time,
+            ath=ath.price,
+            ath_change_percentage=_change_percentage(price, ath.price),
+            ath_date=ath.time,
+            atl=atl.price,
+            atl_change_percentage=_change_percentage(price, atl.price),
+            atl_date=atl.time,
         )
 
     def summaries(self) -> dict[str, MarketSummary]:
@@ -215,7 +220,7 @@ class SimulatedMarket(PriceSource):
         return Quote(asset.asset_id, self._price(asset, now), now)
 
     def _extremes(
-        self, asset: Asset, current: PricePoint, *, step: timedelta, within: timedelta,
+        self, asset: Asset, current: PricePoint, *, step: timedelta, within: timedelta
     ) -> tuple[PricePoint, PricePoint]:
         """The highest and the lowest of the current price and of those at each multiple of `step` before it.
 
@@ -226,7 +231,7 @@ class SimulatedMarket(PriceSource):
         return max(current, high, key=_price_of), min(current, low, key=_price_of)
 
     def _find_grid_extremes(
-        self, asset_id: str, newest: datetime, step: timedelta, count: int,
+        self, asset_id: str, newest: datetime, step: timedelta, count: int
     ) -> tuple[PricePoint, PricePoint]:
         asset = CATALOGUE[asset_id]
         points = [self._grid_point(asset, newest - steps_ago * step) for steps_ago in range(count)]

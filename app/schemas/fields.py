@@ -146,7 +146,9 @@ class Text(fields.String):
 
     def json_schema(self) -> dict[str, Any]:
         return {
-            "type": "string", "minLength": self.least, "maxLength": self.most,
+            "type": "string",
+            "minLength": self.least,
+            "maxLength": self.most,
             # Something that is no space, and no control character.
             "pattern": NO_CONTROLS.replace("$", r"[^\u0000-\u001f\u007f-\u009f\s]") + NO_CONTROLS[1:],
         }
@@ -203,7 +205,9 @@ class PersonName(Text):
 
     def json_schema(self) -> dict[str, Any]:
         return {
-            "type": "string", "minLength": 1, "maxLength": 50,
+            "type": "string",
+            "minLength": 1,
+            "maxLength": 50,
             # "Any letter" is no word that all dialects of patterns know: this leaves out what is none in ASCII.
             "pattern": r"^[^\u0000-\u001f!-&(-,/-@\[-`{-\u009f]+$",
             "description": "Letters of any script, spaces, ' - and .",
@@ -289,7 +293,10 @@ class NewPassword(fields.String):
 
     def json_schema(self) -> dict[str, Any]:
         return {
-            "type": "string", "format": "password", "minLength": 12, "maxLength": 128,
+            "type": "string",
+            "format": "password",
+            "minLength": 12,
+            "maxLength": 128,
             "pattern": NO_CONTROLS,
             "description": "Not one of the most common ones, and without the username and the e-mail address",
         }
@@ -361,9 +368,7 @@ class Choice(Text):
     def json_schema(self) -> dict[str, Any]:
         return {"type": "string", "enum": [choice.lower() for choice in self.choices]}
 
-    def _deserialize(
-        self, value: Any, attr: str | None, data: Mapping[str, Any] | None, **kwargs: Any
-    ) -> StrEnum:
+    def _deserialize(self, value: Any, attr: str | None, data: Mapping[str, Any] | None, **kwargs: Any) -> StrEnum:
         text = super()._deserialize(value, attr, data, **kwargs)
         try:
             return self.choices(text.upper())
@@ -404,7 +409,9 @@ class EndTime(Text):
 
     def json_schema(self) -> dict[str, Any]:
         return {
-            "type": "string", "maxLength": 40, "anyOf": [{"format": "date-time"}, {"format": "date"}],
+            "type": "string",
+            "maxLength": 40,
+            "anyOf": [{"format": "date-time"}, {"format": "date"}],
             "description": f"At most {self.most_days} days ahead; a date means the end of that day (UTC)",
         }
 

@@ -73,9 +73,9 @@ class PasswordInput(Input):
 
 class TokenInput(Input):
     name = Text(most=50, required=True, metadata={"example": "nightly report"})
-    scopes = fields.String(load_default="read", validate=validate.OneOf(
-        ["read", "read trade"], error="Choose one of: {choices}."
-    ))
+    scopes = fields.String(
+        load_default="read", validate=validate.OneOf(["read", "read trade"], error="Choose one of: {choices}.")
+    )
     expires_at = EndTime(most_days=366, load_default=None, allow_none=True)
 
 
@@ -89,7 +89,9 @@ class LoginInput(Input):
 class CashInput(Input):
     amount = Money(required=True)
     description = Text(
-        most=200, load_default=None, allow_none=True,
+        most=200,
+        load_default=None,
+        allow_none=True,
         metadata={"example": "Savings", "minLength": 0, "pattern": NO_CONTROLS, "description": "Empty means none"},
     )
 
@@ -101,9 +103,9 @@ class CashInput(Input):
 
 
 class OrderInput(Input):
-    order_type = fields.String(required=True, validate=validate.OneOf(
-        list(ORDER_TYPES), error="Choose one of: {choices}."
-    ))
+    order_type = fields.String(
+        required=True, validate=validate.OneOf(list(ORDER_TYPES), error="Choose one of: {choices}.")
+    )
     asset_id = AssetId(required=True, metadata={"example": "BTC"})
     quantity = Quantity(required=True, example="0.005")
     price = Price(load_default=None, allow_none=True, example=None)
@@ -160,9 +162,9 @@ class TransactionListInput(PageInput):
 
 class OrderListInput(PageInput):
     asset_id = AssetId(load_default=None)
-    order_type = fields.String(load_default=None, validate=validate.OneOf(
-        list(ORDER_TYPES), error="Choose one of: {choices}."
-    ))
+    order_type = fields.String(
+        load_default=None, validate=validate.OneOf(list(ORDER_TYPES), error="Choose one of: {choices}.")
+    )
     status = Choice(OrderStatus, load_default=None)
 
 

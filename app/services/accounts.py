@@ -38,7 +38,9 @@ def _move(
     idempotency_key: str | None,
 ) -> Applied[BalanceTransaction]:
     return account.move_cash(
-        username, transaction_type, amount,
+        username,
+        transaction_type,
+        amount,
         description=description,
         request=request_key(idempotency_key, transaction_type, amount, description),
     )

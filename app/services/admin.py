@@ -71,7 +71,9 @@ def adjust_balance(
     # The claim lies among the owner's: a space, which no key has, keeps the admin's keys apart from the owner's.
     own_key = f"{admin.username} {idempotency_key}" if idempotency_key else None
     return account.move_cash(
-        username, TransactionType.SYSTEM_ADJUSTMENT, amount,
+        username,
+        TransactionType.SYSTEM_ADJUSTMENT,
+        amount,
         description=reason,
         actor=admin.username,
         request=request_key(own_key, "adjustment", amount, reason),

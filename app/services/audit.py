@@ -107,10 +107,14 @@ def _audit_account(username: str, also: Iterable[ItemKey], pauses: Iterable[floa
         reading = _Reading(username, also)
         # While money moves during every reading, what is really wrong is wrong by the same figures each time.
         before = {violation.identity: violation for violation in report.violations}
-        report = replace(reading.report, violations=[
-            each for each in reading.report.violations
-            if each.identity in before and (reading.is_still or before[each.identity] == each)
-        ])
+        report = replace(
+            reading.report,
+            violations=[
+                each
+                for each in reading.report.violations
+                if each.identity in before and (reading.is_still or before[each.identity] == each)
+            ],
+        )
     return report
 
 
@@ -228,8 +232,12 @@ class _AccountCheck:
             elif each.kind != "ORDER" and owner is None:
                 yield Violation("order_unknown", each.item, f"There is no order {order_id}.", {"order_id": order_id})
             elif each.kind != "ORDER":
-                yield Violation("order_of_another_user", each.item, f"The order {order_id} belongs to {owner!r}.",
-                                {"order_id": order_id, "found": owner or ""})
+                yield Violation(
+                    "order_of_another_user",
+                    each.item,
+                    f"The order {order_id} belongs to {owner!r}.",
+                    {"order_id": order_id, "found": owner or ""},
+                )
 
     def _finish(self) -> Iterator[Violation]:
         for key, check in (("USER", "user_missing"), ("BALANCE", "balance_missing")):
@@ -243,8 +251,9 @@ class _AccountCheck:
             if isinstance(record, BalanceRecord):
                 yield from self._ledger.finish(record, reserved=self._holdings.reserved_cash)
         for claim in self._claims if "USER" not in self._head else ():
-            yield Violation("email_claim_stray", claim, f"It names {self._username}, who is no user.",
-                            {"found": self._username})
+            yield Violation(
+                "email_claim_stray", claim, f"It names {self._username}, who is no user.", {"found": self._username}
+            )
         yield from self._holdings.finish(self._held, ItemKey("users", self._username, "BALANCE"))
 
     def _check_claim(self, user: UserRecord) -> Iterator[Violation]:
@@ -253,19 +262,31 @@ class _AccountCheck:
         row = None if key in self._claims else find_row(key)
         if row and row.text("username") != user.username:
             named = row.text("username") or "nobody"
-            yield Violation("email_claim_of_another", key, f"It names {named}, and is the address of {user.username}.",
-                            {"found": named, "expected": user.username})
+            yield Violation(
+                "email_claim_of_another",
+                key,
+                f"It names {named}, and is the address of {user.username}.",
+                {"found": named, "expected": user.username},
+            )
 
 
 def _lost_reference(row: Row) -> Violation:
     reference = row.text("reference") or ""
-    return Violation("reference_missing", row.item, f"It refers to {reference!r}, which the account does not have.",
-                     {"found": reference})
+    return Violation(
+        "reference_missing",
+        row.item,
+        f"It refers to {reference!r}, which the account does not have.",
+        {"found": reference},
+    )
 
 
 _RECORDS: dict[str, type[Record]] = {
-    "USER": UserRecord, "BALANCE": BalanceRecord, "TRANSACTION": TransactionRecord, "ASSET": HoldingRecord,
-    "ASSET_TRANSACTION": TradeRecord, "ORDER": OrderRecord,
+    "USER": UserRecord,
+    "BALANCE": BalanceRecord,
+    "TRANSACTION": TransactionRecord,
+    "ASSET": HoldingRecord,
+    "ASSET_TRANSACTION": TradeRecord,
+    "ORDER": OrderRecord,
 }
 
 

@@ -31,19 +31,21 @@ def register(registration: Registration, *, bcrypt_rounds: int) -> User:
     """Make a user with an empty balance. Raises UsernameTaken, EmailTaken."""
     now = clock.now()
     birth = registration.date_of_birth
-    return open_account(User(
-        *User.key(registration.username),
-        username=registration.username,
-        email=registration.email,
-        password_hash=hash_password(registration.password, rounds=bcrypt_rounds),
-        first_name=registration.first_name,
-        last_name=registration.last_name,
-        phone=registration.phone,
-        date_of_birth=birth.isoformat() if birth else None,
-        marketing_emails_consent=registration.marketing_emails_consent,
-        created_at=now,
-        updated_at=now,
-    ))
+    return open_account(
+        User(
+            *User.key(registration.username),
+            username=registration.username,
+            email=registration.email,
+            password_hash=hash_password(registration.password, rounds=bcrypt_rounds),
+            first_name=registration.first_name,
+            last_name=registration.last_name,
+            phone=registration.phone,
+            date_of_birth=birth.isoformat() if birth else None,
+            marketing_emails_consent=registration.marketing_emails_consent,
+            created_at=now,
+            updated_at=now,
+        )
+    )
 
 
 # Wrong passwords: for one name from one address, and from one address for any names.

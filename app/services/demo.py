@@ -68,6 +68,7 @@ def plan_demo(market: PriceSource, password: str, *, months: int, bcrypt_rounds:
 
     `market` must follow `app.domain.clock`. Raises UsernameTaken where a name belongs to somebody else.
     """
+
     def join(username: str, first_name: str, moment: datetime) -> User:
         with clock.at(moment):
             return _join(username, first_name, password, bcrypt_rounds)
@@ -89,10 +90,16 @@ def plan_demo(market: PriceSource, password: str, *, months: int, bcrypt_rounds:
 def _join(username: str, first_name: str, password: str, bcrypt_rounds: int) -> User:
     user = find_user(username)
     if user is None:
-        return register(Registration(
-            username=username, email=f"{username}@example.com", password=password, first_name=first_name,
-            last_name="Example",
-        ), bcrypt_rounds=bcrypt_rounds)
+        return register(
+            Registration(
+                username=username,
+                email=f"{username}@example.com",
+                password=password,
+                first_name=first_name,
+                last_name="Example",
+            ),
+            bcrypt_rounds=bcrypt_rounds,
+        )
     if not is_password(password, user.password_hash):
         raise UsernameTaken(f"A user {username} exists that is not of this demonstration. Remove or rename it first.")
     return user
@@ -145,7 +152,10 @@ class _Year:
         yield placed + timedelta(days=4), regretted.cancel
         largest, second = sorted(self.held, key=lambda name: self.held[name] * CATALOGUE[name].base_price)[-2:]
         for side, asset_id, percent in (
-            (Side.BUY, "BTC", 75), (Side.BUY, "ADA", 60), (Side.SELL, largest, 150), (Side.SELL, second, 170),
+            (Side.BUY, "BTC", 75),
+            (Side.BUY, "ADA", 60),
+            (Side.SELL, largest, 150),
+            (Side.SELL, second, 170),
         ):
             placed = end - timedelta(hours=self.chance.randint(5, 70))
             wanted = self._quantity(asset_id, placed, Decimal(400))
@@ -229,8 +239,14 @@ class _Waiting:
     def place(self, quantity: Decimal, expires_at: datetime) -> Step:
         def step() -> None:
             self.order_id = trading.place_order(
-                CUSTOMER, self.side, PriceType.LIMIT, self.asset_id, quantity, self.market,
-                price=self.limit, expires_at=expires_at,
+                CUSTOMER,
+                self.side,
+                PriceType.LIMIT,
+                self.asset_id,
+                quantity,
+                self.market,
+                price=self.limit,
+                expires_at=expires_at,
                 idempotency_key=f"demo wait {self.side} {self.asset_id} {clock.to_text(expires_at)}",
             ).item.order_id
 

@@ -75,7 +75,8 @@ def _reserved_cash(orders: list[Order]) -> _Timeline:
     """What orders to buy reserved, from when they were placed until they ended."""
     steps = sorted(
         step
-        for order in orders if order.side is Side.BUY
+        for order in orders
+        if order.side is Side.BUY
         for step in (
             (order.created_at, order.reserved_amount),
             *([] if order.is_pending else [(order.updated_at, -order.reserved_amount)]),

@@ -55,7 +55,12 @@ def get_overview(username: str, prices: PriceSource, *, now: datetime) -> Overvi
     reserved = _value_reserved(opened.items, prices)
     total = money.add(portfolio.total_value, reserved)
     return Overview(
-        portfolio, opened.items, opened.next_position is not None, latest.items, reserved, total,
+        portfolio,
+        opened.items,
+        opened.next_position is not None,
+        latest.items,
+        reserved,
+        total,
         shares=_share(portfolio, reserved, total),
     )
 
@@ -76,6 +81,4 @@ def _share(portfolio: ValuedPortfolio, reserved_assets: Decimal, total: Decimal)
         ("Cash in open orders to buy", None, portfolio.reserved_cash),
         ("Assets in open orders to sell", None, reserved_assets),
     ]
-    return [
-        Share(name, asset_id, value, money.percentage(value, total)) for name, asset_id, value in values if value
-    ]
+    return [Share(name, asset_id, value, money.percentage(value, total)) for name, asset_id, value in values if value]

@@ -37,7 +37,11 @@ def period_of(first_day: date | None, last_day: date | None) -> Period:
 
 
 def list_transactions(
-    username: str, first_day: date | None, last_day: date | None, request: PageRequest, *,
+    username: str,
+    first_day: date | None,
+    last_day: date | None,
+    request: PageRequest,
+    *,
     transaction_type: TransactionType | None = None,
 ) -> Page[BalanceTransaction]:
     """Newest first. One call without a period; with one, two, or three in an account of over SLACK transactions."""
@@ -62,7 +66,9 @@ def read_statement(username: str, first_day: date, last_day: date, *, rows: int)
     is_read = last == span.high
     closing = within[-1].new_balance if within else opening
     return ShortStatement(
-        opening, closing if is_read else _closing_balance(username, period, span), within[:rows],
+        opening,
+        closing if is_read else _closing_balance(username, period, span),
+        within[:rows],
         is_whole=is_read and len(within) <= rows,
         money_in=_total(within, 1) if is_read else None,
         money_out=_total(within, -1) if is_read else None,

@@ -31,9 +31,7 @@ def log_out_everywhere(username: str) -> User:
 
 
 @again_after_lost_race
-def change_password(
-    attempt: LoginAttempt, current_password: str, new_password: str, *, bcrypt_rounds: int
-) -> User:
+def change_password(attempt: LoginAttempt, current_password: str, new_password: str, *, bcrypt_rounds: int) -> User:
     """Set a new password for the user of an attempt, which ends every session and login token. Two calls.
 
     Raises InvalidInput when the current password is wrong, which counts as a failed log in, or when the new one

@@ -60,11 +60,21 @@ class Spill:
 
     def add(self, rows: Iterable[Row], *, owner: str | None = None) -> None:
         """Put rows in, each with the account that it belongs to or all with this one."""
-        self._file.executemany("INSERT INTO places VALUES (?, ?, ?, ?, ?, ?)", (
-            (_stored(row.owner if owner is None else owner), section, _stored(group),
-             _stored("\0".join(row.item)), is_main, marshal.dumps(list(row)))
-            for row in rows for section, group, is_main in _places(row)
-        ))
+        self._file.executemany(
+            "INSERT INTO places VALUES (?, ?, ?, ?, ?, ?)",
+            (
+                (
+                    _stored(row.owner if owner is None else owner),
+                    section,
+                    _stored(group),
+                    _stored("\0".join(row.item)),
+                    is_main,
+                    marshal.dumps(list(row)),
+                )
+                for row in rows
+                for section, group, is_main in _places(row)
+            ),
+        )
 
     def accounts(self) -> Iterator[tuple[str, Iterator[Placed]]]:
         """Each account with its rows in order; a row that was put in twice comes once."""

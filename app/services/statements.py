@@ -17,8 +17,15 @@ from app.models.periods import find_span
 from app.services.periods import period_of
 
 CSV_COLUMNS = (
-    "created_at", "transaction_id", "transaction_type", "amount", "effect", "previous_balance", "new_balance",
-    "description", "order_id",
+    "created_at",
+    "transaction_id",
+    "transaction_type",
+    "amount",
+    "effect",
+    "previous_balance",
+    "new_balance",
+    "description",
+    "order_id",
 )
 
 
@@ -52,17 +59,19 @@ def write_csv(statement: Statement) -> Iterator[str]:
     yield _csv_line(["", "", "opening_balance", "", "", "", balance, "", ""])
     for transaction in statement.transactions:
         balance = transaction.new_balance
-        yield _csv_line([
-            clock.to_text(transaction.created_at),
-            transaction.transaction_id,
-            transaction.transaction_type.lower(),
-            transaction.amount,
-            transaction.effect,
-            transaction.previous_balance,
-            transaction.new_balance,
-            _harmless(transaction.description or ""),
-            transaction.order_id or "",
-        ])
+        yield _csv_line(
+            [
+                clock.to_text(transaction.created_at),
+                transaction.transaction_id,
+                transaction.transaction_type.lower(),
+                transaction.amount,
+                transaction.effect,
+                transaction.previous_balance,
+                transaction.new_balance,
+                _harmless(transaction.description or ""),
+                transaction.order_id or "",
+            ]
+        )
     yield _csv_line(["", "", "closing_balance", "", "", "", balance, "", ""])
 
 

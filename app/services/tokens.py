@@ -54,7 +54,10 @@ class NewToken:
 def issue_login_token(user: User) -> NewToken:
     """A token for one hour; it ends with the user's session epoch."""
     return _issue(
-        user, name="login", scopes=READ_AND_TRADE, expires_at=clock.now() + LOGIN_TOKEN_LIFETIME,
+        user,
+        name="login",
+        scopes=READ_AND_TRADE,
+        expires_at=clock.now() + LOGIN_TOKEN_LIFETIME,
         session_epoch=int(user.session_epoch),
     )
 

@@ -40,8 +40,12 @@ def place_order(
     """
     asset = get_tradeable_asset(asset_id)
     request = request_key(
-        idempotency_key, f"{price_type} {side}", asset.asset_id, money.plain(quantity),
-        price and money.plain(price), expires_at and clock.to_text(expires_at),
+        idempotency_key,
+        f"{price_type} {side}",
+        asset.asset_id,
+        money.plain(quantity),
+        price and money.plain(price),
+        expires_at and clock.to_text(expires_at),
     )
     if price_type is PriceType.LIMIT:
         expires_at = expires_at or clock.now() + LIMIT_ORDER_LIFETIME

@@ -161,7 +161,8 @@ def _end_request(_: BaseException | None) -> None:
 def show_rate(limit: int, remaining: int, reset_seconds: int) -> None:
     """Tell in the headers of this request's answer how often the client may still try, and until when."""
     g.rate_headers = {
-        "X-RateLimit-Limit": str(limit), "X-RateLimit-Remaining": str(remaining),
+        "X-RateLimit-Limit": str(limit),
+        "X-RateLimit-Remaining": str(remaining),
         "X-RateLimit-Reset": str(reset_seconds),
     }
 
@@ -181,8 +182,13 @@ def answer_error(status: int, code: str, detail: str, **more: Any) -> Response:
     """The one shape of an error: problem+json for programs, a page for people."""
     if wants_json():
         problem = {
-            "type": f"{PROBLEM_TYPES}{code}", "title": _title(status), "status": status, "detail": detail, "code": code,
-            "request_id": g.request_id, **more,
+            "type": f"{PROBLEM_TYPES}{code}",
+            "title": _title(status),
+            "status": status,
+            "detail": detail,
+            "code": code,
+            "request_id": g.request_id,
+            **more,
         }
         response = jsonify(problem)
         response.content_type = "application/problem+json"

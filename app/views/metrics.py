@@ -90,7 +90,8 @@ def _report(finished: Finished, *, is_counted: bool) -> None:
         telemetry.count_request(finished.route, finished.method, finished.status, seconds)
         telemetry.count_usage(finished.used, finished.route)
     log.log(
-        _level(finished), "request",
+        _level(finished),
+        "request",
         request_id=finished.request_id,
         user=finished.user,
         route=finished.route,

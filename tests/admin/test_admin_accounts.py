@@ -12,10 +12,15 @@ from tests.pages.browser import Browser
 from tests.support import AUTHENTICATION, PASSWORD, SetPrices, fields_named, problem, usage, usage_of
 
 ROUTES = [
-    ("GET", "/admin/users?username={name}"), ("GET", "/admin/users?email={name}@example.com"),
-    ("GET", "/admin/users/{name}"), ("PATCH", "/admin/users/{name}"), ("POST", "/admin/users/{name}/adjustments"),
-    ("GET", "/admin/users/{name}/transactions"), ("GET", "/admin/users/{name}/orders"),
-    ("GET", "/admin/assets/BTC/balances"), ("GET", "/admin/assets/BTC/transactions"),
+    ("GET", "/admin/users?username={name}"),
+    ("GET", "/admin/users?email={name}@example.com"),
+    ("GET", "/admin/users/{name}"),
+    ("PATCH", "/admin/users/{name}"),
+    ("POST", "/admin/users/{name}/adjustments"),
+    ("GET", "/admin/users/{name}/transactions"),
+    ("GET", "/admin/users/{name}/orders"),
+    ("GET", "/admin/assets/BTC/balances"),
+    ("GET", "/admin/assets/BTC/transactions"),
 ]
 BODIES = {"PATCH": {"status": "suspended"}, "POST": {"amount": "5", "reason": "gift"}}
 
@@ -56,7 +61,8 @@ def everything(person, other):
 def test_every_route_of_the_administration_is_tested(app):
     rules = {
         (method, rule.rule.removeprefix("/api/v1").replace("<username>", "{name}").replace("<asset_id>", "BTC"))
-        for rule in app.url_map.iter_rules() if rule.rule.startswith("/api/v1/admin")
+        for rule in app.url_map.iter_rules()
+        if rule.rule.startswith("/api/v1/admin")
         for method in rule.methods - {"HEAD", "OPTIONS"}
     }
     assert rules == {(method, path.partition("?")[0]) for method, path in ROUTES}
@@ -133,10 +139,17 @@ def test_find_by_name_and_by_email(admin, trader):
     assert admin.get("/admin/users?email=nobody@example.com").json == {"data": []}
 
 
-@pytest.mark.parametrize(("query", "field"), [
-    ("", "username"), ("username=abc&email=a@example.com", "username"), ("username=", "username"),
-    ("username=a%23b", "username"), ("email=nonsense", "email"), ("username=ab", "username"),
-])
+@pytest.mark.parametrize(
+    ("query", "field"),
+    [
+        ("", "username"),
+        ("username=abc&email=a@example.com", "username"),
+        ("username=", "username"),
+        ("username=a%23b", "username"),
+        ("email=nonsense", "email"),
+        ("username=ab", "username"),
+    ],
+)
 def test_malformed_searches(admin, query, field):
     assert fields_named(problem(admin.get(f"/admin/users?{query}"), 422, "invalid_input")) == [field]
 
@@ -170,8 +183,10 @@ def test_orders_and_transactions_of_a_user(admin, trader):
 def test_a_cursor_belongs_to_one_users_list(admin, trader, new_user):
     cursor = admin.get(f"/admin/users/{trader.username}/orders?limit=1").json["next_cursor"]
     for path in (
-        f"/admin/users/{new_user().username}/orders", f"/admin/users/{trader.username}/transactions",
-        "/admin/assets/BTC/balances", "/orders",
+        f"/admin/users/{new_user().username}/orders",
+        f"/admin/users/{trader.username}/transactions",
+        "/admin/assets/BTC/balances",
+        "/orders",
     ):
         problem(admin.get(f"{path}?limit=1&cursor={cursor}"), 400, "invalid_cursor")
 
@@ -217,9 +232,11 @@ def test_an_admin_cannot_suspend_itself(admin, new_user, app):
     assert admin.get("/auth/profile").status_code == 200
 
 
-@pytest.mark.parametrize("body", [
-    {}, {"status": "deleted"}, {"status": ""}, {"status": None}, {"status": True}, {"status": ["suspended"]},
-], ids=str)
+@pytest.mark.parametrize(
+    "body",
+    [{}, {"status": "deleted"}, {"status": ""}, {"status": None}, {"status": True}, {"status": ["suspended"]}],
+    ids=str,
+)
 def test_no_such_status(admin, person, body):
     response = admin.call("PATCH", f"/admin/users/{person.username}", json=body)
     assert fields_named(problem(response, 422, "invalid_input")) == ["status"]
@@ -244,9 +261,9 @@ def test_adjustments_are_signed_and_recorded_with_reason_and_actor(admin, person
     assert (body["total_deposits"], body["total_withdrawals"]) == ("100.00", "0.00"), "neither in nor out"
     [newest, *_] = person.get("/balance/transactions?transaction_type=system_adjustment").json["transactions"]
     assert newest["description"] == "Double deposit of 1 May" and newest["amount"] == "-7.00"
-    raw = store.get_item(
-        TableName="users", Key={"PK": {"S": person.username}, "SK": {"S": "TRANS#000000000006"}}
-    )["Item"]
+    raw = store.get_item(TableName="users", Key={"PK": {"S": person.username}, "SK": {"S": "TRANS#000000000006"}})[
+        "Item"
+    ]
     assert raw["actor"]["S"] == admin.username and raw["amount"]["S"] == "-7.00"
 
 
@@ -257,19 +274,35 @@ def test_an_adjustment_never_takes_more_than_there_is(admin, trader):
     assert trader.balance() == "0.00" and trader.get("/portfolio").json["reserved_cash"] == "50.00"
 
 
-@pytest.mark.parametrize(("body", "fields"), [
-    ({}, ["amount", "reason"]), ({"amount": "5"}, ["reason"]), ({"reason": "x"}, ["amount"]),
-    ({"amount": "5", "reason": ""}, ["reason"]), ({"amount": "5", "reason": "  "}, ["reason"]),
-    ({"amount": "5", "reason": None}, ["reason"]), ({"amount": "5", "reason": "x" * 201}, ["reason"]),
-    ({"amount": "5", "reason": "a\nb"}, ["reason"]), ({"amount": "0", "reason": "x"}, ["amount"]),
-    ({"amount": "-0", "reason": "x"}, ["amount"]), ({"amount": "-0.00", "reason": "x"}, ["amount"]),
-    ({"amount": "+5", "reason": "x"}, ["amount"]), ({"amount": "--5", "reason": "x"}, ["amount"]),
-    ({"amount": "- 5", "reason": "x"}, ["amount"]), ({"amount": "−5", "reason": "x"}, ["amount"]),
-    ({"amount": "0.001", "reason": "x"}, ["amount"]), ({"amount": "-1000000.01", "reason": "x"}, ["amount"]),
-    ({"amount": "NaN", "reason": "x"}, ["amount"]), ({"amount": "-Infinity", "reason": "x"}, ["amount"]),
-    ({"amount": "-1e2", "reason": "x"}, ["amount"]), ({"amount": True, "reason": "x"}, ["amount"]),
-    ({"amount": None, "reason": "x"}, ["amount"]), ({"amount": -0.0, "reason": "x"}, ["amount"]),
-], ids=str)
+@pytest.mark.parametrize(
+    ("body", "fields"),
+    [
+        ({}, ["amount", "reason"]),
+        ({"amount": "5"}, ["reason"]),
+        ({"reason": "x"}, ["amount"]),
+        ({"amount": "5", "reason": ""}, ["reason"]),
+        ({"amount": "5", "reason": "  "}, ["reason"]),
+        ({"amount": "5", "reason": None}, ["reason"]),
+        ({"amount": "5", "reason": "x" * 201}, ["reason"]),
+        ({"amount": "5", "reason": "a\nb"}, ["reason"]),
+        ({"amount": "0", "reason": "x"}, ["amount"]),
+        ({"amount": "-0", "reason": "x"}, ["amount"]),
+        ({"amount": "-0.00", "reason": "x"}, ["amount"]),
+        ({"amount": "+5", "reason": "x"}, ["amount"]),
+        ({"amount": "--5", "reason": "x"}, ["amount"]),
+        ({"amount": "- 5", "reason": "x"}, ["amount"]),
+        ({"amount": "−5", "reason": "x"}, ["amount"]),
+        ({"amount": "0.001", "reason": "x"}, ["amount"]),
+        ({"amount": "-1000000.01", "reason": "x"}, ["amount"]),
+        ({"amount": "NaN", "reason": "x"}, ["amount"]),
+        ({"amount": "-Infinity", "reason": "x"}, ["amount"]),
+        ({"amount": "-1e2", "reason": "x"}, ["amount"]),
+        ({"amount": True, "reason": "x"}, ["amount"]),
+        ({"amount": None, "reason": "x"}, ["amount"]),
+        ({"amount": -0.0, "reason": "x"}, ["amount"]),
+    ],
+    ids=str,
+)
 def test_malformed_adjustments(admin, person, body, fields):
     response = admin.post(f"/admin/users/{person.username}/adjustments", body)
     assert fields_named(problem(response, 422, "invalid_input")) == fields
@@ -329,7 +362,8 @@ def test_who_holds_an_asset_and_all_its_trades(admin, new_user, market, market_a
     trades = page_through(admin, "/admin/assets/XMR/transactions")
     own = [
         {**trade, "username": person.username}
-        for person in people for trade in person.get("/assets/XMR/transactions").json["data"]
+        for person in people
+        for trade in person.get("/assets/XMR/transactions").json["data"]
     ]
     assert len(trades) == 16 == len({(row["username"], row["timestamp"]) for row in trades})
     assert sorted(repr(sorted(row.items())) for row in trades) == sorted(repr(sorted(row.items())) for row in own)
@@ -340,7 +374,8 @@ def test_who_holds_an_asset_and_all_its_trades(admin, new_user, market, market_a
 COSTS = {
     "find by name": ("/admin/users?username={name}", (1, 1)),
     "find by e-mail": ("/admin/users?email={email}", (2, 1.5)),
-    "an account": ("/admin/users/{name}", (2, 2)), "its orders": ("/admin/users/{name}/orders", (2, 1.5)),
+    "an account": ("/admin/users/{name}", (2, 2)),
+    "its orders": ("/admin/users/{name}/orders", (2, 1.5)),
     "its transactions": ("/admin/users/{name}/transactions", (2, 1.5)),
 }
 

@@ -11,25 +11,62 @@ import simplejson
 from tests.support import problem
 
 TRANSACTION = {
-    "transaction_id", "transaction_type", "amount", "previous_balance", "new_balance", "status", "description",
-    "order_id", "created_at",
+    "transaction_id",
+    "transaction_type",
+    "amount",
+    "previous_balance",
+    "new_balance",
+    "status",
+    "description",
+    "order_id",
+    "created_at",
 }
 ORDER = {
-    "order_id", "order_type", "asset_id", "quantity", "price", "status", "total_amount", "expires_at", "executed_at",
-    "created_at", "updated_at",
+    "order_id",
+    "order_type",
+    "asset_id",
+    "quantity",
+    "price",
+    "status",
+    "total_amount",
+    "expires_at",
+    "executed_at",
+    "created_at",
+    "updated_at",
 }
-TRADE = {
-    "asset_id", "transaction_type", "quantity", "price", "total_amount", "order_id", "status", "timestamp",
-}
+TRADE = {"asset_id", "transaction_type", "quantity", "price", "total_amount", "order_id", "status", "timestamp"}
 HOLDING = {"asset_id", "asset_name", "quantity", "current_price", "total_value", "created_at", "updated_at"}
 ASSET = {
-    "asset_id", "name", "description", "category", "price_usd", "is_active", "symbol", "image", "market_cap_rank",
-    "price_change_percentage_24h", "market_cap", "total_volume_24h",
+    "asset_id",
+    "name",
+    "description",
+    "category",
+    "price_usd",
+    "is_active",
+    "symbol",
+    "image",
+    "market_cap_rank",
+    "price_change_percentage_24h",
+    "market_cap",
+    "total_volume_24h",
 }
 ASSET_DETAIL = ASSET | {
-    "availability_status", "price_change_24h", "price_change_percentage_7d", "price_change_percentage_30d", "high_24h",
-    "low_24h", "circulating_supply", "total_supply", "max_supply", "ath", "ath_change_percentage", "ath_date", "atl",
-    "atl_change_percentage", "atl_date", "last_updated",
+    "availability_status",
+    "price_change_24h",
+    "price_change_percentage_7d",
+    "price_change_percentage_30d",
+    "high_24h",
+    "low_24h",
+    "circulating_supply",
+    "total_supply",
+    "max_supply",
+    "ath",
+    "ath_change_percentage",
+    "ath_date",
+    "atl",
+    "atl_change_percentage",
+    "atl_date",
+    "last_updated",
 }
 TIME = r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{6}Z"
 
@@ -54,9 +91,9 @@ def test_balance(trader):
     assert body == {"current_balance": "859.99", "total_deposits": "1000.00", "total_withdrawals": "0.00"}
 
 
-@pytest.mark.parametrize(("route", "kind", "new_balance"), [
-    ("deposit", "deposit", "1100.10"), ("withdraw", "withdraw", "899.90"),
-])
+@pytest.mark.parametrize(
+    ("route", "kind", "new_balance"), [("deposit", "deposit", "1100.10"), ("withdraw", "withdraw", "899.90")]
+)
 def test_deposit_and_withdraw(person, route, kind, new_balance):
     person.deposit("1000")
     response = person.post(f"/balance/{route}", {"amount": "100.1", "description": " Für später "})
@@ -70,15 +107,20 @@ def test_deposit_and_withdraw(person, route, kind, new_balance):
     assert body["timestamp"] == transaction["created_at"]
     assert re.fullmatch(TIME, body["timestamp"])
     assert {name: transaction[name] for name in TRANSACTION - {"created_at", "transaction_id"}} == {
-        "transaction_type": kind, "amount": "100.10", "previous_balance": "1000.00", "new_balance": new_balance,
-        "status": "completed", "description": "Für später", "order_id": None,
+        "transaction_type": kind,
+        "amount": "100.10",
+        "previous_balance": "1000.00",
+        "new_balance": new_balance,
+        "status": "completed",
+        "description": "Für später",
+        "order_id": None,
     }
     assert person.get("/balance/transactions/000000000002").json == transaction
 
 
-@pytest.mark.parametrize("description", [
-    None, "", "   ", "x" * 200, "=1+1", "<script>alert(1)</script>", "🪙", "a'b\"c\\",
-])
+@pytest.mark.parametrize(
+    "description", [None, "", "   ", "x" * 200, "=1+1", "<script>alert(1)</script>", "🪙", "a'b\"c\\"]
+)
 def test_a_description_comes_back_as_it_was_sent(person, description):
     sent = {"amount": "1", "description": description}
     response = person.post("/balance/deposit", sent)
@@ -97,9 +139,12 @@ def test_the_same_amount_in_other_notations(person, amount):
 def test_a_json_number_never_goes_through_float(person):
     """As floats these lose their cents or their last digits."""
     for amount in ("0.29", "999999.99", "1.10", "0.01"):
-        assert person.post(
-            "/balance/deposit", data=f'{{"amount": {amount}}}', content_type="application/json"
-        ).json["transaction"]["amount"] == amount
+        assert (
+            person.post("/balance/deposit", data=f'{{"amount": {amount}}}', content_type="application/json").json[
+                "transaction"
+            ]["amount"]
+            == amount
+        )
     assert person.balance() == "1000001.39"
 
 
@@ -110,16 +155,26 @@ def test_transactions(trader):
     rows = body["transactions"]
     assert all(set(row) == TRANSACTION for row in rows)
     assert [(row["transaction_type"], row["amount"], row["new_balance"]) for row in rows] == [
-        ("order_sale", "60.00", "859.99"), ("order_payment", "200.01", "799.99"), ("deposit", "1000.00", "1000.00"),
+        ("order_sale", "60.00", "859.99"),
+        ("order_payment", "200.01", "799.99"),
+        ("deposit", "1000.00", "1000.00"),
     ]
     orders = trader.get("/orders").json["data"]
     assert [row["order_id"] for row in rows] == [orders[0]["order_id"], orders[1]["order_id"], None]
 
 
-@pytest.mark.parametrize(("wanted", "count"), [
-    ("deposit", 1), ("DEPOSIT", 1), ("withdraw", 0), ("order_payment", 1), ("order_sale", 1), ("order_refund", 0),
-    ("system_adjustment", 0),
-])
+@pytest.mark.parametrize(
+    ("wanted", "count"),
+    [
+        ("deposit", 1),
+        ("DEPOSIT", 1),
+        ("withdraw", 0),
+        ("order_payment", 1),
+        ("order_sale", 1),
+        ("order_refund", 0),
+        ("system_adjustment", 0),
+    ],
+)
 def test_transactions_of_one_type(trader, wanted, count):
     body = trader.get(f"/balance/transactions?transaction_type={wanted}").json
     assert {row["transaction_type"] for row in body["transactions"]} <= {wanted.lower()}
@@ -135,7 +190,11 @@ def test_market_orders(trader, market):
     assert re.fullmatch(r"order_[0-9A-Z]{26}", order["order_id"])
     shown = ("order_type", "asset_id", "quantity", "price", "status", "total_amount")
     assert {name: order[name] for name in shown} == {
-        "order_type": "market_buy", "asset_id": "ETH", "quantity": "0.1", "price": "2000.123", "status": "completed",
+        "order_type": "market_buy",
+        "asset_id": "ETH",
+        "quantity": "0.1",
+        "price": "2000.123",
+        "status": "completed",
         "total_amount": "200.02",
     }
     assert order["expires_at"] is None
@@ -154,11 +213,22 @@ def test_orders_newest_first(trader):
     assert all(set(order) == ORDER for order in body["data"])
 
 
-@pytest.mark.parametrize(("query", "count"), [
-    ("asset_id=btc", 2), ("asset_id=ETH", 0), ("order_type=market_buy", 1), ("status=completed", 2),
-    ("status=pending", 0), ("status=cancelled", 0), ("status=expired", 0),
-    ("asset_id=BTC&order_type=market_sell&status=COMPLETED", 1), ("limit=1", 1), ("offset=1", 1), ("offset=2", 0),
-])
+@pytest.mark.parametrize(
+    ("query", "count"),
+    [
+        ("asset_id=btc", 2),
+        ("asset_id=ETH", 0),
+        ("order_type=market_buy", 1),
+        ("status=completed", 2),
+        ("status=pending", 0),
+        ("status=cancelled", 0),
+        ("status=expired", 0),
+        ("asset_id=BTC&order_type=market_sell&status=COMPLETED", 1),
+        ("limit=1", 1),
+        ("offset=1", 1),
+        ("offset=2", 0),
+    ],
+)
 def test_orders_filtered(trader, query, count):
     response = trader.get(f"/orders?{query}")
     assert response.status_code == 200 and len(response.json["data"]) == count
@@ -199,11 +269,18 @@ def test_portfolio(trader, market):
     body = trader.get("/portfolio").json
     assert re.fullmatch(TIME, body.pop("as_of"))
     assert body == {
-        "assets": [{
-            "asset_id": "BTC", "quantity": "0.015", "current_price": "12000", "market_value": "180.00",
-            "percentage": "17.31",
-        }],
-        "cash_balance": "859.99", "reserved_cash": "0.00", "total_value": "1039.99",
+        "assets": [
+            {
+                "asset_id": "BTC",
+                "quantity": "0.015",
+                "current_price": "12000",
+                "market_value": "180.00",
+                "percentage": "17.31",
+            }
+        ],
+        "cash_balance": "859.99",
+        "reserved_cash": "0.00",
+        "total_value": "1039.99",
     }
     market.set("BTC", "24000")
     assert trader.get("/portfolio").json["total_value"] == "1219.99"

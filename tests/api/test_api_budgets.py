@@ -31,9 +31,12 @@ OPERATIONS = {
 LISTS = {
     "transactions": "/balance/transactions?limit=20",
     "transactions by type": "/balance/transactions?transaction_type=deposit",
-    "orders": "/orders?limit=20", "orders of an asset": "/orders?limit=20&asset_id=BTC",
-    "trades": "/assets/transactions?limit=20", "trades of an asset": "/assets/BTC/transactions?limit=20",
-    "holdings": "/balance/assets", "portfolio": "/portfolio",
+    "orders": "/orders?limit=20",
+    "orders of an asset": "/orders?limit=20&asset_id=BTC",
+    "trades": "/assets/transactions?limit=20",
+    "trades of an asset": "/assets/BTC/transactions?limit=20",
+    "holdings": "/balance/assets",
+    "portfolio": "/portfolio",
 }
 # Their cost must not follow the history: the two filtered lists look at no more than EXAMINED_ROWS.
 FLAT_LISTS = ["transactions", "orders", "trades", "trades of an asset", "holdings", "portfolio"]
@@ -106,9 +109,15 @@ def test_a_replay_is_read_not_written(account):
     assert used.calls <= 4 and used.write_units == 0
 
 
-@pytest.mark.parametrize("path", [
-    "/health", "/api/v1/inventory/assets", "/api/v1/inventory/assets/BTC", "/api/v1/inventory/assets/BTC/prices",
-    "/api/v1/openapi.json",
-])
+@pytest.mark.parametrize(
+    "path",
+    [
+        "/health",
+        "/api/v1/inventory/assets",
+        "/api/v1/inventory/assets/BTC",
+        "/api/v1/inventory/assets/BTC/prices",
+        "/api/v1/openapi.json",
+    ],
+)
 def test_what_needs_no_store_asks_none(app, path):
     assert usage_of(app.test_client().get(path)) == usage(0, 0, 0)

@@ -42,41 +42,71 @@ def test_request_ids_differ(client):
     assert len({client.get("/health").headers["X-Request-ID"] for _ in range(20)}) == 20
 
 
-@pytest.mark.parametrize(("method", "path", "allowed"), [
-    ("PUT", "/api/v1/balance", {"GET"}),
-    ("DELETE", "/api/v1/orders", {"GET", "POST"}),
-    ("GET", "/api/v1/auth/register", {"POST"}),
-    ("GET", "/api/v1/balance/deposit", {"POST"}),
-    ("PATCH", "/api/v1/orders/order_0123456789", {"GET"}),
-    ("POST", "/api/v1/inventory/assets", {"GET"}),
-    ("POST", "/health", {"GET"}),
-    ("TRACE", "/api/v1/balance", {"GET"}),
-])
+@pytest.mark.parametrize(
+    ("method", "path", "allowed"),
+    [
+        ("PUT", "/api/v1/balance", {"GET"}),
+        ("DELETE", "/api/v1/orders", {"GET", "POST"}),
+        ("GET", "/api/v1/auth/register", {"POST"}),
+        ("GET", "/api/v1/balance/deposit", {"POST"}),
+        ("PATCH", "/api/v1/orders/order_0123456789", {"GET"}),
+        ("POST", "/api/v1/inventory/assets", {"GET"}),
+        ("POST", "/health", {"GET"}),
+        ("TRACE", "/api/v1/balance", {"GET"}),
+    ],
+)
 def test_another_method_names_those_that_are_allowed(client, method, path, allowed):
     response = client.open(path, method=method, json={})
     problem(response, 405, "method_not_allowed")
     assert set(re.split(r",\s*", response.headers["Allow"])) - {"HEAD", "OPTIONS"} == allowed
 
 
-@pytest.mark.parametrize("path", [
-    "/api", "/api/", "/api/v1", "/api/v2/balance", "/api/v1/nothing", "/api/v1/balance/", "/api/v1/balance/nothing",
-    "/api/v1/orders/", "/api/v1/%00",
-])
+@pytest.mark.parametrize(
+    "path",
+    [
+        "/api",
+        "/api/",
+        "/api/v1",
+        "/api/v2/balance",
+        "/api/v1/nothing",
+        "/api/v1/balance/",
+        "/api/v1/balance/nothing",
+        "/api/v1/orders/",
+        "/api/v1/%00",
+    ],
+)
 def test_no_such_address(client, path):
     problem(client.get(path), 404, "not_found")
 
 
 BODIES = [
-    "/api/v1/auth/register", "/api/v1/auth/login", "/api/v1/balance/deposit", "/api/v1/balance/withdraw",
+    "/api/v1/auth/register",
+    "/api/v1/auth/login",
+    "/api/v1/balance/deposit",
+    "/api/v1/balance/withdraw",
     "/api/v1/orders",
 ]
 
 
 @pytest.mark.parametrize("path", BODIES)
-@pytest.mark.parametrize("content_type", [
-    None, "", "text/plain", "application/x-www-form-urlencoded", "multipart/form-data; boundary=x", "application/xml",
-    "application/jsonx", "text/json", "*/*", "json", "application/octet-stream", ";", "application/json, text/plain",
-])
+@pytest.mark.parametrize(
+    "content_type",
+    [
+        None,
+        "",
+        "text/plain",
+        "application/x-www-form-urlencoded",
+        "multipart/form-data; boundary=x",
+        "application/xml",
+        "application/jsonx",
+        "text/json",
+        "*/*",
+        "json",
+        "application/octet-stream",
+        ";",
+        "application/json, text/plain",
+    ],
+)
 def test_another_media_type(person, path, content_type):
     response = person.client.post(
         path, data=b'{"amount": "1"}', content_type=content_type, headers={"Authorization": f"Bearer {person.token}"}
@@ -84,10 +114,16 @@ def test_another_media_type(person, path, content_type):
     problem(response, 415, "unsupported_media_type")
 
 
-@pytest.mark.parametrize("content_type", [
-    "application/json", "APPLICATION/JSON", "application/json; charset=utf-8", "application/vnd.ours+json",
-    "application/json;charset=latin-1",
-])
+@pytest.mark.parametrize(
+    "content_type",
+    [
+        "application/json",
+        "APPLICATION/JSON",
+        "application/json; charset=utf-8",
+        "application/vnd.ours+json",
+        "application/json;charset=latin-1",
+    ],
+)
 def test_json_by_its_other_names(person, content_type):
     response = person.post(
         "/balance/deposit", data='{"amount": "1", "description": "Ä"}'.encode(), content_type=content_type

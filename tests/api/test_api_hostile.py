@@ -13,30 +13,132 @@ from tests.support import new_address, register, registration
 
 METHODS = ["GET", "POST", "PUT", "PATCH", "DELETE", "HEAD", "OPTIONS"]
 VALUES = [
-    None, True, False, 0, -1, 1.5, "", " ", "x" * 70, "\0", "\n", "\ud800", "\udfff\ud800", "NaN", "1e309", "１２",
-    "1_000", "#", "a#b", "%", "%s", "{}", "../..", "' OR 1=1 --", "<script>", "\u202e", "\ufeff", "\uffff", "𝟙", "İ",
-    "ß", "ﬃ", "1" * 500, "é" * 200, [], [[]], {}, {"": {}}, [None], {"$ne": None}, {"S": "x"},
+    None,
+    True,
+    False,
+    0,
+    -1,
+    1.5,
+    "",
+    " ",
+    "x" * 70,
+    "\0",
+    "\n",
+    "\ud800",
+    "\udfff\ud800",
+    "NaN",
+    "1e309",
+    "１２",
+    "1_000",
+    "#",
+    "a#b",
+    "%",
+    "%s",
+    "{}",
+    "../..",
+    "' OR 1=1 --",
+    "<script>",
+    "\u202e",
+    "\ufeff",
+    "\uffff",
+    "𝟙",
+    "İ",
+    "ß",
+    "ﬃ",
+    "1" * 500,
+    "é" * 200,
+    [],
+    [[]],
+    {},
+    {"": {}},
+    [None],
+    {"$ne": None},
+    {"S": "x"},
 ]
 RAW = [
-    b"", b"\0", b"\xff\xfe", b"{", b"[" * 30_000, b'{"a":' * 20_000, b"1" * 5_000, b"-", b'"', b"\xed\xa0\x80", b"null",
-    b"NaN", b"[]", b'"x"', b"1e99999999", b'{"amount":1e99999999}', b'{"quantity":1e-99999999}', b'{"\\ud800":1}',
-    b"x" * 65_537, b"a=1&a=2", b"--x\r\n", b"\xef\xbb\xbf{}",
+    b"",
+    b"\0",
+    b"\xff\xfe",
+    b"{",
+    b"[" * 30_000,
+    b'{"a":' * 20_000,
+    b"1" * 5_000,
+    b"-",
+    b'"',
+    b"\xed\xa0\x80",
+    b"null",
+    b"NaN",
+    b"[]",
+    b'"x"',
+    b"1e99999999",
+    b'{"amount":1e99999999}',
+    b'{"quantity":1e-99999999}',
+    b'{"\\ud800":1}',
+    b"x" * 65_537,
+    b"a=1&a=2",
+    b"--x\r\n",
+    b"\xef\xbb\xbf{}",
 ]
 TEXTS = [
-    "x", "", "%", "%00", "..", "a" * 300, "é", "😀", "#", "?", "\n", "\x7f", "İ", "ß", "K", "１２", "%ff%fe",
-    "order_0123456789", "000000000001", "BTC", "btc\n", "0" * 40, "-1", "NaN", "\\", "'", '"', ";", "{}", "*", "+", "ﬀ",
+    "x",
+    "",
+    "%",
+    "%00",
+    "..",
+    "a" * 300,
+    "é",
+    "😀",
+    "#",
+    "?",
+    "\n",
+    "\x7f",
+    "İ",
+    "ß",
+    "K",
+    "１２",
+    "%ff%fe",
+    "order_0123456789",
+    "000000000001",
+    "BTC",
+    "btc\n",
+    "0" * 40,
+    "-1",
+    "NaN",
+    "\\",
+    "'",
+    '"',
+    ";",
+    "{}",
+    "*",
+    "+",
+    "ﬀ",
     "a" * 3000,
 ]
 HEADERS = [
-    {"Authorization": "Bearer " + "x" * 8000}, {"Authorization": "Bearer a.b.c"}, {"Authorization": "\xff\xfe"},
-    {"Authorization": "Bearer é.0123456789abcdef." + "x" * 43}, {"X-Request-ID": "\xff" * 100},
+    {"Authorization": "Bearer " + "x" * 8000},
+    {"Authorization": "Bearer a.b.c"},
+    {"Authorization": "\xff\xfe"},
+    {"Authorization": "Bearer é.0123456789abcdef." + "x" * 43},
+    {"X-Request-ID": "\xff" * 100},
     {"Cookie": "session=\xff;;=;"},
-    {"Cookie": "session=.eJw; remember_token=x|y"}, {"Content-Type": "application/json; charset=\xff"},
-    {"Content-Type": "multipart/form-data"}, {"Content-Length": "-1"}, {"Content-Encoding": "gzip"},
-    {"Accept": "\xff/\xff;q=x"}, {"Accept-Language": "xx-\xff;q=nan"}, {"Host": "[::bad"}, {"Host": ""},
-    {"X-Forwarded-For": "\xff"}, {"Range": "bytes=9-1"},
-    {"If-None-Match": '"'}, {"If-Modified-Since": "x"}, {"Origin": "null"}, {"Expect": "100-continue"},
-    {"Idempotency-Key": "\xff" * 300}, {"Transfer-Encoding": "chunked"}, {"Upgrade": "h2c"},
+    {"Cookie": "session=.eJw; remember_token=x|y"},
+    {"Content-Type": "application/json; charset=\xff"},
+    {"Content-Type": "multipart/form-data"},
+    {"Content-Length": "-1"},
+    {"Content-Encoding": "gzip"},
+    {"Accept": "\xff/\xff;q=x"},
+    {"Accept-Language": "xx-\xff;q=nan"},
+    {"Host": "[::bad"},
+    {"Host": ""},
+    {"X-Forwarded-For": "\xff"},
+    {"Range": "bytes=9-1"},
+    {"If-None-Match": '"'},
+    {"If-Modified-Since": "x"},
+    {"Origin": "null"},
+    {"Expect": "100-continue"},
+    {"Idempotency-Key": "\xff" * 300},
+    {"Transfer-Encoding": "chunked"},
+    {"Upgrade": "h2c"},
 ]
 
 
@@ -90,14 +192,14 @@ def call(person, method, path, **kwargs):
 
 def test_paths(person, routes):
     for number, (rule, method) in enumerate(routes):
-        for text in TEXTS[number % 2::2] if "<" in rule else ["x"]:
+        for text in TEXTS[number % 2 :: 2] if "<" in rule else ["x"]:
             call(person, method, fill(rule, text), json={} if method != "GET" else None)
 
 
 def test_bodies(person, routes):
     for number, (rule, method) in enumerate(routes):
         if method in {"POST", "PUT", "PATCH", "DELETE"}:
-            for body in RAW[number % 2::2]:
+            for body in RAW[number % 2 :: 2]:
                 call(person, method, fill(rule, "order_0123456789"), data=body, content_type="application/json")
 
 
@@ -108,9 +210,7 @@ BODIES = {
     "/auth/tokens": {"name": "script", "scopes": "read", "expires_at": "2030-01-01T00:00:00Z"},
     "/balance/deposit": {"amount": "1", "description": "x"},
     "/balance/withdraw": {"amount": "1", "description": "x"},
-    "/orders": {
-        "order_type": "market_buy", "asset_id": "BTC", "quantity": "0.00001", "price": "1", "expires_at": None,
-    },
+    "/orders": {"order_type": "market_buy", "asset_id": "BTC", "quantity": "0.00001", "price": "1", "expires_at": None},
 }
 
 
@@ -127,7 +227,7 @@ def test_queries(person, routes):
     names = ["limit", "offset", "cursor", "transaction_type", "asset_id", "order_type", "status", "days", "active_only"]
     for number, (rule, method) in enumerate(routes):
         if method == "GET":
-            for text in TEXTS[number % 3::3]:
+            for text in TEXTS[number % 3 :: 3]:
                 query = "&".join(f"{name}={quote(text, safe='%')}" for name in names)
                 call(person, method, fill(rule, "BTC"), query_string=query)
             query = "&".join(f"{name}=1&{name}=2&{name}[]=3&={name}&{name}" for name in names)
@@ -140,10 +240,16 @@ def test_one_odd_value_in_a_query(person, name):
         call(person, "GET", "/api/v1/balance/transactions", query_string=f"{name}={quote(text, safe='%')}")
 
 
-@pytest.mark.parametrize(("method", "path"), [
-    ("GET", "/health"), ("GET", "/api/v1/inventory/assets"), ("GET", "/api/v1/balance"),
-    ("POST", "/api/v1/balance/deposit"), ("POST", "/api/v1/auth/login"),
-])
+@pytest.mark.parametrize(
+    ("method", "path"),
+    [
+        ("GET", "/health"),
+        ("GET", "/api/v1/inventory/assets"),
+        ("GET", "/api/v1/balance"),
+        ("POST", "/api/v1/balance/deposit"),
+        ("POST", "/api/v1/auth/login"),
+    ],
+)
 def test_headers(person, method, path):
     for headers in HEADERS:
         call(person, method, path, headers=headers, data=b"{}" if method == "POST" else None)
@@ -157,7 +263,8 @@ def test_methods(person, routes):
 
 json_values = st.recursive(
     st.none() | st.booleans() | st.integers() | st.floats() | st.text(),
-    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(), inner, max_size=3), max_leaves=5,
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(), inner, max_size=3),
+    max_leaves=5,
 )
 
 

@@ -67,11 +67,14 @@ def test_the_same_amount_in_another_notation_is_the_same_request(trader, amount)
     assert_replay(first, trader.post("/balance/deposit", {"amount": amount}, key="k"))
 
 
-@pytest.mark.parametrize("again", [
-    {"order_type": "market_buy", "asset_id": "btc", "quantity": 1.0},
-    {"order_type": "market_buy", "asset_id": "BTC", "quantity": "1.00000000", "price": None},
-    {"order_type": "market_buy", "asset_id": "Btc", "quantity": "01", "more": True},
-])
+@pytest.mark.parametrize(
+    "again",
+    [
+        {"order_type": "market_buy", "asset_id": "btc", "quantity": 1.0},
+        {"order_type": "market_buy", "asset_id": "BTC", "quantity": "1.00000000", "price": None},
+        {"order_type": "market_buy", "asset_id": "Btc", "quantity": "01", "more": True},
+    ],
+)
 def test_the_same_order_in_another_notation_is_the_same_request(trader, again):
     first = trader.order("market_buy", "BTC", "1", key="k")
     assert_replay(first, trader.post("/orders", again, key="k"))
@@ -98,8 +101,10 @@ def test_another_request_with_the_key_is_refused(trader, other):
 
 
 ORDERS = {
-    "another quantity": {"quantity": "1.1"}, "another asset": {"asset_id": "ETH"},
-    "the other side": {"order_type": "market_sell"}, "a worst price": {"price": "200"},
+    "another quantity": {"quantity": "1.1"},
+    "another asset": {"asset_id": "ETH"},
+    "the other side": {"order_type": "market_sell"},
+    "a worst price": {"price": "200"},
 }
 
 
@@ -169,9 +174,11 @@ def test_an_expired_claim_does_not_answer_a_refused_request(app, trader, seconds
         problem(trader.withdraw("1000", key="k"), 422, "insufficient_funds")
 
 
-@pytest.mark.parametrize("request_", [
-    REQUESTS["deposit"], REQUESTS["withdraw everything"], REQUESTS["buy for everything"],
-], ids=["deposit", "withdraw everything", "buy for everything"])
+@pytest.mark.parametrize(
+    "request_",
+    [REQUESTS["deposit"], REQUESTS["withdraw everything"], REQUESTS["buy for everything"]],
+    ids=["deposit", "withdraw everything", "buy for everything"],
+)
 def test_50_threads_with_one_key_make_one_entry(trader, request_):
     with ThreadPoolExecutor(50) as pool:
         answers = list(pool.map(lambda _: request_(trader), range(50)))

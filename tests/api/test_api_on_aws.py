@@ -35,7 +35,10 @@ def test_the_main_job(aws_app):
     assert person.get(f"/orders/{order['order_id']}").json["data"] == order
     assert len(person.get("/orders").json["data"]) == len(person.get("/assets/BTC/transactions").json["data"]) == 2
     assert [row["new_balance"] for row in person.get("/balance/transactions").json["transactions"]] == [
-        "0.00", "600.00", "500.00", "1000.00",
+        "0.00",
+        "600.00",
+        "500.00",
+        "1000.00",
     ]
     assert person.get("/portfolio").json["total_value"] == "400.00"
 
@@ -55,8 +58,12 @@ def test_a_name_and_an_address_belong_to_one(aws_app):
     person = register(aws_app)
     for field, code in (("username", "username_taken"), ("email", "email_taken")):
         body = {
-            "username": "another_one", "email": "another@example.com", "password": "seven green kettles",
-            "first_name": "A", "last_name": "B", field: getattr(person, field),
+            "username": "another_one",
+            "email": "another@example.com",
+            "password": "seven green kettles",
+            "first_name": "A",
+            "last_name": "B",
+            field: getattr(person, field),
         }
         problem(person.client.post("/api/v1/auth/register", json=body), 409, code)
     person.log_in(person.email)

@@ -28,11 +28,14 @@ def answer(person, method, path):
     return response.status_code, response.json, kept
 
 
-@pytest.mark.parametrize(("method", "route", "missing"), [
-    ("GET", "/orders/{order_id}", "order_01ARZ3NDEKTSV4RRFFQ69G5FAV"),
-    ("POST", "/orders/{order_id}/cancel", "order_01ARZ3NDEKTSV4RRFFQ69G5FAV"),
-    ("GET", "/balance/transactions/{transaction_id}", "000000000099"),
-])
+@pytest.mark.parametrize(
+    ("method", "route", "missing"),
+    [
+        ("GET", "/orders/{order_id}", "order_01ARZ3NDEKTSV4RRFFQ69G5FAV"),
+        ("POST", "/orders/{order_id}/cancel", "order_01ARZ3NDEKTSV4RRFFQ69G5FAV"),
+        ("GET", "/balance/transactions/{transaction_id}", "000000000099"),
+    ],
+)
 def test_an_object_of_somebody_else(owner, other, method, route, missing):
     names = {
         "order_id": owner.get("/orders").json["data"][0]["order_id"],
@@ -69,9 +72,7 @@ def test_a_name_that_begins_like_another(new_user):
 
 def test_a_body_cannot_name_another_account(owner, other):
     other.post("/balance/deposit", {"amount": "5", "username": owner.username, "PK": owner.username})
-    other.post("/orders", {
-        "order_type": "market_buy", "asset_id": "DOGE", "quantity": "1", "username": owner.username,
-    })
+    other.post("/orders", {"order_type": "market_buy", "asset_id": "DOGE", "quantity": "1", "username": owner.username})
     assert len(owner.get("/balance/transactions").json["transactions"]) == 3
     assert len(other.get("/orders").json["data"]) == 1
 

@@ -70,12 +70,17 @@ def test_each_row_once_newest_first(trader, path, name, row_id, count, limit):
     assert 0 < len(found[-1]) <= limit, "no empty page at the end"
 
 
-@pytest.mark.parametrize(("path", "name", "row_id"), [
-    ("/balance/transactions", "transactions", "transaction_id"),
-    ("/balance/transactions?transaction_type=deposit", "transactions", "transaction_id"),
-    ("/orders", "data", "order_id"), ("/orders?asset_id=btc", "data", "order_id"),
-    ("/assets/transactions", "data", "order_id"), ("/assets/BTC/transactions", "data", "order_id"),
-])
+@pytest.mark.parametrize(
+    ("path", "name", "row_id"),
+    [
+        ("/balance/transactions", "transactions", "transaction_id"),
+        ("/balance/transactions?transaction_type=deposit", "transactions", "transaction_id"),
+        ("/orders", "data", "order_id"),
+        ("/orders?asset_id=btc", "data", "order_id"),
+        ("/assets/transactions", "data", "order_id"),
+        ("/assets/BTC/transactions", "data", "order_id"),
+    ],
+)
 def test_rows_added_meanwhile_move_nothing(new_user, path, name, row_id):
     person = new_user()
     for _ in range(5):
@@ -98,7 +103,7 @@ def test_offset(trader, path, name):
     mark = "&" if "?" in path else "?"
     whole = trader.get(path).json[name]
     for offset in (0, 1, 3, len(whole), 1000):
-        assert trader.get(f"{path}{mark}offset={offset}&limit=2").json[name] == whole[offset:offset + 2]
+        assert trader.get(f"{path}{mark}offset={offset}&limit=2").json[name] == whole[offset : offset + 2]
 
 
 def test_the_end_is_known_on_a_full_page(trader):
@@ -125,10 +130,16 @@ def cursor_of(person, path):
 def test_a_cursor_belongs_to_its_list_and_filters(trader):
     """Read with any other list or filter it is refused; with its own it is good again and again."""
     paths = [
-        "/balance/transactions", "/balance/transactions?transaction_type=deposit",
+        "/balance/transactions",
+        "/balance/transactions?transaction_type=deposit",
         "/balance/transactions?transaction_type=order_payment",
-        "/orders", "/orders?asset_id=BTC", "/orders?asset_id=ETH",
-        "/orders?status=completed", "/orders?order_type=market_buy", "/assets/transactions", "/assets/BTC/transactions",
+        "/orders",
+        "/orders?asset_id=BTC",
+        "/orders?asset_id=ETH",
+        "/orders?status=completed",
+        "/orders?order_type=market_buy",
+        "/assets/transactions",
+        "/assets/BTC/transactions",
         "/assets/ETH/transactions",
     ]
     for own in paths:
@@ -148,9 +159,9 @@ def test_a_cursor_is_good_with_another_limit_and_case_of_its_filter(trader):
     assert response.status_code == 200 and len(response.json["data"]) == 3
 
 
-@pytest.mark.parametrize("path", [
-    "/balance/transactions", "/orders", "/assets/transactions", "/assets/BTC/transactions",
-])
+@pytest.mark.parametrize(
+    "path", ["/balance/transactions", "/orders", "/assets/transactions", "/assets/BTC/transactions"]
+)
 def test_a_cursor_belongs_to_its_user(trader, new_user, path):
     problem(new_user().get(f"{path}?cursor={cursor_of(trader, path)}"), 400, "invalid_cursor")
 

@@ -37,8 +37,16 @@ CHANGES = {
     "several": ({"first_name": "Bo", "phone": "0123456789"}, {"first_name": "Bo", "phone": "0123456789"}),
     "nothing": ({}, {}),
     "fields that cannot be set": (
-        {"username": "eve", "role": "admin", "status": "suspended", "created_at": "2020-01-01", "password": "x",
-         "password_hash": "x", "session_epoch": 9}, {},
+        {
+            "username": "eve",
+            "role": "admin",
+            "status": "suspended",
+            "created_at": "2020-01-01",
+            "password": "x",
+            "password_hash": "x",
+            "session_epoch": 9,
+        },
+        {},
     ),
 }
 
@@ -59,16 +67,30 @@ def test_null_clears_an_optional_field(person):
     assert (changed(person, phone=None)["phone"]) is None
 
 
-@pytest.mark.parametrize(("sent", "field"), [
-    ({"first_name": None}, "first_name"), ({"last_name": None}, "last_name"), ({"email": None}, "email"),
-    ({"marketing_emails_consent": None}, "marketing_emails_consent"), ({"first_name": ""}, "first_name"),
-    ({"first_name": "<b>"}, "first_name"), ({"first_name": "x" * 51}, "first_name"), ({"first_name": 5}, "first_name"),
-    ({"last_name": "a\nb"}, "last_name"), ({"phone": "123"}, "phone"), ({"phone": 1234567890}, "phone"),
-    ({"phone": ""}, "phone"), ({"date_of_birth": "2025-01-01"}, "date_of_birth"),
-    ({"date_of_birth": "1800-01-01"}, "date_of_birth"), ({"date_of_birth": "01.02.1990"}, "date_of_birth"),
-    ({"email": "nonsense"}, "email"), ({"email": "a#b@example.com"}, "email"),
-    ({"marketing_emails_consent": "true"}, "marketing_emails_consent"),
-], ids=str)
+@pytest.mark.parametrize(
+    ("sent", "field"),
+    [
+        ({"first_name": None}, "first_name"),
+        ({"last_name": None}, "last_name"),
+        ({"email": None}, "email"),
+        ({"marketing_emails_consent": None}, "marketing_emails_consent"),
+        ({"first_name": ""}, "first_name"),
+        ({"first_name": "<b>"}, "first_name"),
+        ({"first_name": "x" * 51}, "first_name"),
+        ({"first_name": 5}, "first_name"),
+        ({"last_name": "a\nb"}, "last_name"),
+        ({"phone": "123"}, "phone"),
+        ({"phone": 1234567890}, "phone"),
+        ({"phone": ""}, "phone"),
+        ({"date_of_birth": "2025-01-01"}, "date_of_birth"),
+        ({"date_of_birth": "1800-01-01"}, "date_of_birth"),
+        ({"date_of_birth": "01.02.1990"}, "date_of_birth"),
+        ({"email": "nonsense"}, "email"),
+        ({"email": "a#b@example.com"}, "email"),
+        ({"marketing_emails_consent": "true"}, "marketing_emails_consent"),
+    ],
+    ids=str,
+)
 def test_refused_changes(person, sent, field):
     before = person.get("/auth/profile").json
     response = change(person, last_name="Changed", **sent) if field != "last_name" else change(person, **sent)
@@ -190,9 +212,15 @@ def test_a_wrong_current_password(person, current):
 
 
 NO_PASSWORDS = {
-    "too short": "eleven char", "too long": "x1y2" * 33, "the username": "my {name} password", "one letter": "a" * 20,
-    "the username in capitals": "MY {NAME} PASSWORD", "the e-mail address": "{name}@example.com",
-    "a common one": "password1234", "a control character": "seven\ngreen kettles", "a number": 123456789012,
+    "too short": "eleven char",
+    "too long": "x1y2" * 33,
+    "the username": "my {name} password",
+    "one letter": "a" * 20,
+    "the username in capitals": "MY {NAME} PASSWORD",
+    "the e-mail address": "{name}@example.com",
+    "a common one": "password1234",
+    "a control character": "seven\ngreen kettles",
+    "a number": 123456789012,
     "nothing": None,
 }
 
@@ -224,7 +252,8 @@ def test_a_personal_token_cannot_change_the_password(person):
     for scopes in ("read", "read trade"):
         token = person.post("/auth/tokens", {"name": "script", "scopes": scopes}).json["access_token"]
         response = person.post(
-            "/auth/password", {"current_password": PASSWORD, "new_password": NEW_PASSWORD},
+            "/auth/password",
+            {"current_password": PASSWORD, "new_password": NEW_PASSWORD},
             headers={"Authorization": f"Bearer {token}"},
         )
         problem(response, 403, "insufficient_scope")

@@ -10,8 +10,16 @@ from app.models.users import EmailClaim, find_user
 from tests.support import PASSWORD, fields_named, problem, registration, usage, usage_of
 
 USER_FIELDS = {
-    "username", "email", "first_name", "last_name", "phone", "date_of_birth", "marketing_emails_consent", "role",
-    "created_at", "updated_at",
+    "username",
+    "email",
+    "first_name",
+    "last_name",
+    "phone",
+    "date_of_birth",
+    "marketing_emails_consent",
+    "role",
+    "created_at",
+    "updated_at",
 }
 
 
@@ -35,7 +43,9 @@ def test_the_answer(client):
     assert set(user) == USER_FIELDS
     assert user["role"] == "customer"
     assert (user["phone"], user["date_of_birth"], user["marketing_emails_consent"]) == (
-        "+442079460000", "1990-12-31", True,
+        "+442079460000",
+        "1990-12-31",
+        True,
     )
     assert user["created_at"] == user["updated_at"] and user["created_at"].endswith("Z")
 
@@ -83,15 +93,27 @@ def test_accepted(client, field, value, expected):
     assert response.json["user"][field] == expected
 
 
-@pytest.mark.parametrize("password", [
-    "x" * 9 + "yzq", "correct horse battery staple", "ä" * 10 + "öüx", "пароль из слов", " leading and trailing ",
-    "abcdefghij" * 12 + "12345678", "ｆｕｌｌ　ｗｉｄｔｈ　１２", "p𝒂ssw🔑rd with emoji",
-])
+@pytest.mark.parametrize(
+    "password",
+    [
+        "x" * 9 + "yzq",
+        "correct horse battery staple",
+        "ä" * 10 + "öüx",
+        "пароль из слов",
+        " leading and trailing ",
+        "abcdefghij" * 12 + "12345678",
+        "ｆｕｌｌ　ｗｉｄｔｈ　１２",
+        "p𝒂ssw🔑rd with emoji",
+    ],
+)
 def test_a_password_works_as_typed(client, password):
     body = registration(password=password)
     assert client.post("/api/v1/auth/register", json=body).status_code == 201
     for attempt, status in (
-        (password, 200), (password + " ", 401), (password.strip() + "x", 401), (password[:-1], 401),
+        (password, 200),
+        (password + " ", 401),
+        (password.strip() + "x", 401),
+        (password[:-1], 401),
     ):
         answer = client.post("/api/v1/auth/login", json={"username": body["username"], "password": attempt})
         assert answer.status_code == status, attempt
@@ -101,9 +123,7 @@ def test_a_password_typed_in_two_forms_is_the_same(client):
     """One keyboard sends ä as one letter, another as a and a diaeresis."""
     body = registration(password="a\u0308pfel und birnen")
     assert client.post("/api/v1/auth/register", json=body).status_code == 201
-    answer = client.post(
-        "/api/v1/auth/login", json={"username": body["username"], "password": "äpfel und birnen"}
-    )
+    answer = client.post("/api/v1/auth/login", json={"username": body["username"], "password": "äpfel und birnen"})
     assert answer.status_code == 200
 
 
@@ -118,8 +138,12 @@ REFUSED = {
         f"{field} {what}": (field, f"Ann{text}Smith and more")
         for field in ("username", "email", "password", "first_name", "last_name", "phone", "date_of_birth")
         for what, text in {
-            "with a null byte": "\0", "with a line break": "\n", "with escape": "\x1b", "with a C1 control": "\x85",
-            "with a lone surrogate": "\ud800", "with a lone low surrogate": "\udfff",
+            "with a null byte": "\0",
+            "with a line break": "\n",
+            "with escape": "\x1b",
+            "with a C1 control": "\x85",
+            "with a lone surrogate": "\ud800",
+            "with a lone low surrogate": "\udfff",
         }.items()
     },
     **{f"{field} missing": (field, None) for field in ("username", "email", "password", "first_name", "last_name")},
@@ -203,7 +227,12 @@ def test_a_password_with_the_name_in_it_is_refused(client, password):
 def test_every_wrong_field_is_named_at_once(client):
     response = client.post("/api/v1/auth/register", json={"username": "a", "phone": 1})
     assert fields_named(problem(response, 422, "invalid_input")) == [
-        "email", "first_name", "last_name", "password", "phone", "username",
+        "email",
+        "first_name",
+        "last_name",
+        "password",
+        "phone",
+        "username",
     ]
 
 

@@ -11,10 +11,20 @@ from app.models.users import Token, User
 from tests.support import AUTHENTICATION, PASSWORD, problem, usage_of
 
 PROTECTED = [
-    ("GET", "/auth/profile"), ("POST", "/auth/logout"), ("GET", "/balance"), ("POST", "/balance/deposit"),
-    ("POST", "/balance/withdraw"), ("GET", "/balance/transactions"), ("GET", "/balance/transactions/000000000001"),
-    ("GET", "/balance/assets"), ("GET", "/balance/asset/BTC"), ("GET", "/portfolio"), ("POST", "/orders"),
-    ("GET", "/orders"), ("GET", "/orders/order_0123456789"), ("GET", "/assets/transactions"),
+    ("GET", "/auth/profile"),
+    ("POST", "/auth/logout"),
+    ("GET", "/balance"),
+    ("POST", "/balance/deposit"),
+    ("POST", "/balance/withdraw"),
+    ("GET", "/balance/transactions"),
+    ("GET", "/balance/transactions/000000000001"),
+    ("GET", "/balance/assets"),
+    ("GET", "/balance/asset/BTC"),
+    ("GET", "/portfolio"),
+    ("POST", "/orders"),
+    ("GET", "/orders"),
+    ("GET", "/orders/order_0123456789"),
+    ("GET", "/assets/transactions"),
     ("GET", "/assets/BTC/transactions"),
 ]
 
@@ -36,15 +46,20 @@ def test_the_answer(person, client):
 
 def test_by_username_or_email_in_any_case(person, client):
     for identifier in (
-        person.username, person.username.upper(), f" {person.username} ", person.email, person.email.upper(),
+        person.username,
+        person.username.upper(),
+        f" {person.username} ",
+        person.email,
+        person.email.upper(),
     ):
         person.log_in(identifier)
         assert person.get("/auth/profile").json["username"] == person.username
 
 
-@pytest.mark.parametrize("identifier", [
-    "nobody_at_all", "nobody@example.com", "no such form!", "a", "a#b", "@", "#", "TRANS#x", "x" * 254, "ann@", "né",
-])
+@pytest.mark.parametrize(
+    "identifier",
+    ["nobody_at_all", "nobody@example.com", "no such form!", "a", "a#b", "@", "#", "TRANS#x", "x" * 254, "ann@", "né"],
+)
 def test_unknown_and_wrong_are_the_same_401(person, client, identifier):
     wrong = problem(log_in(client, person.username, "not the password"), 401, "invalid_credentials")
     unknown = problem(log_in(client, identifier), 401, "invalid_credentials")
@@ -57,12 +72,21 @@ def test_what_is_no_possible_password_is_a_wrong_one(person, client, password):
     problem(log_in(client, f"nobody_{abs(hash(password)) % 10**9}", password), 401, "invalid_credentials")
 
 
-@pytest.mark.parametrize("body", [
-    {"username": "ann"}, {"password": PASSWORD}, {"username": 1, "password": PASSWORD}, {},
-    {"username": "ann", "password": 123456789012}, {"username": ["ann"], "password": PASSWORD},
-    {"username": None, "password": None}, {"username": "a\ud800", "password": PASSWORD},
-    {"username": "x" * 300, "password": PASSWORD},
-], ids=str)
+@pytest.mark.parametrize(
+    "body",
+    [
+        {"username": "ann"},
+        {"password": PASSWORD},
+        {"username": 1, "password": PASSWORD},
+        {},
+        {"username": "ann", "password": 123456789012},
+        {"username": ["ann"], "password": PASSWORD},
+        {"username": None, "password": None},
+        {"username": "a\ud800", "password": PASSWORD},
+        {"username": "x" * 300, "password": PASSWORD},
+    ],
+    ids=str,
+)
 def test_malformed_log_in(client, body):
     problem(client.post("/api/v1/auth/login", json=body), 422, "invalid_input")
 
@@ -87,10 +111,16 @@ def test_log_out_ends_this_token_only(person):
     assert person.get("/balance").status_code == 200 and second != first
 
 
-@pytest.mark.parametrize("sent", [
-    {}, {"json": {"anything": 1}}, {"data": b"", "content_type": "text/plain"},
-    {"data": b"{", "content_type": "application/json"},
-], ids=["nothing", "json", "plain text", "broken json"])
+@pytest.mark.parametrize(
+    "sent",
+    [
+        {},
+        {"json": {"anything": 1}},
+        {"data": b"", "content_type": "text/plain"},
+        {"data": b"{", "content_type": "application/json"},
+    ],
+    ids=["nothing", "json", "plain text", "broken json"],
+)
 def test_log_out_needs_no_body(person, sent):
     assert person.call("POST", "/auth/logout", **sent).status_code == 200
 
@@ -121,7 +151,8 @@ def forge(template: str | None, token: str, other: str) -> str | None:
         return None
     username, token_id, secret = token.split(".")
     return (
-        template.replace("{token:.-1}", token[:-1]).replace("{token}", token)
+        template.replace("{token:.-1}", token[:-1])
+        .replace("{token}", token)
         .replace("{forged}", f"{username}.{token_id}.{secret[1:]}{secret[0]}A"[: len(token)])
         .replace("{stolen}", ".".join([other.split(".")[0], token_id, secret]))
         .replace("{capitals}", token.upper())

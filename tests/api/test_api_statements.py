@@ -19,8 +19,15 @@ from tests.races.traders import FixedPrices
 from tests.support import AUTHENTICATION, Person, fields_named, metered, problem, register, usage_of
 
 COLUMNS = [
-    "created_at", "transaction_id", "transaction_type", "amount", "effect", "previous_balance", "new_balance",
-    "description", "order_id",
+    "created_at",
+    "transaction_id",
+    "transaction_type",
+    "amount",
+    "effect",
+    "previous_balance",
+    "new_balance",
+    "description",
+    "order_id",
 ]
 
 
@@ -45,25 +52,47 @@ def statement(person: Person, period: str = "") -> list[dict[str, str]]:
 
 
 # The first and last instant of a day, and two that lie beside midnight of the next and the last but one.
-INSTANTS = ["2026-03-01T00:00:00.000000Z", "2026-03-01T23:59:59.999999Z", "2026-03-02T00:00:00.000000Z",
-            "2026-03-02T12:00:00.000000Z", "2026-03-04T00:00:00.000000Z", "2026-03-04T23:59:59.999999Z"]
+INSTANTS = [
+    "2026-03-01T00:00:00.000000Z",
+    "2026-03-01T23:59:59.999999Z",
+    "2026-03-02T00:00:00.000000Z",
+    "2026-03-02T12:00:00.000000Z",
+    "2026-03-04T00:00:00.000000Z",
+    "2026-03-04T23:59:59.999999Z",
+]
 
 
 def write_history(store: Any, username: str, times: list[str]) -> None:
     """A ledger of deposits of 1.00 at these times, written past the application."""
     requests = [
-        {"PutRequest": {"Item": {name: {"S": value} for name, value in {
-            "PK": username, "SK": f"TRANS#{number:012d}", "entity_type": "TRANSACTION", "username": username,
-            "transaction_id": f"{number:012d}", "transaction_type": "DEPOSIT", "amount": "1.00",
-            "previous_balance": f"{number - 1}.00", "new_balance": f"{number}.00", "status": "COMPLETED",
-            "description": f"number {number}", "created_at": time,
-        }.items()}}}
+        {
+            "PutRequest": {
+                "Item": {
+                    name: {"S": value}
+                    for name, value in {
+                        "PK": username,
+                        "SK": f"TRANS#{number:012d}",
+                        "entity_type": "TRANSACTION",
+                        "username": username,
+                        "transaction_id": f"{number:012d}",
+                        "transaction_type": "DEPOSIT",
+                        "amount": "1.00",
+                        "previous_balance": f"{number - 1}.00",
+                        "new_balance": f"{number}.00",
+                        "status": "COMPLETED",
+                        "description": f"number {number}",
+                        "created_at": time,
+                    }.items()
+                }
+            }
+        }
         for number, time in enumerate(times, start=1)
     ]
     for start in range(0, len(requests), 25):
-        assert not store.batch_write_item(RequestItems={"users": requests[start:start + 25]})["UnprocessedItems"]
+        assert not store.batch_write_item(RequestItems={"users": requests[start : start + 25]})["UnprocessedItems"]
     store.update_item(
-        TableName="users", Key={"PK": {"S": username}, "SK": {"S": "BALANCE"}},
+        TableName="users",
+        Key={"PK": {"S": username}, "SK": {"S": "BALANCE"}},
         UpdateExpression="SET current_balance = :sum, total_deposits = :sum, version = :count",
         ExpressionAttributeValues={":sum": {"S": f"{len(times)}.00"}, ":count": {"N": str(len(times))}},
     )
@@ -107,11 +136,19 @@ def test_periods(saver, period, numbers):
     assert (opening["new_balance"], closing["new_balance"]) == (f"{before}.00", f"{before + len(numbers)}.00")
 
 
-@pytest.mark.parametrize(("period", "field"), [
-    ("?from=2026-03-02&to=2026-03-01", "to"), ("?from=2026-02-30", "from"), ("?to=yesterday", "to"),
-    ("?from=20260301", "from"), ("?from=2026-03-01T00:00:00Z", "from"), ("?to=", "to"), ("?from=2026-W10-1", "from"),
-    ("?from=0000-01-01", "from"),
-])
+@pytest.mark.parametrize(
+    ("period", "field"),
+    [
+        ("?from=2026-03-02&to=2026-03-01", "to"),
+        ("?from=2026-02-30", "from"),
+        ("?to=yesterday", "to"),
+        ("?from=20260301", "from"),
+        ("?from=2026-03-01T00:00:00Z", "from"),
+        ("?to=", "to"),
+        ("?from=2026-W10-1", "from"),
+        ("?from=0000-01-01", "from"),
+    ],
+)
 def test_no_periods(saver, period, field):
     response = saver.get(f"/balance/transactions.csv{period}")
     assert fields_named(problem(response, 422, "invalid_input")) == [field]
@@ -123,9 +160,9 @@ def test_rows_are_the_ledgers(person):
     order = person.buy("DOGE", "50")
     opening, *rows, closing = statement(person)
     listed = person.get("/balance/transactions").json["transactions"][::-1]
-    assert [
-        {**{name: row[name] or None for name in COLUMNS if name != "effect"}} for row in rows
-    ] == [{name: row[name] for name in COLUMNS if name != "effect"} for row in listed]
+    assert [{**{name: row[name] or None for name in COLUMNS if name != "effect"}} for row in rows] == [
+        {name: row[name] for name in COLUMNS if name != "effect"} for row in listed
+    ]
     assert [row["effect"] for row in rows] == ["100.00", "-30.50", f"-{order['total_amount']}"]
     assert (opening["new_balance"], closing["new_balance"]) == ("0.00", person.balance())
 
@@ -136,7 +173,17 @@ def test_a_statement_without_transactions(person):
     assert len(statement(person, f"?from={clock.now().date()}&to={clock.now().date()}")) == 2
 
 
-FORMULAS = ["=1+1", "+1", "-1+2", "@SUM(A1)", '=HYPERLINK("http://x","y")', "=cmd|' /C calc'!A0", "＝1+1", "＋1", "＠A1"]
+FORMULAS = [
+    "=1+1",
+    "+1",
+    "-1+2",
+    "@SUM(A1)",
+    '=HYPERLINK("http://x","y")',
+    "=cmd|' /C calc'!A0",
+    "＝1+1",
+    "＋1",
+    "＠A1",
+]
 HARMLESS = ["Für später", 'a "quoted", comma; and \'', "1=1", "a\u2028b", "🪙", "x" * 200]
 
 
@@ -186,9 +233,10 @@ def test_a_long_statement_begins_before_all_is_read(old_hand):
 
 
 # Days; the calls: balance, 50 transactions at known numbers for each end that is given, and pages of 500 rows.
-@pytest.mark.parametrize(("first", "last", "most_calls", "rows"), [
-    (9, None, 6, 800), (None, 1, 5, 400), (5, 5, 5, 400), (20, None, 3, 0), (None, None, 10, 4_000),
-])
+@pytest.mark.parametrize(
+    ("first", "last", "most_calls", "rows"),
+    [(9, None, 6, 800), (None, 1, 5, 400), (5, 5, 5, 400), (20, None, 3, 0), (None, None, 10, 4_000)],
+)
 def test_what_a_statement_costs(app, old_hand, first, last, most_calls, rows):
     with app.app_context(), metered() as meter:
         days = [day and date(2026, 1, day) for day in (first, last)]
@@ -222,13 +270,15 @@ def history(person: Person, days: int) -> list[tuple[str, str, str]]:
 
 def age(store: Any, username: str, days: int) -> None:
     """Make everything that happened so far happen some days earlier."""
+
     def earlier(text: str) -> str:
         return clock.to_text(clock.from_text(text) - timedelta(days=days))
 
     for row in query(store, "users", "PK", username):
         if row["SK"].startswith("TRANS#"):
             store.update_item(
-                TableName="users", Key={name: {"S": row[name]} for name in ("PK", "SK")},
+                TableName="users",
+                Key={name: {"S": row[name]} for name in ("PK", "SK")},
                 UpdateExpression="SET created_at = :then",
                 ExpressionAttributeValues={":then": {"S": earlier(row["created_at"])}},
             )
@@ -264,10 +314,12 @@ def test_the_history_of_some_days(trader, store, days):
     age(store, trader.username, 5)
     trader.buy("ETH", "10")
     expected = (
-        [("0.00", "0.00", "0.00")] * 400 + [("500.00", "500.00", "1000.00")] * 5
-        + [("600.00", "300.00", "900.00")] * 5 + [("500.00", "400.00", "900.00")]
+        [("0.00", "0.00", "0.00")] * 400
+        + [("500.00", "500.00", "1000.00")] * 5
+        + [("600.00", "300.00", "900.00")] * 5
+        + [("500.00", "400.00", "900.00")]
     )
-    assert history(trader, days) == expected[-days - 1:]
+    assert history(trader, days) == expected[-days - 1 :]
 
 
 def test_a_history_shows_the_prices_of_its_days(trader, market_app):

@@ -44,6 +44,7 @@ def test_a_lost_race_is_run_again_with_a_fresh_read(person, faults, move, fault)
 
 def test_another_change_in_between_is_seen(person, faults):
     """The version that was read has moved on: the condition refuses, and the next attempt reads the new balance."""
+
     def other_change(forwarder, sent):
         assert person.withdraw("90").status_code == 201
         return forwarder.forward(sent)
@@ -95,8 +96,16 @@ def test_throttling_without_end(person, faults):
 
 
 READS = [
-    "/balance", "/balance/transactions", "/balance/transactions/000000000001", "/balance/assets", "/balance/asset/BTC",
-    "/portfolio", "/orders", "/orders/order_0123456789", "/assets/transactions", "/assets/BTC/transactions",
+    "/balance",
+    "/balance/transactions",
+    "/balance/transactions/000000000001",
+    "/balance/assets",
+    "/balance/asset/BTC",
+    "/portfolio",
+    "/orders",
+    "/orders/order_0123456789",
+    "/assets/transactions",
+    "/assets/BTC/transactions",
     "/auth/profile",
 ]
 
@@ -160,7 +169,10 @@ def test_the_store_is_down(endpoint):
     """Nothing listens at the address: every route that needs the store says so, the others work."""
     down = create_app(config("http://127.0.0.1:9")).test_client()
     body = {
-        "username": "down", "email": "down@example.com", "password": "seven green kettles", "first_name": "A",
+        "username": "down",
+        "email": "down@example.com",
+        "password": "seven green kettles",
+        "first_name": "A",
         "last_name": "B",
     }
     for response in (

@@ -25,8 +25,10 @@ def using(person, made):
 
 def raw_tokens(store, username):
     answer = store.query(
-        TableName="users", KeyConditionExpression="PK = :name AND begins_with(SK, :token)",
-        ExpressionAttributeValues={":name": {"S": username}, ":token": {"S": "TOKEN#"}}, ConsistentRead=True,
+        TableName="users",
+        KeyConditionExpression="PK = :name AND begins_with(SK, :token)",
+        ExpressionAttributeValues={":name": {"S": username}, ":token": {"S": "TOKEN#"}},
+        ConsistentRead=True,
     )
     return answer["Items"]
 
@@ -66,14 +68,24 @@ def test_the_list_holds_personal_tokens_newest_first(person, new_user):
 
 
 READS = [
-    "/auth/profile", "/auth/tokens", "/balance", "/balance/transactions", "/balance/assets", "/portfolio", "/orders",
-    "/assets/transactions", "/balance/transactions.csv", "/portfolio/history",
+    "/auth/profile",
+    "/auth/tokens",
+    "/balance",
+    "/balance/transactions",
+    "/balance/assets",
+    "/portfolio",
+    "/orders",
+    "/assets/transactions",
+    "/balance/transactions.csv",
+    "/portfolio/history",
 ]
 # Every route that changes something; what is sent would be good with a token that may trade.
 WRITES = {
-    ("POST", "/balance/deposit"): {"amount": "5"}, ("POST", "/balance/withdraw"): {"amount": "5"},
+    ("POST", "/balance/deposit"): {"amount": "5"},
+    ("POST", "/balance/withdraw"): {"amount": "5"},
     ("POST", "/orders"): {"order_type": "market_buy", "asset_id": "DOGE", "quantity": "1"},
-    ("POST", "/orders/<order_id>/cancel"): None, ("POST", "/auth/logout"): None,
+    ("POST", "/orders/<order_id>/cancel"): None,
+    ("POST", "/auth/logout"): None,
     ("POST", "/auth/tokens"): {"name": "another", "scopes": "read trade"},
     ("DELETE", "/auth/tokens/<token_id>"): None,
     ("POST", "/auth/password"): {"current_password": PASSWORD, "new_password": "nine yellow saucers"},
@@ -84,7 +96,8 @@ WRITES = {
 def test_every_route_that_changes_something_is_tested(app):
     rules = {
         (method, rule.rule.removeprefix("/api/v1"))
-        for rule in app.url_map.iter_rules() if rule.rule.startswith("/api/v1/")
+        for rule in app.url_map.iter_rules()
+        if rule.rule.startswith("/api/v1/")
         for method in rule.methods - {"GET", "HEAD", "OPTIONS"}
     }
     open_to_all = {("POST", "/auth/register"), ("POST", "/auth/login")}
@@ -132,13 +145,26 @@ def test_the_end_of_a_token(app, person):
     assert person.get("/auth/tokens").json == {"data": []}
 
 
-@pytest.mark.parametrize(("fields", "field"), [
-    ({"name": ""}, "name"), ({"name": "x" * 51}, "name"), ({"name": None}, "name"), ({"name": "a\tb"}, "name"),
-    ({"scopes": "trade"}, "scopes"), ({"scopes": "read  trade"}, "scopes"), ({"scopes": ["read"]}, "scopes"),
-    ({"scopes": "admin"}, "scopes"), ({"scopes": None}, "scopes"), ({"scopes": ""}, "scopes"),
-    ({"expires_at": "2020-01-01"}, "expires_at"), ({"expires_at": "2099-01-01"}, "expires_at"),
-    ({"expires_at": "2026-12-31T10:00:00"}, "expires_at"), ({"expires_at": 0}, "expires_at"),
-], ids=str)
+@pytest.mark.parametrize(
+    ("fields", "field"),
+    [
+        ({"name": ""}, "name"),
+        ({"name": "x" * 51}, "name"),
+        ({"name": None}, "name"),
+        ({"name": "a\tb"}, "name"),
+        ({"scopes": "trade"}, "scopes"),
+        ({"scopes": "read  trade"}, "scopes"),
+        ({"scopes": ["read"]}, "scopes"),
+        ({"scopes": "admin"}, "scopes"),
+        ({"scopes": None}, "scopes"),
+        ({"scopes": ""}, "scopes"),
+        ({"expires_at": "2020-01-01"}, "expires_at"),
+        ({"expires_at": "2099-01-01"}, "expires_at"),
+        ({"expires_at": "2026-12-31T10:00:00"}, "expires_at"),
+        ({"expires_at": 0}, "expires_at"),
+    ],
+    ids=str,
+)
 def test_refused_tokens(person, fields, field):
     response = person.post("/auth/tokens", {"name": "script", **fields})
     assert fields_named(problem(response, 422, "invalid_input")) == [field]

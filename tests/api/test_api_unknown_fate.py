@@ -24,9 +24,11 @@ def person(new_user, faulty_app, faults):
     return person
 
 
-@pytest.mark.parametrize(("lost", "answer"), [
-    *((lose_answer, answer) for answer in RESEND_ANSWERS.values()), (truncate, RESEND_ANSWERS["conflict"]),
-], ids=[*RESEND_ANSWERS, "cut short, then conflict"])
+@pytest.mark.parametrize(
+    ("lost", "answer"),
+    [*((lose_answer, answer) for answer in RESEND_ANSWERS.values()), (truncate, RESEND_ANSWERS["conflict"])],
+    ids=[*RESEND_ANSWERS, "cut short, then conflict"],
+)
 def test_a_deposit_of_unknown_fate_is_not_run_again(person, faults, lost, answer):
     faults.inject("TransactWriteItems", lost, answer, answer, answer)
     problem(person.deposit("30"), 503, "store_unavailable")

@@ -62,25 +62,30 @@ def test_all_accounts_as_json(run: Run, owner: Person) -> None:
 
 
 @pytest.mark.parametrize("arguments", [(), ("--user",)])
-def test_a_violation_ends_with_status_1(
-    run: Run, owner: Person, store: Any, arguments: tuple[str, ...]
-) -> None:
+def test_a_violation_ends_with_status_1(run: Run, owner: Person, store: Any, arguments: tuple[str, ...]) -> None:
     arguments += (owner.username,) if arguments else ()
     key = {"PK": {"S": owner.username}, "SK": {"S": "BALANCE"}}
     sound = store.get_item(TableName=TABLES["users_table"], Key=key)["Item"]
-    store.put_item(TableName=TABLES["users_table"], Item={
-        **sound, "version": {"N": "7"}, "updated_at": {"S": "2026-01-01T00:00:00.000000Z"},
-    })
+    store.put_item(
+        TableName=TABLES["users_table"],
+        Item={**sound, "version": {"N": "7"}, "updated_at": {"S": "2026-01-01T00:00:00.000000Z"}},
+    )
     plain, as_json = run(*arguments), run(*arguments, "--json")
     store.put_item(TableName=TABLES["users_table"], Item=sound)
     assert (plain.exit_code, as_json.exit_code) == (1, 1)
     message = "version is 7, and should be 2."
     assert plain.stdout.splitlines()[0] == f"version_mismatch: users {owner.username} BALANCE: {message}"
     assert plain.stdout.splitlines()[1].startswith("1 violation in ")
-    assert json.loads(as_json.stdout)["violations"] == [{
-        "check": "version_mismatch", "table": "users", "PK": owner.username, "SK": "BALANCE",
-        "message": message, "figures": {"found": "7", "expected": "2"},
-    }]
+    assert json.loads(as_json.stdout)["violations"] == [
+        {
+            "check": "version_mismatch",
+            "table": "users",
+            "PK": owner.username,
+            "SK": "BALANCE",
+            "message": message,
+            "figures": {"found": "7", "expected": "2"},
+        }
+    ]
 
 
 def test_an_unknown_user_is_an_error_of_use(run: Run) -> None:

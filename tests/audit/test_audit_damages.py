@@ -43,11 +43,24 @@ def audit_app(endpoint: str) -> Flask:
     return app
 
 
-def _place(username: str, side: Side, asset_id: str, quantity: str, price: str, limit: str | None = None,
-           key: str | None = None) -> Order:
+def _place(
+    username: str,
+    side: Side,
+    asset_id: str,
+    quantity: str,
+    price: str,
+    limit: str | None = None,
+    key: str | None = None,
+) -> Order:
     expires_at = clock.now() + timedelta(days=30) if limit else None
-    request = OrderRequest(side, PriceType.LIMIT if limit else PriceType.MARKET, asset_id, Decimal(quantity),
-                           Decimal(limit) if limit else None, expires_at)
+    request = OrderRequest(
+        side,
+        PriceType.LIMIT if limit else PriceType.MARKET,
+        asset_id,
+        Decimal(quantity),
+        Decimal(limit) if limit else None,
+        expires_at,
+    )
     return trading.place_order(
         username, request, lambda: Decimal(price), request=request_key(key, side, asset_id, quantity, price)
     ).item
@@ -56,10 +69,18 @@ def _place(username: str, side: Side, asset_id: str, quantity: str, price: str, 
 def _live(username: str) -> None:
     """Everything that can happen to an account happens to this one."""
     now = clock.now()
-    open_account(User(
-        *User.key(username), username=username, email=f"{username}@example.com", password_hash="hash",
-        first_name="A", last_name="B", created_at=now, updated_at=now,
-    ))
+    open_account(
+        User(
+            *User.key(username),
+            username=username,
+            email=f"{username}@example.com",
+            password_hash="hash",
+            first_name="A",
+            last_name="B",
+            created_at=now,
+            updated_at=now,
+        )
+    )
     move_cash(username, TransactionType.DEPOSIT, Decimal("10000.00"), request=request_key("cash", "deposit"))
     move_cash(username, TransactionType.WITHDRAW, Decimal("100.00"), description="Rent")
     move_cash(username, TransactionType.SYSTEM_ADJUSTMENT, Decimal("-5.00"), description="A fee", actor="operator")
@@ -74,10 +95,19 @@ def _live(username: str) -> None:
     trading.expire_order(_place(username, Side.BUY, "ADA", "100", "0.4", limit="0.3"))
     _place(username, Side.BUY, "ETH", "0.5", "2500", limit="1000")
     _place(username, Side.SELL, "BTC", "0.01", "50000", limit="90000")
-    add_token(Token(
-        *Token.key(username, "0" * 16), username=username, token_id="0" * 16, secret_hash="x", name="n", scopes="read",
-        created_at=now, expires_at=now, ttl=now,
-    ))
+    add_token(
+        Token(
+            *Token.key(username, "0" * 16),
+            username=username,
+            token_id="0" * 16,
+            secret_hash="x",
+            name="n",
+            scopes="read",
+            created_at=now,
+            expires_at=now,
+            ttl=now,
+        )
+    )
     add_hit(Rate("log-in", 10, 60), username, now=now)
 
 
@@ -93,27 +123,37 @@ class Shelf:
     def read(store: Any) -> dict[ItemKey, RawItem]:
         return {
             ItemKey(table, item["PK"]["S"], item["SK"]["S"]): item
-            for table, name in TABLES.items() for item in store.scan(TableName=name)["Items"]
+            for table, name in TABLES.items()
+            for item in store.scan(TableName=name)["Items"]
         }
 
     def find(self, label: str) -> ItemKey:
         """The one item of ann that a label means."""
         if label in KEYS:
             return KEYS[label]
-        [key] = [key for key, item in self.sound.items() if LABELS[label].items() <= _plain(item).items()
-                 and item.get("username", {}).get("S") == "ann"]
+        [key] = [
+            key
+            for key, item in self.sound.items()
+            if LABELS[label].items() <= _plain(item).items() and item.get("username", {}).get("S") == "ann"
+        ]
         return key
 
     def trade_of(self, label: str) -> ItemKey:
         order_id = self.find(label).PK
-        [key] = [key for key, item in self.sound.items() if _plain(item).get("order_id") == order_id
-                 and item["entity_type"]["S"] == "ASSET_TRANSACTION"]
+        [key] = [
+            key
+            for key, item in self.sound.items()
+            if _plain(item).get("order_id") == order_id and item["entity_type"]["S"] == "ASSET_TRANSACTION"
+        ]
         return key
 
     def transaction_of(self, label: str, kind: str) -> ItemKey:
         order_id = self.find(label).PK
-        [key] = [key for key, item in self.sound.items() if _plain(item).get("order_id") == order_id
-                 and _plain(item).get("transaction_type") == f"ORDER_{kind}"]
+        [key] = [
+            key
+            for key, item in self.sound.items()
+            if _plain(item).get("order_id") == order_id and _plain(item).get("transaction_type") == f"ORDER_{kind}"
+        ]
         return key
 
     def at(self, label: str) -> ItemKey:
@@ -242,9 +282,10 @@ DAMAGES: list[tuple[str, dict[str, Any], str]] = [
     ("balance", {"entity_type": "USER"}, "key_mismatch"),
     ("balance", {"entity_type": "ORDER"}, "unknown_entity_type"),
     ("market buy", {"entity_type": "TRANSACTION"}, "unknown_entity_type"),
-    *(("balance", {"current_balance": damage}, "attribute_malformed") for damage in (
-        "NaN", {"N": "10"}, {"NULL": True}, {"L": []}, {"B": b"10.00"}, {"SS": ["1.00"]},
-    )),
+    *(
+        ("balance", {"current_balance": damage}, "attribute_malformed")
+        for damage in ("NaN", {"N": "10"}, {"NULL": True}, {"L": []}, {"B": b"10.00"}, {"SS": ["1.00"]})
+    ),
     ("balance", {"version": {"N": "1.5"}}, "attribute_malformed"),
     ("balance", {"version": {"S": "20"}}, "attribute_malformed"),
     ("balance", {"reserved_cash": None}, "attribute_missing"),
@@ -298,10 +339,18 @@ DAMAGES: list[tuple[str, dict[str, Any], str]] = [
     # Asset transactions
     ("trade of market buy", DELETED, "trade_missing"),
     ("trade of filled sell", DELETED, "holding_mismatch"),
-    *(("trade of market buy", change, "trade_differs") for change in (
-        {"username": "ben"}, {"asset_id": "ETH"}, {"transaction_type": "SELL"}, {"quantity": "0.2"},
-        {"price": "50001"}, {"total_amount": "5000.01"}, {"traded_at": "2026-01-01T00:00:00.000000Z"},
-    )),
+    *(
+        ("trade of market buy", change, "trade_differs")
+        for change in (
+            {"username": "ben"},
+            {"asset_id": "ETH"},
+            {"transaction_type": "SELL"},
+            {"quantity": "0.2"},
+            {"price": "50001"},
+            {"total_amount": "5000.01"},
+            {"traded_at": "2026-01-01T00:00:00.000000Z"},
+        )
+    ),
     ("trade of market buy", {"username": "ben"}, "key_mismatch"),
     ("trade of market buy", {"total_amount": "5000.01"}, "trade_total_wrong"),
     ("trade of market buy", {"quantity": "0.2"}, "holding_mismatch"),
@@ -397,10 +446,10 @@ DAMAGES: list[tuple[str, dict[str, Any], str]] = [
 
 def _by_damage() -> Iterator[Any]:
     """One case for each damage, with all the checks that must name it."""
-    for (label, text), cases in groupby(DAMAGES, key=lambda damage: (damage[0], str(damage[1]))):
-        _, changes, check = next(cases)
+    for (label, text), group in groupby(DAMAGES, key=lambda damage: (damage[0], str(damage[1]))):
+        cases = list(group)
         name = f"{label} {text}"[:60].encode("ascii", "backslashreplace").decode()
-        yield pytest.param(label, changes, {check, *(more for _, _, more in cases)}, id=name)
+        yield pytest.param(label, cases[0][1], {check for _, _, check in cases}, id=name)
 
 
 @pytest.mark.parametrize(("label", "changes", "checks"), list(_by_damage()))
@@ -416,18 +465,47 @@ def test_a_damage_is_found_and_named(shelf: Shelf, label: str, changes: dict[str
 
 
 TEXTS: list[tuple[str, str, Any]] = [
-    *(("balance", "current_balance", text) for text in (
-        "", "abc", "Infinity", "1e3", "10", "10.0", "10.000", "1,000.00", "+1.00", "01.00", "-0.00", "１２.00",
-        "1_000.00", " 1.00", "1.00\n", "9" * 400 + ".00", {"BOOL": True}, {"M": {"a": {"S": "1"}}},
-    )),
-    *(("BTC", "quantity", text) for text in (
-        "", "0.10", "1.", ".1", "0.123456789", "1E-7", "-0", "00.1", "5\n", {"N": "0.1"},
-    )),
+    *(
+        ("balance", "current_balance", text)
+        for text in (
+            "",
+            "abc",
+            "Infinity",
+            "1e3",
+            "10",
+            "10.0",
+            "10.000",
+            "1,000.00",
+            "+1.00",
+            "01.00",
+            "-0.00",
+            "１２.00",
+            "1_000.00",
+            " 1.00",
+            "1.00\n",
+            "9" * 400 + ".00",
+            {"BOOL": True},
+            {"M": {"a": {"S": "1"}}},
+        )
+    ),
+    *(
+        ("BTC", "quantity", text)
+        for text in ("", "0.10", "1.", ".1", "0.123456789", "1E-7", "-0", "00.1", "5\n", {"N": "0.1"})
+    ),
     *(("balance", "version", text) for text in ({"N": "1.5"}, {"N": "NaN"}, {"S": "1"})),
-    *(("balance", "updated_at", text) for text in (
-        "", "now", "2026-01-01", "2026-01-01T00:00:00Z", "2026-02-30T00:00:00.000000Z", "2026-01-01T25:00:00.000000Z",
-        "2026-01-01T00:00:00.000000+00:00", "2026-01-01 00:00:00.000000Z",
-    )),
+    *(
+        ("balance", "updated_at", text)
+        for text in (
+            "",
+            "now",
+            "2026-01-01",
+            "2026-01-01T00:00:00Z",
+            "2026-02-30T00:00:00.000000Z",
+            "2026-01-01T25:00:00.000000Z",
+            "2026-01-01T00:00:00.000000+00:00",
+            "2026-01-01 00:00:00.000000Z",
+        )
+    ),
     *(("open buy", "limit_price", text) for text in ({"S": "1000"}, {"N": "1e99"}, {"N": ""})),
 ]
 
@@ -452,13 +530,21 @@ COPIES: list[tuple[str, ItemKey, dict[str, Any], str]] = [
     ("BTC", ItemKey("users", "ann", "ASSET#NOPE"), {"asset_id": "NOPE"}, "asset_unknown"),
     ("REFUND of better", ItemKey("users", "ann", "TRANS#000000000050"), {}, "refund_duplicate"),
     ("REFUND of cancelled buy", ItemKey("users", "ann", "TRANS#000000000050"), {}, "refund_duplicate"),
-    ("REFUND of cancelled buy", ItemKey("users", "ben", "TRANS#000000000050"), {"username": "ben"},
-     "order_of_another_user"),
+    (
+        "REFUND of cancelled buy",
+        ItemKey("users", "ben", "TRANS#000000000050"),
+        {"username": "ben"},
+        "order_of_another_user",
+    ),
     ("PAYMENT of market buy", ItemKey("users", "ann", "TRANS#000000000050"), {}, "payment_duplicate"),
     ("SALE of market sell", ItemKey("users", "ann", "TRANS#000000000050"), {}, "sale_duplicate"),
     ("trade of market buy", ItemKey("users", "TRANS#ann#BTC", "2020-01-01T00:00:00.000000Z"), {}, "trade_duplicate"),
-    ("trade of market buy", ItemKey("users", "TRANS#ben#BTC", "2020-01-01T00:00:00.000000Z"), {"username": "ben"},
-     "order_of_another_user"),
+    (
+        "trade of market buy",
+        ItemKey("users", "TRANS#ben#BTC", "2020-01-01T00:00:00.000000Z"),
+        {"username": "ben"},
+        "order_of_another_user",
+    ),
     ("trade of market buy", ItemKey("users", "TRANS#zoe#BTC", "2020-01-01T00:00:00.000000Z"), {}, "user_missing"),
     ("trade of market buy", ItemKey("users", "TRANS#ann#SHIB", "2020-01-01T00:00:00.000000Z"), {}, "key_mismatch"),
     ("trade of market buy", ItemKey("users", "TRANS#ann", "2020-01-01T00:00:00.000000Z"), {}, "key_mismatch"),

@@ -52,8 +52,7 @@ def in_process(client: FlaskClient) -> Send:
     def send(method: str, path: str, body: Any, headers: dict[str, str]) -> Answer | None:
         response = client.open(path, method=method, json=body, headers=headers)
         return Answer(
-            response.status_code, response.json if response.is_json else None,
-            "Idempotent-Replayed" in response.headers,
+            response.status_code, response.json if response.is_json else None, "Idempotent-Replayed" in response.headers
         )
 
     return send

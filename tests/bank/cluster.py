@@ -36,7 +36,10 @@ class Cluster:
         self.endpoint = f"http://127.0.0.1:{self.engine_port}"
         self.address = f"http://127.0.0.1:{self.port}"
         self.settings = settings_for(
-            self.endpoint, self.port, MARKET_SPEED=str(MARKET_SPEED), LOG_LEVEL="WARNING",
+            self.endpoint,
+            self.port,
+            MARKET_SPEED=str(MARKET_SPEED),
+            LOG_LEVEL="WARNING",
             PROMETHEUS_MULTIPROC_DIR=str(self.folder / "counters"),
         )
         self.log = self.folder / "processes.log"

@@ -126,10 +126,22 @@ def register(customer: Customer, _: Person | None = None) -> Person | None:
     bank = customer.bank
     username = f"{bank.prefix}_{next(bank.numbers)}"
     person = Person(username)
-    call = customer.ask(Request("register", username, "", "POST", "/api/v1/auth/register", {
-        "username": username, "email": f"{username}@example.com", "password": PASSWORD,
-        "first_name": "Ann", "last_name": "Smith",
-    }))
+    call = customer.ask(
+        Request(
+            "register",
+            username,
+            "",
+            "POST",
+            "/api/v1/auth/register",
+            {
+                "username": username,
+                "email": f"{username}@example.com",
+                "password": PASSWORD,
+                "first_name": "Ann",
+                "last_name": "Smith",
+            },
+        )
+    )
     bank.everyone.append(person)
     if call.fate is Fate.DONE or call.code == "username_taken":  # taken by the request before, which was not answered
         customer.note(person, customer.ask(log_in(person)))

@@ -19,11 +19,21 @@ from tests.bank.kinds import PLACING
 from tests.bank.linearizable import Operation, Step
 from tests.bank.reckoning import CASH, claim_name, claims_of, entry, told
 from tests.bank.sequential import (
-    Trade, cents, ended, lacked_cash, lacked_holding, moved, placed, saw, saw_holding, saw_holdings, saw_order, traded,
+    Trade,
+    cents,
+    ended,
+    lacked_cash,
+    lacked_holding,
+    moved,
+    placed,
+    saw,
+    saw_holding,
+    saw_holdings,
+    saw_order,
+    traded,
     units,
 )
 from tests.books import Books, Row
-
 
 # How far the clock of the day may be put right while a test runs.
 CLOCKS_DIFFER_SECONDS = 1
@@ -43,7 +53,8 @@ class _History:
         self.orders = {row["order_id"]: row for row in books.orders}
         self.numbers = {
             (row["order_id"], row["transaction_type"]): int(row["transaction_id"])
-            for row in books.transactions if "order_id" in row
+            for row in books.transactions
+            if "order_id" in row
         }
         self.end = time.monotonic()  # all is over
 
@@ -59,12 +70,19 @@ class _History:
                 label, not_before = f"{row['status']} {order_id}", _monotonic(row["updated_at"])
                 yield Operation(label, self._ended(row), not_before, self.end)
         balance, holdings = self.books.balance, self.books.holdings
-        yield Operation("the books at the end", saw_holdings(
-            {row["asset_id"]: units(row["quantity"]) for row in holdings if units(row["quantity"])},
-            cash=cents(balance["current_balance"]), reserved=cents(balance["reserved_cash"]),
-            version=int(balance["version"]), deposits=cents(balance["total_deposits"]),
-            withdrawals=cents(balance["total_withdrawals"]),
-        ), self.end, self.end)
+        yield Operation(
+            "the books at the end",
+            saw_holdings(
+                {row["asset_id"]: units(row["quantity"]) for row in holdings if units(row["quantity"])},
+                cash=cents(balance["current_balance"]),
+                reserved=cents(balance["reserved_cash"]),
+                version=int(balance["version"]),
+                deposits=cents(balance["total_deposits"]),
+                withdrawals=cents(balance["total_withdrawals"]),
+            ),
+            self.end,
+            self.end,
+        )
 
     def _step(self, call: Call) -> Step | None:
         """What a call did or saw; None when it says nothing of the account."""
@@ -113,12 +131,14 @@ def _without_repeats(calls: Iterable[Call]) -> list[Call]:
 
 SEEN: dict[str, Callable[[Call], Step]] = {
     "balance": lambda call: saw(
-        cash=cents(call.body["current_balance"]), deposits=cents(call.body["total_deposits"]),
+        cash=cents(call.body["current_balance"]),
+        deposits=cents(call.body["total_deposits"]),
         withdrawals=cents(call.body["total_withdrawals"]),
     ),
     "portfolio": lambda call: saw_holdings(
         {each["asset_id"]: units(each["quantity"]) for each in call.body["assets"]},
-        cash=cents(call.body["cash_balance"]), reserved=cents(call.body["reserved_cash"]),
+        cash=cents(call.body["cash_balance"]),
+        reserved=cents(call.body["reserved_cash"]),
     ),
     "holding": lambda call: saw_holding(call.body["asset_id"], units(call.body["quantity"])),
     "order": lambda call: saw_order(call.request.subject, is_open=call.body["data"]["status"] == "pending"),
@@ -155,7 +175,17 @@ def _summary(call: Call) -> dict[str, Any]:
     body = call.body if isinstance(call.body, dict) else {}
     flat = {**body, **(body.get("transaction") or {}), **(body["data"] if isinstance(body.get("data"), dict) else {})}
     wanted = (
-        "transaction_id", "order_id", "status", "amount", "previous_balance", "current_balance", "cash_balance",
-        "reserved_cash", "quantity", "total_amount", "available", "required",
+        "transaction_id",
+        "order_id",
+        "status",
+        "amount",
+        "previous_balance",
+        "current_balance",
+        "cash_balance",
+        "reserved_cash",
+        "quantity",
+        "total_amount",
+        "available",
+        "required",
     )
     return {name: flat[name] for name in wanted if name in flat}

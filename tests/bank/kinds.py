@@ -117,12 +117,20 @@ KINDS = {
     "cancel": Kind(8, {"order_not_pending"}, _a_recent_order(cancel_request)),
     "balance": Kind(9, set(), _read("/api/v1/balance")),
     "portfolio": Kind(9, set(), _read("/api/v1/portfolio")),
-    "holding": Kind(3, {"holding_not_found"}, _any_of(*(
-        _read(f"/api/v1/balance/asset/{asset_id}", asset_id=asset_id) for asset_id in ASSETS
-    ))),
-    "order": Kind(4, set(), _a_recent_order(lambda person, order_id: Request(
-        "order", person.username, person.tokens[-1], "GET", f"/api/v1/orders/{order_id}", subject=order_id
-    ))),
+    "holding": Kind(
+        3,
+        {"holding_not_found"},
+        _any_of(*(_read(f"/api/v1/balance/asset/{asset_id}", asset_id=asset_id) for asset_id in ASSETS)),
+    ),
+    "order": Kind(
+        4,
+        set(),
+        _a_recent_order(
+            lambda person, order_id: Request(
+                "order", person.username, person.tokens[-1], "GET", f"/api/v1/orders/{order_id}", subject=order_id
+            )
+        ),
+    ),
     "list": Kind(3, set(), _any_of(*(_read(f"/api/v1{path}") for path in LISTS))),
     "statement": Kind(1, set(), _read("/api/v1/balance/transactions.csv")),
     "page": Kind(2, set(), _any_of(*(_read(path) for path in ("/", "/login", "/assets/BTC")))),

@@ -112,8 +112,7 @@ class Closing:
         found = []
         for person in self.bank.everyone:
             [registered] = [
-                call for call in self.bank.calls
-                if call.kind == "register" and call.request.username == person.username
+                call for call in self.bank.calls if call.kind == "register" and call.request.username == person.username
             ]
             # "look for" may find nobody.
             kind = "look for" if registered.fate is Fate.UNKNOWN else "log in"

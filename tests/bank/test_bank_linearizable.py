@@ -39,8 +39,18 @@ THREADS, EACH = 6, 6
 TABLES = {"users": "bank_users", "orders": "bank_orders"}
 SETTINGS = {"users_table": TABLES["users"], "orders_table": TABLES["orders"], "log_level": "WARNING"}
 KINDS = {
-    "deposit": 3, "withdraw": 5, "adjust": 1, "market buy": 3, "market sell": 3, "limit buy": 4, "limit sell": 4,
-    "cancel": 5, "balance": 6, "portfolio": 6, "holding": 2, "order": 2,
+    "deposit": 3,
+    "withdraw": 5,
+    "adjust": 1,
+    "market buy": 3,
+    "market sell": 3,
+    "limit buy": 4,
+    "limit sell": 4,
+    "cancel": 5,
+    "balance": 6,
+    "portfolio": 6,
+    "holding": 2,
+    "order": 2,
 }
 
 
@@ -180,9 +190,9 @@ class Defects:
         return forwarder.forward(json.dumps(body).encode())
 
 
-@pytest.mark.parametrize("operation, defect", [
-    ("GetItem", "read_eventually"), ("TransactWriteItems", "without_conditions"),
-])
+@pytest.mark.parametrize(
+    "operation, defect", [("GetItem", "read_eventually"), ("TransactWriteItems", "without_conditions")]
+)
 def test_a_planted_defect_is_noticed(bank_app, faulty_bank, store, operation, defect):
     app, faulty = faulty_bank
     # The books of a broken application need not balance.

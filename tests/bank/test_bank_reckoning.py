@@ -25,9 +25,7 @@ BUSY = Answer(503, {"code": "busy"})
 POOR = Answer(422, {"code": "insufficient_funds", "available": "1.00", "required": "2.00"})
 
 
-KINDS = (
-    "deposit", "withdraw", "adjust", "market buy", "market sell", "limit buy", "cancel", "balance", "portfolio",
-)
+KINDS = ("deposit", "withdraw", "adjust", "market buy", "market sell", "limit buy", "cancel", "balance", "portfolio")
 
 
 @pytest.fixture(scope="module")
@@ -65,11 +63,19 @@ def test_sound_books_are_found_sound(sound):
     assert linearize(history_of(calls, books, admin=admin), Account()).is_linearizable
 
 
-@pytest.mark.parametrize("answers, outcome", [
-    ([Answer(201, {})], "done"), ([POOR], "insufficient_funds"), ([BUSY], "untouched"), ([AWAY], "unknown"),
-    ([NO_ANSWER], "unknown"), ([AWAY, BUSY], "unknown"), ([NO_ANSWER, Answer(201, {})], "done"),
-    ([BUSY, POOR], "insufficient_funds"),
-])
+@pytest.mark.parametrize(
+    "answers, outcome",
+    [
+        ([Answer(201, {})], "done"),
+        ([POOR], "insufficient_funds"),
+        ([BUSY], "untouched"),
+        ([AWAY], "unknown"),
+        ([NO_ANSWER], "unknown"),
+        ([AWAY, BUSY], "unknown"),
+        ([NO_ANSWER, Answer(201, {})], "done"),
+        ([BUSY, POOR], "insufficient_funds"),
+    ],
+)
 def test_the_fate_of_a_call(sound, answers, outcome):
     assert replace(sound[0][0], answers=tuple(answers)).outcome == outcome
 
@@ -141,15 +147,24 @@ def expired_too_early(books: Books) -> None:
     next(row for row in books.orders if row["status"] == "PENDING").update(status="EXPIRED")
 
 
-@pytest.mark.parametrize("damage, noticed", [
-    (worse_price, "worse than"), (expired_too_early, "before its time"), (drop_claim, "was done, and is not there"),
-    (drop_transaction, "was made, and is not there"), (double_transaction, "no key made 000000000999"),
-    (double_order, "no key made order_twice"), (wrong_order, "and the claim says"),
-    (change("transactions", amount="7777.77"), "7777.77"), (change("transactions", description="nobody's"), "nobody's"),
-    (change("orders", quantity="99"), "99"), (change("orders", asset_id="LTC"), "LTC"),
-    (change("orders", status="CANCELLED"), "no key cancelled it"),
-    (change("claims", SK="REQUEST#x"), "nobody asked for x"),
-])
+@pytest.mark.parametrize(
+    "damage, noticed",
+    [
+        (worse_price, "worse than"),
+        (expired_too_early, "before its time"),
+        (drop_claim, "was done, and is not there"),
+        (drop_transaction, "was made, and is not there"),
+        (double_transaction, "no key made 000000000999"),
+        (double_order, "no key made order_twice"),
+        (wrong_order, "and the claim says"),
+        (change("transactions", amount="7777.77"), "7777.77"),
+        (change("transactions", description="nobody's"), "nobody's"),
+        (change("orders", quantity="99"), "99"),
+        (change("orders", asset_id="LTC"), "LTC"),
+        (change("orders", status="CANCELLED"), "no key cancelled it"),
+        (change("claims", SK="REQUEST#x"), "nobody asked for x"),
+    ],
+)
 def test_damaged_books_are_noticed(sound, damage, noticed):
     calls, books, admin = sound
     damaged = deepcopy(books)
@@ -157,10 +172,16 @@ def test_damaged_books_are_noticed(sound, damage, noticed):
     assert noticed in " ".join(reckon(calls, damaged, admin=admin))
 
 
-@pytest.mark.parametrize("kind, figures", [
-    ("deposit", {"amount": "7777.77"}), ("withdraw", {"new_balance": "0.00"}), ("adjust", {"previous_balance": "1.00"}),
-    ("market buy", {"total_amount": "0.01"}), ("limit buy", {"quantity": "1"}),
-])
+@pytest.mark.parametrize(
+    "kind, figures",
+    [
+        ("deposit", {"amount": "7777.77"}),
+        ("withdraw", {"new_balance": "0.00"}),
+        ("adjust", {"previous_balance": "1.00"}),
+        ("market buy", {"total_amount": "0.01"}),
+        ("limit buy", {"quantity": "1"}),
+    ],
+)
 def test_an_answer_that_is_not_in_the_books_is_noticed(sound, kind, figures):
     calls, books, admin = sound
     call = first(calls, kind)

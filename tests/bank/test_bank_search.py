@@ -11,7 +11,16 @@ import pytest
 
 from tests.bank.linearizable import Operation, Undecided, linearize
 from tests.bank.sequential import (
-    Account, Trade, ended, lacked_cash, moved, placed, saw, saw_holdings, saw_order, traded,
+    Account,
+    Trade,
+    ended,
+    lacked_cash,
+    moved,
+    placed,
+    saw,
+    saw_holdings,
+    saw_order,
+    traded,
 )
 
 BUY = Trade("one", "BUY", "BTC", 5, 80)
@@ -24,33 +33,46 @@ def operations(*rows: tuple[Any, ...]) -> list[Operation]:
 
 POSSIBLE = {
     "one after the other": [
-        (moved("deposit", 50, 1), 0, 1), (moved("withdraw", 30, 2), 2, 3), (saw(cash=120, deposits=50), 4, 5),
+        (moved("deposit", 50, 1), 0, 1),
+        (moved("withdraw", 30, 2), 2, 3),
+        (saw(cash=120, deposits=50), 4, 5),
     ],
     "reads on either side of a deposit that goes on": [
-        (moved("deposit", 50), 0, 9), (saw(cash=100), 1, 2), (saw(cash=150), 3, 4),
+        (moved("deposit", 50), 0, 9),
+        (saw(cash=100), 1, 2),
+        (saw(cash=150), 3, 4),
     ],
     "the later start was the first": [(moved("withdraw", 120), 0, 9), (moved("deposit", 50), 1, 2)],
     "unknown, and seen later": [(moved("deposit", 50), 0, inf), (saw(cash=100), 1, 2), (saw(cash=150), 8, 9)],
     "unknown, and never": [(moved("deposit", 50), 0, inf, True), (saw(cash=100), 1, 2), (saw(cash=100), 8, 9)],
     "refused while the money was reserved": [
-        (placed(BUY), 0, 1), (lacked_cash(20, 30), 2, 3), (ended(BUY), 4, 5), (moved("withdraw", 100), 6, 7),
+        (placed(BUY), 0, 1),
+        (lacked_cash(20, 30), 2, 3),
+        (ended(BUY), 4, 5),
+        (moved("withdraw", 100), 6, 7),
     ],
     "filled below its limit": [
-        (placed(BUY), 0, 1), (ended(BUY, filled_for=70), 1, 9), (saw_order("one", is_open=True), 2, 3),
+        (placed(BUY), 0, 1),
+        (ended(BUY, filled_for=70), 1, 9),
+        (saw_order("one", is_open=True), 2, 3),
         (saw_holdings({"BTC": 5}, cash=30, reserved=0), 4, 5),
     ],
 }
 IMPOSSIBLE = {
     "lost update": [(moved("deposit", 50), 0, 3), (moved("deposit", 20), 1, 4), (saw(cash=150), 5, 6)],
     "both after the same balance": [
-        (moved("deposit", 50, previous=100), 0, 3), (moved("deposit", 9, previous=100), 0, 3),
+        (moved("deposit", 50, previous=100), 0, 3),
+        (moved("deposit", 9, previous=100), 0, 3),
     ],
     "stale read": [(moved("deposit", 50), 0, 1), (saw(cash=100), 2, 3)],
     "double spend": [(moved("withdraw", 80), 0, 3), (moved("withdraw", 80), 1, 4)],
     "spent and withdrawn": [(traded(BUY), 0, 3), (moved("withdraw", 80), 1, 4)],
     "back in time": [(moved("deposit", 50), 0, 9), (saw(cash=150), 1, 2), (saw(cash=100), 3, 4)],
     "back in time, for two that look": [
-        (moved("deposit", 50), 0, 9), (saw(cash=150), 1, 3), (saw(cash=100), 4, 5), (saw(cash=150), 6, 7),
+        (moved("deposit", 50), 0, 9),
+        (saw(cash=150), 1, 3),
+        (saw(cash=100), 4, 5),
+        (saw(cash=150), 6, 7),
     ],
     "refused for no reason": [(moved("deposit", 50), 0, 1), (lacked_cash(100, 120), 2, 3)],
     "refused with enough": [(lacked_cash(100, 100), 0, 1)],
@@ -88,10 +110,14 @@ def test_the_search_agrees_with_trying_every_order():
         rows = []
         for _ in range(chance.randint(2, 6)):
             start = chance.randint(0, 8)
-            step = chance.choice([
-                moved("deposit", chance.randint(1, 2)), moved("withdraw", chance.randint(1, 3)),
-                saw(cash=chance.randint(0, 4)), lacked_cash(chance.randint(0, 2), 3),
-            ])
+            step = chance.choice(
+                [
+                    moved("deposit", chance.randint(1, 2)),
+                    moved("withdraw", chance.randint(1, 3)),
+                    saw(cash=chance.randint(0, 4)),
+                    lacked_cash(chance.randint(0, 2), 3),
+                ]
+            )
             rows.append((step, start, start + chance.randint(0, 6), chance.random() < 0.1))
         history = operations(*rows)
         found[verdict := linearize(history, Account(cash=1)).is_linearizable] += 1
@@ -104,7 +130,8 @@ def tries_every_order(left: list[Operation], state: Any) -> bool:
     end = min((each.answered for each in must), default=inf)
     return not must or any(
         tries_every_order([other for other in left if other is not each], after)
-        for each in left if each.started <= end and (after := each.step(state)) is not None
+        for each in left
+        if each.started <= end and (after := each.step(state)) is not None
     )
 
 

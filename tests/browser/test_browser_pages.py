@@ -12,8 +12,19 @@ from tests.pages.browser import Browser
 
 PUBLIC = ["/", "/login", "/register", "/assets", "/assets/BTC", "/nope", "/api/docs/errors"]
 PRIVATE = [
-    "/history?days=30", "/dashboard", "/assets", "/assets/BTC?days=1", "/assets/MATIC", "/deposit", "/withdraw",
-    "/orders", "/orders?status=expired", "/activity", "/activity/trades", "/activity/000000000002", "/statement",
+    "/history?days=30",
+    "/dashboard",
+    "/assets",
+    "/assets/BTC?days=1",
+    "/assets/MATIC",
+    "/deposit",
+    "/withdraw",
+    "/orders",
+    "/orders?status=expired",
+    "/activity",
+    "/activity/trades",
+    "/activity/000000000002",
+    "/statement",
     "/account",
 ]
 

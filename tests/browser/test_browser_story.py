@@ -97,11 +97,14 @@ def test_an_amount_stays_the_most_when_the_market_moved(rich: Visitor, market: A
     rich.press("Place the order").sees("Bought 4.9")
 
 
-@pytest.mark.parametrize(("path", "fields", "button"), [
-    ("/deposit", {"amount": "10"}, "Deposit"),
-    ("/withdraw", {"amount": "10"}, "Withdraw"),
-    ("/assets/BTC", {"quantity": "1"}, "Place the order"),
-])
+@pytest.mark.parametrize(
+    ("path", "fields", "button"),
+    [
+        ("/deposit", {"amount": "10"}, "Deposit"),
+        ("/withdraw", {"amount": "10"}, "Withdraw"),
+        ("/assets/BTC", {"quantity": "1"}, "Place the order"),
+    ],
+)
 def test_a_double_click_and_a_reload_apply_a_form_once(
     rich: Visitor, path: str, fields: dict[str, str], button: str
 ) -> None:
@@ -110,7 +113,8 @@ def test_a_double_click_and_a_reload_apply_a_form_once(
     rich.page.eval_on_selector_all(
         "main button:not([hidden])",
         """(buttons, name) => buttons.filter((button) => button.textContent === name)
-            .forEach((button) => { const form = button.form; form.submit(); form.submit(); })""", button,
+            .forEach((button) => { const form = button.form; form.submit(); form.submit(); })""",
+        button,
     )
     rich.page.wait_for_url(re.compile("/(dashboard|orders/.+)$"))
     rich.page.reload()

@@ -20,7 +20,7 @@ class Visitor:
         self, browser: Any, address: str, *, script: bool = True, width: int = 1280, scheme: str = "light"
     ) -> None:
         self.context = browser.new_context(
-            base_url=address, java_script_enabled=script, viewport={"width": width, "height": 800}, color_scheme=scheme,
+            base_url=address, java_script_enabled=script, viewport={"width": width, "height": 800}, color_scheme=scheme
         )
         self.context.set_default_timeout(10_000)
         self.faults: list[str] = []

@@ -23,7 +23,7 @@ CONFIG: dict[str, Any] = {
     "checks": {
         # By default 400 and 422 would both mean that valid data were refused. Here 422 also says that a rule said no
         # (too little money), and 400 that a cursor is not one of ours: `refused_for_a_reason` tells the two apart.
-        "positive_data_acceptance": {"expected-statuses": ["2xx", "400", "401", "403", "404", "409", "422", "429"]},
+        "positive_data_acceptance": {"expected-statuses": ["2xx", "400", "401", "403", "404", "409", "422", "429"]}
     },
 }
 
@@ -43,8 +43,13 @@ BEYOND_SCHEMA = {
 }
 ENDS_ITS_TOKEN = {"/api/v1/auth/logout", "/api/v1/auth/password"}
 RULES = {
-    "asset_not_tradeable", "idempotency_key_reused", "insufficient_funds", "insufficient_holding", "order_too_large",
-    "order_too_small", "invalid_cursor",
+    "asset_not_tradeable",
+    "idempotency_key_reused",
+    "insufficient_funds",
+    "insufficient_holding",
+    "order_too_large",
+    "order_too_small",
+    "invalid_cursor",
 }
 
 
@@ -109,11 +114,13 @@ class Run:
                     self.failures.setdefault((check.name, label, failure.title), shown)
 
     def report(self) -> str:
-        return "\n".join([
-            f"{sum(self.cases.values())} cases: {dict(self.cases)}",
-            *(f"{' '.join(key)}\n{shown}" for key, shown in self.failures.items()),
-            *self.errors,
-        ])
+        return "\n".join(
+            [
+                f"{sum(self.cases.values())} cases: {dict(self.cases)}",
+                *(f"{' '.join(key)}\n{shown}" for key, shown in self.failures.items()),
+                *self.errors,
+            ]
+        )
 
 
 def fuzz(app: Flask, username: str, *, paths: str, max_examples: int, seed: int | None = None) -> Run:

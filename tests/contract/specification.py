@@ -25,7 +25,8 @@ class Specification:
     def routes(self) -> list[tuple[str, str, dict[str, Any]]]:
         return [
             (path, method, item[method])
-            for path, item in self.document["paths"].items() for method in METHODS & set(item)
+            for path, item in self.document["paths"].items()
+            for method in METHODS & set(item)
         ]
 
     def resolve(self, part: dict[str, Any]) -> dict[str, Any]:

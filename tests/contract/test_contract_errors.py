@@ -95,9 +95,7 @@ SHAPES: dict[str, tuple[str, str, dict[str, Any], int, str]] = {
 
 
 @pytest.mark.parametrize(("method", "path", "kwargs", "status", "code"), SHAPES.values(), ids=SHAPES.keys())
-def test_the_shape_of(
-    caller: Person, method: str, path: str, kwargs: dict[str, Any], status: int, code: str
-) -> None:
+def test_the_shape_of(caller: Person, method: str, path: str, kwargs: dict[str, Any], status: int, code: str) -> None:
     response = caller.call(method, path, **kwargs)
     body = problem(response, status, code)
     assert body["type"] == f"/api/docs/errors#{code}"
@@ -107,18 +105,26 @@ def test_the_shape_of(
 
 
 def test_what_an_address_takes_is_told(caller: Person) -> None:
-    for method, path, allowed in (("PUT", "/orders", {"GET", "HEAD", "OPTIONS", "POST"}),
-                                  ("GET", "/balance/deposit", {"OPTIONS", "POST"})):
+    for method, path, allowed in (
+        ("PUT", "/orders", {"GET", "HEAD", "OPTIONS", "POST"}),
+        ("GET", "/balance/deposit", {"OPTIONS", "POST"}),
+    ):
         assert set(caller.call(method, path).headers["Allow"].split(", ")) == allowed
         options = caller.call("OPTIONS", path)
         assert options.status_code == 200 and not options.data
         assert set(options.headers["Allow"].split(", ")) == allowed
 
 
-@pytest.mark.parametrize(("path", "status"), [
-    ("/balance", 200), ("/orders", 200), ("/nope", 404), ("/balance/transactions/000000000099", 404),
-    ("/balance/deposit", 405),
-])
+@pytest.mark.parametrize(
+    ("path", "status"),
+    [
+        ("/balance", 200),
+        ("/orders", 200),
+        ("/nope", 404),
+        ("/balance/transactions/000000000099", 404),
+        ("/balance/deposit", 405),
+    ],
+)
 def test_head_is_get_without_the_body(caller: Person, path: str, status: int) -> None:
     response = caller.call("HEAD", path)
     assert response.status_code == status and not response.data
@@ -128,11 +134,16 @@ def test_head_is_get_without_the_body(caller: Person, path: str, status: int) ->
 
 def test_a_body_without_a_length_has_the_same_limit(caller: Person) -> None:
     """Chunked, as gunicorn hands it on."""
+
     def send(size: int) -> TestResponse:
         body = b'{"amount": "1"' + b" " * size + b"}"
         return caller.call(
-            "POST", "/balance/deposit", input_stream=BytesIO(body), content_type="application/json",
-            headers={"Transfer-Encoding": "chunked"}, environ_overrides={"wsgi.input_terminated": True},
+            "POST",
+            "/balance/deposit",
+            input_stream=BytesIO(body),
+            content_type="application/json",
+            headers={"Transfer-Encoding": "chunked"},
+            environ_overrides={"wsgi.input_terminated": True},
         )
 
     problem(send(70_000), 413, "body_too_large")
@@ -147,9 +158,10 @@ def test_a_broken_host_is_a_bad_request_or_harmless(caller: Person, host: str) -
     assert host not in response.text or not host
 
 
-@pytest.mark.parametrize("authorization", [
-    "", "Bearer", "Bearer ", "Basic YTpi", "Bearer a.b.c", "Bearer " + "x" * 5000, "Bearer \xff", "bearer  a b",
-])
+@pytest.mark.parametrize(
+    "authorization",
+    ["", "Bearer", "Bearer ", "Basic YTpi", "Bearer a.b.c", "Bearer " + "x" * 5000, "Bearer \xff", "bearer  a b"],
+)
 def test_without_a_token(caller: Person, authorization: str) -> None:
     response = caller.call("GET", "/balance", headers={"Authorization": authorization})
     problem(response, 401, "not_authenticated")

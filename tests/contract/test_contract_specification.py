@@ -34,9 +34,7 @@ def test_it_has_every_route(contract_app: Flask, specification: Specification) -
         for method in (rule.methods or set()) - {"HEAD", "OPTIONS"}
     }
     # The file does not describe itself.
-    assert routes - {("/api/v1/openapi.json", "get")} == {
-        (path, method) for path, method, _ in specification.routes()
-    }
+    assert routes - {("/api/v1/openapi.json", "get")} == {(path, method) for path, method, _ in specification.routes()}
 
 
 def test_operations_have_names_of_their_own(specification: Specification) -> None:
@@ -52,11 +50,12 @@ def test_authentication_is_asked_for_everywhere_but_where_it_cannot_be(specifica
 
 
 def test_links_lead_to_parameters_of_operations(specification: Specification) -> None:
-    for path, method, operation in specification.routes():
+    for path, _method, operation in specification.routes():
         for response in operation["responses"].values():
             for link in specification.resolve(response).get("links", {}).values():
                 [target] = [
-                    (its_path, its_operation) for its_path, _, its_operation in specification.routes()
+                    (its_path, its_operation)
+                    for its_path, _, its_operation in specification.routes()
                     if its_operation["operationId"] == link["operationId"]
                 ]
                 query = {each["name"] for each in target[1].get("parameters", []) if "name" in each}
@@ -88,12 +87,16 @@ def bodies(specification: Specification) -> Iterator[tuple[str, str, dict[str, A
     for path, method, operation in specification.routes():
         if "requestBody" in operation:
             schema = specification.resolve(operation["requestBody"]["content"]["application/json"]["schema"])
-            yield path, method, {
-                name: field["example"] for name, field in schema["properties"].items() if "example" in field
-            } | {
-                name: field["enum"][0] for name, field in schema["properties"].items()
-                if name in schema.get("required", []) and "example" not in field
-            }
+            yield (
+                path,
+                method,
+                {name: field["example"] for name, field in schema["properties"].items() if "example" in field}
+                | {
+                    name: field["enum"][0]
+                    for name, field in schema["properties"].items()
+                    if name in schema.get("required", []) and "example" not in field
+                },
+            )
 
 
 def test_examples_fit_their_schemas(specification: Specification) -> None:
@@ -101,7 +104,7 @@ def test_examples_fit_their_schemas(specification: Specification) -> None:
         operation = specification.find(method, path)
         assert operation
         assert not specification.faults(operation["requestBody"]["content"]["application/json"]["schema"], body), path
-    for path, method, operation in specification.routes():
+    for path, _, operation in specification.routes():
         for parameter in specification.document["paths"][path].get("parameters", []):
             assert not specification.faults(parameter["schema"], parameter["example"]), parameter
         for response in map(specification.resolve, operation["responses"].values()):
@@ -133,26 +136,42 @@ def test_examples_work_when_they_are_pasted(endpoint: str, specification: Specif
     send("post", "/balance/withdraw", 201)
     send("post", "/auth/tokens", 201)
     assert app.test_cli_runner().invoke(args=["users", "promote", "ann_smith"]).exit_code == 0
-    headers["Authorization"] = "Bearer " + client.post(
-        "/api/v1/auth/login", json={"username": "ann_smith", "password": PASSWORD}
-    ).json["access_token"]
+    headers["Authorization"] = (
+        "Bearer "
+        + client.post("/api/v1/auth/login", json={"username": "ann_smith", "password": PASSWORD}).json["access_token"]
+    )
     send("post", "/admin/users/ann_smith/adjustments", 201, "/admin/users/{username}/adjustments")
     send("patch", "/admin/users/ann_smith", 200, "/admin/users/{username}")
-    headers["Authorization"] = "Bearer " + client.post(
-        "/api/v1/auth/login", json={"username": "ann_smith", "password": PASSWORD}
-    ).json["access_token"]
+    headers["Authorization"] = (
+        "Bearer "
+        + client.post("/api/v1/auth/login", json={"username": "ann_smith", "password": PASSWORD}).json["access_token"]
+    )
     send("post", "/auth/password", 204)
     assert not examples
 
 
-@pytest.mark.parametrize(("value", "fits"), [
-    ("0.01", True), ("1000000.00", True), ("00012.5", True), (12.5, True), (1, True),
-    ("0.00", False), ("0.001", False), ("1000000.01", False), ("1e3", False), ("", False), ("-1", False), (0, False),
-    (1000001, False), (True, False), (None, False), ("١", False),
-])
-def test_the_schema_of_money_takes_what_the_code_takes(
-    specification: Specification, value: Any, fits: bool
-) -> None:
+@pytest.mark.parametrize(
+    ("value", "fits"),
+    [
+        ("0.01", True),
+        ("1000000.00", True),
+        ("00012.5", True),
+        (12.5, True),
+        (1, True),
+        ("0.00", False),
+        ("0.001", False),
+        ("1000000.01", False),
+        ("1e3", False),
+        ("", False),
+        ("-1", False),
+        (0, False),
+        (1000001, False),
+        (True, False),
+        (None, False),
+        ("١", False),
+    ],
+)
+def test_the_schema_of_money_takes_what_the_code_takes(specification: Specification, value: Any, fits: bool) -> None:
     schema = {"$ref": "#/components/schemas/CashInput"}
     assert (not specification.faults(schema, {"amount": value})) is fits
 
@@ -251,7 +270,7 @@ class Journey:
                 self.send("POST", "/auth/logout", "200")
 
     def refuse_a_reader(self) -> None:
-        for name, operation in self.specification.operations.items():
+        for _name, operation in self.specification.operations.items():
             path, method = next(
                 (path, method) for path, method, each in self.specification.routes() if each is operation
             )
@@ -290,8 +309,13 @@ class Journey:
     def trade(self) -> None:
         def buy(expected: str, **more: Any) -> Any:
             order = {"order_type": "market_buy", "asset_id": "BTC", "quantity": "0.1", **more}
-            return self.send("POST", "/orders", expected, {k: v for k, v in order.items() if k != "key"},
-                             **({"key": more["key"]} if "key" in more else {}))
+            return self.send(
+                "POST",
+                "/orders",
+                expected,
+                {k: v for k, v in order.items() if k != "key"},
+                **({"key": more["key"]} if "key" in more else {}),
+            )
 
         buy("201", key="order")
         buy("422 idempotency_key_reused", key="order", quantity="0.2")
@@ -354,8 +378,12 @@ class Journey:
         self.send("POST", adjustments, "422 insufficient_funds", {**body, "amount": "-1000000"}, who=admin)
         self.send("POST", adjustments, "422 invalid_input", {}, who=admin)
         self.send("POST", "/admin/users/nobody_at_all/adjustments", "404 user_not_found", body, who=admin)
-        for path in (f"/admin/users/{username}/transactions", f"/admin/users/{username}/orders",
-                     "/admin/assets/btc/balances", "/admin/assets/btc/transactions"):
+        for path in (
+            f"/admin/users/{username}/transactions",
+            f"/admin/users/{username}/orders",
+            "/admin/assets/btc/balances",
+            "/admin/assets/btc/transactions",
+        ):
             self.lists(path, admin)
         for path in ("", "/transactions", "/orders"):
             self.send("GET", f"/admin/users/nobody_at_all{path}", "404 user_not_found", who=admin)
@@ -403,7 +431,10 @@ class Journey:
 
 
 FILLED = {
-    "username": "somebody", "asset_id": "BTC", "order_id": NO_ORDER, "transaction_id": "000000000001",
+    "username": "somebody",
+    "asset_id": "BTC",
+    "order_id": NO_ORDER,
+    "transaction_id": "000000000001",
     "token_id": "0" * 16,
 }
 

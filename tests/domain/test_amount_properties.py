@@ -61,24 +61,52 @@ kinds = pytest.mark.parametrize("kind", KINDS.values(), ids=KINDS)
 
 DIGITS = st.text("0123456789", max_size=12)
 # What Decimal, float or a person takes for part of a number, and more: signs, spaces, exponents, other digits.
-STRANGE = st.sampled_from([
-    "-", "+", ".", ",", " ", "\n", "\t", "\0", "_", "e", "E5", "e-2", "NaN", "Infinity", "x", "'", "٣", "１", "²", "½",
-    "−", "\u00a0", "\u200b", "\ud800",
-])
+STRANGE = st.sampled_from(
+    [
+        "-",
+        "+",
+        ".",
+        ",",
+        " ",
+        "\n",
+        "\t",
+        "\0",
+        "_",
+        "e",
+        "E5",
+        "e-2",
+        "NaN",
+        "Infinity",
+        "x",
+        "'",
+        "٣",
+        "１",
+        "²",
+        "½",
+        "−",
+        "\u00a0",
+        "\u200b",
+        "\ud800",
+    ]
+)
 
 
 @st.composite
 def near_amounts(draw: st.DrawFn) -> str:
     """Digits with and without a point, up to and over all ends, often with something strange somewhere in them."""
-    text = draw(st.one_of(
-        st.builds("{}.{}".format, DIGITS, DIGITS), DIGITS, st.builds("{:.8f}".format, st.floats(0, 2e9)),
-        st.sampled_from(["0.01", "1000000", "1000000.00", "0.00000001", "1000000000", "1000000000.00000000"]),
-        st.sampled_from(["0.009", "1000000.01", "0.000000001", "1000000000.00000001", "0.00", "0"]),
-    ))
+    text = draw(
+        st.one_of(
+            st.builds("{}.{}".format, DIGITS, DIGITS),
+            DIGITS,
+            st.builds("{:.8f}".format, st.floats(0, 2e9)),
+            st.sampled_from(["0.01", "1000000", "1000000.00", "0.00000001", "1000000000", "1000000000.00000000"]),
+            st.sampled_from(["0.009", "1000000.01", "0.000000001", "1000000000.00000001", "0.00", "0"]),
+        )
+    )
     text = draw(st.sampled_from(["", "", "0", "00", "-", "0" * 33])) + text
     if draw(st.booleans()):
         place = draw(st.just(len(text)) | st.integers(0, len(text)))
-        text = text[:place] + draw(STRANGE) + text[place + draw(st.integers(0, 1)):]
+        text = text[:place] + draw(STRANGE) + text[place + draw(st.integers(0, 1)) :]
     return text
 
 
@@ -120,7 +148,7 @@ def test_an_amount_is_written_as_it_is_read(kind, data):
 
 
 @RUN
-@given(st.integers(-10**20, 10**20), st.integers(-30, 30))
+@given(st.integers(-(10**20), 10**20), st.integers(-30, 30))
 def test_plain_never_has_an_exponent_and_keeps_the_value(digits, exponent):
     number = Decimal(digits).scaleb(exponent)
     text = money.plain(number)
@@ -244,9 +272,7 @@ PIECES = {
 }
 
 
-@pytest.mark.parametrize(
-    ("price", "pieces", "paid", "paid_at_once", "got", "got_at_once"), PIECES.values(), ids=PIECES
-)
+@pytest.mark.parametrize(("price", "pieces", "paid", "paid_at_once", "got", "got_at_once"), PIECES.values(), ids=PIECES)
 def test_pieces_and_the_whole_through_the_api(
     new_user, market, market_app, price, pieces, paid, paid_at_once, got, got_at_once
 ):

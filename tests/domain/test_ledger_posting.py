@@ -14,16 +14,19 @@ from app.domain.ledger import Account, TransactionType, effect_of, post, refund,
 ACCOUNT = Account(Decimal("100.00"), Decimal("250.00"), Decimal("50.00"), version=7)
 
 
-@pytest.mark.parametrize(("transaction_type", "amount", "balance", "deposits", "withdrawals"), [
-    ("DEPOSIT", "10.00", "110.00", "260.00", "50.00"),
-    ("WITHDRAW", "10.00", "90.00", "250.00", "60.00"),
-    ("WITHDRAW", "100.00", "0.00", "250.00", "150.00"),
-    ("ORDER_PAYMENT", "100.00", "0.00", "250.00", "50.00"),
-    ("ORDER_SALE", "0.01", "100.01", "250.00", "50.00"),
-    ("ORDER_REFUND", "5.00", "105.00", "250.00", "50.00"),
-    ("SYSTEM_ADJUSTMENT", "5.00", "105.00", "250.00", "50.00"),
-    ("SYSTEM_ADJUSTMENT", "-100.00", "0.00", "250.00", "50.00"),
-])
+@pytest.mark.parametrize(
+    ("transaction_type", "amount", "balance", "deposits", "withdrawals"),
+    [
+        ("DEPOSIT", "10.00", "110.00", "260.00", "50.00"),
+        ("WITHDRAW", "10.00", "90.00", "250.00", "60.00"),
+        ("WITHDRAW", "100.00", "0.00", "250.00", "150.00"),
+        ("ORDER_PAYMENT", "100.00", "0.00", "250.00", "50.00"),
+        ("ORDER_SALE", "0.01", "100.01", "250.00", "50.00"),
+        ("ORDER_REFUND", "5.00", "105.00", "250.00", "50.00"),
+        ("SYSTEM_ADJUSTMENT", "5.00", "105.00", "250.00", "50.00"),
+        ("SYSTEM_ADJUSTMENT", "-100.00", "0.00", "250.00", "50.00"),
+    ],
+)
 def test_effect(transaction_type, amount, balance, deposits, withdrawals):
     posting = post(ACCOUNT, TransactionType(transaction_type), Decimal(amount))
     assert posting.transaction_type == transaction_type
@@ -31,17 +34,22 @@ def test_effect(transaction_type, amount, balance, deposits, withdrawals):
     assert posting.previous_balance == ACCOUNT.current_balance
     after = posting.account
     assert (str(after.current_balance), str(after.total_deposits), str(after.total_withdrawals)) == (
-        balance, deposits, withdrawals
+        balance,
+        deposits,
+        withdrawals,
     )
     assert after.version == 8
     assert posting.transaction_id == "000000000008"
 
 
-@pytest.mark.parametrize(("transaction_type", "amount", "required"), [
-    ("WITHDRAW", "100.01", "100.01"),
-    ("ORDER_PAYMENT", "1000000.00", "1000000.00"),
-    ("SYSTEM_ADJUSTMENT", "-100.01", "100.01"),
-])
+@pytest.mark.parametrize(
+    ("transaction_type", "amount", "required"),
+    [
+        ("WITHDRAW", "100.01", "100.01"),
+        ("ORDER_PAYMENT", "1000000.00", "1000000.00"),
+        ("SYSTEM_ADJUSTMENT", "-100.01", "100.01"),
+    ],
+)
 def test_a_balance_never_falls_below_zero(transaction_type, amount, required):
     with pytest.raises(InsufficientFunds) as refused:
         post(ACCOUNT, TransactionType(transaction_type), Decimal(amount))
@@ -51,7 +59,12 @@ def test_a_balance_never_falls_below_zero(transaction_type, amount, required):
 
 def test_every_type_of_the_contract_exists():
     assert {each.value for each in TransactionType} == {
-        "DEPOSIT", "WITHDRAW", "ORDER_PAYMENT", "ORDER_SALE", "ORDER_REFUND", "SYSTEM_ADJUSTMENT",
+        "DEPOSIT",
+        "WITHDRAW",
+        "ORDER_PAYMENT",
+        "ORDER_SALE",
+        "ORDER_REFUND",
+        "SYSTEM_ADJUSTMENT",
     }
 
 

@@ -14,14 +14,43 @@ from app.domain.errors import OrderTooLarge, OrderTooSmall
 
 # No kind of amount accepts these.
 NO_AMOUNT = {
-    "empty": "", "space": " ", "leading space": " 1", "trailing space": "1 ", "trailing newline": "1\n",
-    "word": "ten", "NaN": "NaN", "sNaN": "sNaN", "infinity": "Infinity", "inf": "inf", "exponent": "1e3",
-    "overflow": "1e309", "huge exponent": "1e400", "negative exponent": "1E-2", "plus": "+1", "minus": "-1",
-    "minus zero": "-0", "no digit after the point": "1.", "no digit before the point": ".5", "only a point": ".",
-    "two points": "1.2.3", "comma": "1,5", "thousands": "1,000", "underscore": "1_000", "hexadecimal": "0x10",
-    "full-width digits": "１２", "arabic digits": "١٢", "superscript": "1²", "fraction": "1/2", "half": "½",
-    "null byte": "1\0", "currency": "$1", "41 characters": "0" * 40 + "1", "5000 digits": "1" * 5000,
-    "41 characters with a point": "0" * 38 + "1.5", "zero": "0", "zero with decimals": "0.00",
+    "empty": "",
+    "space": " ",
+    "leading space": " 1",
+    "trailing space": "1 ",
+    "trailing newline": "1\n",
+    "word": "ten",
+    "NaN": "NaN",
+    "sNaN": "sNaN",
+    "infinity": "Infinity",
+    "inf": "inf",
+    "exponent": "1e3",
+    "overflow": "1e309",
+    "huge exponent": "1e400",
+    "negative exponent": "1E-2",
+    "plus": "+1",
+    "minus": "-1",
+    "minus zero": "-0",
+    "no digit after the point": "1.",
+    "no digit before the point": ".5",
+    "only a point": ".",
+    "two points": "1.2.3",
+    "comma": "1,5",
+    "thousands": "1,000",
+    "underscore": "1_000",
+    "hexadecimal": "0x10",
+    "full-width digits": "１２",
+    "arabic digits": "١٢",
+    "superscript": "1²",
+    "fraction": "1/2",
+    "half": "½",
+    "null byte": "1\0",
+    "currency": "$1",
+    "41 characters": "0" * 40 + "1",
+    "5000 digits": "1" * 5000,
+    "41 characters with a point": "0" * 38 + "1.5",
+    "zero": "0",
+    "zero with decimals": "0.00",
 }
 
 
@@ -33,16 +62,19 @@ def test_no_amount_of_any_kind(parse, text):
     assert str(refused.value).endswith(".")
 
 
-@pytest.mark.parametrize(("text", "expected"), [
-    ("0.01", "0.01"),
-    ("1", "1.00"),
-    ("1.5", "1.50"),
-    ("1.50", "1.50"),
-    ("007", "7.00"),
-    ("1000000", "1000000.00"),
-    ("1000000.00", "1000000.00"),
-    ("0" * 39 + "1", "1.00"),
-])
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("0.01", "0.01"),
+        ("1", "1.00"),
+        ("1.5", "1.50"),
+        ("1.50", "1.50"),
+        ("007", "7.00"),
+        ("1000000", "1000000.00"),
+        ("1000000.00", "1000000.00"),
+        ("0" * 39 + "1", "1.00"),
+    ],
+)
 def test_money_has_exactly_two_decimals(text, expected):
     assert str(money.parse_money(text)) == expected
 
@@ -53,9 +85,10 @@ def test_money_out_of_bounds_or_too_precise(text):
         money.parse_money(text)
 
 
-@pytest.mark.parametrize(("text", "expected"), [
-    ("5", "5.00"), ("-5", "-5.00"), ("-0.01", "-0.01"), ("1000000", "1000000.00"), ("-1000000", "-1000000.00"),
-])
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [("5", "5.00"), ("-5", "-5.00"), ("-0.01", "-0.01"), ("1000000", "1000000.00"), ("-1000000", "-1000000.00")],
+)
 def test_an_adjustment_has_a_sign(text, expected):
     assert str(money.parse_adjustment(text)) == expected
 
@@ -66,53 +99,62 @@ def test_what_is_no_adjustment(text):
         money.parse_adjustment(text)
 
 
-@pytest.mark.parametrize(("parse", "text", "expected"), [
-    (money.parse_quantity, "0.00000001", "0.00000001"),
-    (money.parse_quantity, "1000000000", "1000000000"),
-    (money.parse_quantity, "1000000000.00000000", "1000000000"),
-    (money.parse_quantity, "0.10", "0.1"),
-    (money.parse_quantity, "00012.50", "12.5"),
-    (money.parse_price, "0.00000001", "0.00000001"),
-    (money.parse_price, "1000000000", "1000000000"),
-    (money.parse_price, "60000.12345678", "60000.12345678"),
-])
+@pytest.mark.parametrize(
+    ("parse", "text", "expected"),
+    [
+        (money.parse_quantity, "0.00000001", "0.00000001"),
+        (money.parse_quantity, "1000000000", "1000000000"),
+        (money.parse_quantity, "1000000000.00000000", "1000000000"),
+        (money.parse_quantity, "0.10", "0.1"),
+        (money.parse_quantity, "00012.50", "12.5"),
+        (money.parse_price, "0.00000001", "0.00000001"),
+        (money.parse_price, "1000000000", "1000000000"),
+        (money.parse_price, "60000.12345678", "60000.12345678"),
+    ],
+)
 def test_quantities_and_prices_to_the_bounds(parse, text, expected):
     assert money.plain(parse(text)) == expected
 
 
 @pytest.mark.parametrize("parse", [money.parse_quantity, money.parse_price])
-@pytest.mark.parametrize("text", [
-    "0.000000001", "0.100000000", "0.00000000", "1000000000.00000001", "1000000001", "9" * 40,
-])
+@pytest.mark.parametrize(
+    "text", ["0.000000001", "0.100000000", "0.00000000", "1000000000.00000001", "1000000001", "9" * 40]
+)
 def test_quantities_and_prices_out_of_bounds_or_too_precise(parse, text):
     with pytest.raises(money.InvalidAmount):
         parse(text)
 
 
-@pytest.mark.parametrize(("quantity", "price", "cost", "proceeds"), [
-    ("1", "60000.00", "60000.00", "60000.00"),
-    ("0.1", "0.1", "0.01", "0.01"),
-    ("0.33333333", "3", "1.00", "0.99"),
-    ("1.005", "1", "1.01", "1.00"),
-    ("0.00000001", "1000000.01", "0.02", "0.01"),
-    ("0.015", "1", "0.02", "0.01"),
-    ("1000000000", "0.00099999", "999990.00", "999990.00"),
-    ("100", "10000.00", "1000000.00", "1000000.00"),
-    ("1", "999999.99999999", "1000000.00", "999999.99"),
-])
+@pytest.mark.parametrize(
+    ("quantity", "price", "cost", "proceeds"),
+    [
+        ("1", "60000.00", "60000.00", "60000.00"),
+        ("0.1", "0.1", "0.01", "0.01"),
+        ("0.33333333", "3", "1.00", "0.99"),
+        ("1.005", "1", "1.01", "1.00"),
+        ("0.00000001", "1000000.01", "0.02", "0.01"),
+        ("0.015", "1", "0.02", "0.01"),
+        ("1000000000", "0.00099999", "999990.00", "999990.00"),
+        ("100", "10000.00", "1000000.00", "1000000.00"),
+        ("1", "999999.99999999", "1000000.00", "999999.99"),
+    ],
+)
 def test_a_cost_rounds_up_and_proceeds_round_down(quantity, price, cost, proceeds):
     assert str(money.new_order_total(Decimal(quantity), Decimal(price), buying=True)) == cost
     assert str(money.new_order_total(Decimal(quantity), Decimal(price), buying=False)) == proceeds
 
 
 @pytest.mark.parametrize("buying", [True, False])
-@pytest.mark.parametrize(("quantity", "price", "refusal"), [
-    ("0.00000001", "60000.00", OrderTooSmall),
-    ("0.00999999", "1", OrderTooSmall),
-    ("0.00000001", "0.00000001", OrderTooSmall),
-    ("1", "1000000.01", OrderTooLarge),
-    ("1000000000", "1000000000", OrderTooLarge),
-])
+@pytest.mark.parametrize(
+    ("quantity", "price", "refusal"),
+    [
+        ("0.00000001", "60000.00", OrderTooSmall),
+        ("0.00999999", "1", OrderTooSmall),
+        ("0.00000001", "0.00000001", OrderTooSmall),
+        ("1", "1000000.01", OrderTooLarge),
+        ("1000000000", "1000000000", OrderTooLarge),
+    ],
+)
 def test_orders_too_small_or_too_large(quantity, price, refusal, buying):
     with pytest.raises(refusal):
         money.new_order_total(Decimal(quantity), Decimal(price), buying=buying)
@@ -126,17 +168,28 @@ def test_a_cost_that_only_rounding_takes_over_the_bound_is_refused():
     assert money.new_order_total(quantity, price, buying=False) == Decimal("1000000.00")
 
 
-@pytest.mark.parametrize(("part", "whole", "expected"), [
-    ("1", "3", "33.33"), ("2", "3", "66.67"), ("0", "5", "0.00"), ("5", "5", "100.00"), ("0", "0", "0.00"),
-])
+@pytest.mark.parametrize(
+    ("part", "whole", "expected"),
+    [("1", "3", "33.33"), ("2", "3", "66.67"), ("0", "5", "0.00"), ("5", "5", "100.00"), ("0", "0", "0.00")],
+)
 def test_percentage(part, whole, expected):
     assert str(money.percentage(Decimal(part), Decimal(whole))) == expected
 
 
-@pytest.mark.parametrize(("number", "expected"), [
-    ("1E+3", "1000"), ("1000", "1000"), ("100.00", "100"), ("0.10", "0.1"), ("1E-8", "0.00000001"), ("0E-8", "0"),
-    ("0", "0"), ("10", "10"), ("1000000000.00000001", "1000000000.00000001"),
-])
+@pytest.mark.parametrize(
+    ("number", "expected"),
+    [
+        ("1E+3", "1000"),
+        ("1000", "1000"),
+        ("100.00", "100"),
+        ("0.10", "0.1"),
+        ("1E-8", "0.00000001"),
+        ("0E-8", "0"),
+        ("0", "0"),
+        ("10", "10"),
+        ("1000000000.00000001", "1000000000.00000001"),
+    ],
+)
 def test_plain_notation(number, expected):
     assert money.plain(Decimal(number)) == expected
 
@@ -165,8 +218,10 @@ def test_amounts_do_not_depend_on_the_thread_s_context():
     """Showing a number in a local context of its own must not change what a purchase in between costs."""
     with localcontext(Context(prec=3, traps=[Inexact, Rounded])):
         found = [
-            money.parse_money("1000000"), money.parse_adjustment("-1000000"),
-            money.add(Decimal("123456.78"), Decimal("0.01")), money.subtract(Decimal("123456.78"), Decimal("0.01")),
+            money.parse_money("1000000"),
+            money.parse_adjustment("-1000000"),
+            money.add(Decimal("123456.78"), Decimal("0.01")),
+            money.subtract(Decimal("123456.78"), Decimal("0.01")),
             money.value_of(Decimal("1.23456789"), Decimal("1234.56")),
             money.new_order_total(Decimal("1.23456789"), Decimal("1234.56"), buying=True),
             money.quantity_for(Decimal("1000.00"), Decimal("3")),
@@ -174,6 +229,13 @@ def test_amounts_do_not_depend_on_the_thread_s_context():
             money.percentage(Decimal("2000.00"), Decimal("6000.00")),
         ]
     assert [str(amount) for amount in found] == [
-        "1000000.00", "-1000000.00", "123456.79", "123456.77", "1524.14", "1524.15", "333.33333333", "60300.12",
+        "1000000.00",
+        "-1000000.00",
+        "123456.79",
+        "123456.77",
+        "1524.14",
+        "1524.15",
+        "333.33333333",
+        "60300.12",
         "33.33",
     ]

@@ -12,15 +12,20 @@ from app.domain.orders import Fill, OrderRequest, PriceType, Side, check_end, fi
 
 
 def order(side: str, quantity: str, price: str | None = None, price_type: str = "MARKET") -> OrderRequest:
-    return OrderRequest(
-        Side(side), PriceType(price_type), "BTC", Decimal(quantity), Decimal(price) if price else None
-    )
+    return OrderRequest(Side(side), PriceType(price_type), "BTC", Decimal(quantity), Decimal(price) if price else None)
 
 
-@pytest.mark.parametrize(("side", "accepted", "price"), [
-    ("BUY", None, "999999999"), ("BUY", "100", "100"), ("BUY", "100", "99.99"),
-    ("SELL", None, "0.00000001"), ("SELL", "100", "100"), ("SELL", "100", "100.01"),
-])
+@pytest.mark.parametrize(
+    ("side", "accepted", "price"),
+    [
+        ("BUY", None, "999999999"),
+        ("BUY", "100", "100"),
+        ("BUY", "100", "99.99"),
+        ("SELL", None, "0.00000001"),
+        ("SELL", "100", "100"),
+        ("SELL", "100", "100.01"),
+    ],
+)
 @pytest.mark.parametrize("price_type", ["MARKET", "LIMIT"])
 def test_a_price_that_is_good_enough_is_taken_at_once(price_type, side, accepted, price):
     assert not order(side, "1", accepted, price_type).waits_at(Decimal(price))
@@ -34,50 +39,59 @@ def test_a_worse_price_refuses_a_market_order_and_lets_a_limit_order_wait(side, 
     assert moved.value.details == {"price": price, "worst_price": accepted}
 
 
-@pytest.mark.parametrize(("side", "quantity", "price", "total"), [
-    ("BUY", "0.33333333", "3", "1.00"),
-    ("SELL", "0.33333333", "3", "0.99"),
-    ("BUY", "0.5", "60000.00", "30000.00"),
-    ("SELL", "0.5", "60000.00", "30000.00"),
-])
+@pytest.mark.parametrize(
+    ("side", "quantity", "price", "total"),
+    [
+        ("BUY", "0.33333333", "3", "1.00"),
+        ("SELL", "0.33333333", "3", "0.99"),
+        ("BUY", "0.5", "60000.00", "30000.00"),
+        ("SELL", "0.5", "60000.00", "30000.00"),
+    ],
+)
 def test_total(side, quantity, price, total):
     assert str(order(side, quantity).total_at(Decimal(price))) == total
 
 
-@pytest.mark.parametrize(("quantity", "price", "refusal"), [
-    ("0.00000001", "1", OrderTooSmall), ("1000000", "1.01", OrderTooLarge),
-])
+@pytest.mark.parametrize(
+    ("quantity", "price", "refusal"), [("0.00000001", "1", OrderTooSmall), ("1000000", "1.01", OrderTooLarge)]
+)
 @pytest.mark.parametrize("side", ["BUY", "SELL"])
 def test_total_out_of_bounds(side, quantity, price, refusal):
     with pytest.raises(refusal):
         order(side, quantity).total_at(Decimal(price))
 
 
-@pytest.mark.parametrize(("side", "quantity", "holding", "after"), [
-    ("BUY", "0.00000001", "0", "0.00000001"),
-    ("BUY", "1", "0.33333333", "1.33333333"),
-    ("SELL", "0.33333333", "1", "0.66666667"),
-    ("SELL", "1", "1", "0"),
-])
+@pytest.mark.parametrize(
+    ("side", "quantity", "holding", "after"),
+    [
+        ("BUY", "0.00000001", "0", "0.00000001"),
+        ("BUY", "1", "0.33333333", "1.33333333"),
+        ("SELL", "0.33333333", "1", "0.66666667"),
+        ("SELL", "1", "1", "0"),
+    ],
+)
 def test_holding_after(side, quantity, holding, after):
     assert holding_after(Side(side), "BTC", Decimal(quantity), Decimal(holding)) == Decimal(after)
 
 
-@pytest.mark.parametrize(("quantity", "holding"), [
-    ("1", "0"), ("1.00000001", "1"), ("1000000000", "999999999.99999999"),
-])
+@pytest.mark.parametrize(
+    ("quantity", "holding"), [("1", "0"), ("1.00000001", "1"), ("1000000000", "999999999.99999999")]
+)
 def test_no_more_can_be_sold_than_is_held(quantity, holding):
     with pytest.raises(InsufficientHolding) as refused:
         holding_after(Side.SELL, "BTC", Decimal(quantity), Decimal(holding))
     assert refused.value.details == {"asset_id": "BTC", "available": holding, "required": quantity}
 
 
-@pytest.mark.parametrize(("side", "price", "reserved", "total", "refund"), [
-    ("BUY", "100", "100.00", "100.00", "0.00"),
-    ("BUY", "99.995", "100.00", "100.00", "0.00"),
-    ("BUY", "80", "100.00", "80.00", "20.00"),
-    ("SELL", "120", None, "120.00", "0.00"),
-])
+@pytest.mark.parametrize(
+    ("side", "price", "reserved", "total", "refund"),
+    [
+        ("BUY", "100", "100.00", "100.00", "0.00"),
+        ("BUY", "99.995", "100.00", "100.00", "0.00"),
+        ("BUY", "80", "100.00", "80.00", "20.00"),
+        ("SELL", "120", None, "120.00", "0.00"),
+    ],
+)
 def test_an_open_order_is_filled_from_its_reserve(side, price, reserved, total, refund):
     filled = fill_reserved(Side(side), Decimal(1), Decimal(price), Decimal(reserved) if reserved else None)
     assert filled == Fill(Decimal(total), Decimal(refund))
@@ -95,6 +109,4 @@ def test_an_order_may_end_in_the_future_or_when_it_is_given_no_end(end):
 def test_an_order_that_has_ended_is_no_new_order(end):
     with pytest.raises(InvalidInput) as refused:
         check_end(end, NOW)
-    assert refused.value.errors == [
-        FieldError("expires_at", "Choose a time in the future, at most 90 days ahead.")
-    ]
+    assert refused.value.errors == [FieldError("expires_at", "Choose a time in the future, at most 90 days ahead.")]

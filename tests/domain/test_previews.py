@@ -12,18 +12,32 @@ from app.domain.ledger import Account
 from app.domain.orders import OrderRequest, Preview, PriceType, Side, preview_order, worst_price
 
 
-@pytest.mark.parametrize(("amount", "price", "quantity"), [
-    ("100.00", "60000.00", "0.00166666"), ("100.00", "3", "33.33333333"), ("0.01", "60000", "0.00000016"),
-    ("0.01", "1000000000", "0"), ("1000000.00", "0.00000001", "1000000000"), ("50.00", "100", "0.5"),
-])
+@pytest.mark.parametrize(
+    ("amount", "price", "quantity"),
+    [
+        ("100.00", "60000.00", "0.00166666"),
+        ("100.00", "3", "33.33333333"),
+        ("0.01", "60000", "0.00000016"),
+        ("0.01", "1000000000", "0"),
+        ("1000000.00", "0.00000001", "1000000000"),
+        ("50.00", "100", "0.5"),
+    ],
+)
 def test_what_an_amount_buys(amount: str, price: str, quantity: str) -> None:
     assert money.quantity_for(Decimal(amount), Decimal(price)) == Decimal(quantity)
 
 
-@pytest.mark.parametrize(("side", "price", "decimals", "worst"), [
-    (Side.BUY, "100.00", 2, "100.50"), (Side.SELL, "100.00", 2, "99.50"), (Side.BUY, "60000.11", 2, "60300.12"),
-    (Side.SELL, "60000.11", 2, "59700.10"), (Side.BUY, "0.00001", 5, "0.00002"), (Side.SELL, "0.00001", 5, "0.00001"),
-])
+@pytest.mark.parametrize(
+    ("side", "price", "decimals", "worst"),
+    [
+        (Side.BUY, "100.00", 2, "100.50"),
+        (Side.SELL, "100.00", 2, "99.50"),
+        (Side.BUY, "60000.11", 2, "60300.12"),
+        (Side.SELL, "60000.11", 2, "59700.10"),
+        (Side.BUY, "0.00001", 5, "0.00002"),
+        (Side.SELL, "0.00001", 5, "0.00001"),
+    ],
+)
 def test_the_allowance_rounds_away_from_the_price(side: Side, price: str, decimals: int, worst: str) -> None:
     assert worst_price(side, Decimal(price), decimals=decimals) == Decimal(worst)
 
@@ -47,11 +61,19 @@ PREVIEWS = {
 
 @pytest.mark.parametrize(
     ("side", "price_type", "quantity", "limit", "waits", "total", "worst", "cash", "held"),
-    PREVIEWS.values(), ids=PREVIEWS,
+    PREVIEWS.values(),
+    ids=PREVIEWS,
 )
 def test_a_preview(
-    side: Side, price_type: PriceType, quantity: str, limit: str | None,
-    waits: bool, total: str, worst: str, cash: str, held: str,
+    side: Side,
+    price_type: PriceType,
+    quantity: str,
+    limit: str | None,
+    waits: bool,
+    total: str,
+    worst: str,
+    cash: str,
+    held: str,
 ) -> None:
     seen = preview(side, price_type, quantity, limit)
     assert (seen.waits, seen.total, seen.worst_total) == (waits, Decimal(total), Decimal(worst))
@@ -59,14 +81,17 @@ def test_a_preview(
     assert (seen.order.quantity, seen.price) == (Decimal(quantity), Decimal(100))
 
 
-@pytest.mark.parametrize(("side", "price_type", "quantity", "limit", "error"), [
-    (Side.BUY, PriceType.MARKET, "2", "99", PriceMoved),
-    (Side.BUY, PriceType.MARKET, "10.01", None, InsufficientFunds),
-    (Side.BUY, PriceType.LIMIT, "11.2", "90", InsufficientFunds),
-    (Side.SELL, PriceType.MARKET, "5.1", None, InsufficientHolding),
-    (Side.SELL, PriceType.LIMIT, "5.1", "110", InsufficientHolding),
-    (Side.BUY, PriceType.MARKET, "0.00000001", None, OrderTooSmall),
-])
+@pytest.mark.parametrize(
+    ("side", "price_type", "quantity", "limit", "error"),
+    [
+        (Side.BUY, PriceType.MARKET, "2", "99", PriceMoved),
+        (Side.BUY, PriceType.MARKET, "10.01", None, InsufficientFunds),
+        (Side.BUY, PriceType.LIMIT, "11.2", "90", InsufficientFunds),
+        (Side.SELL, PriceType.MARKET, "5.1", None, InsufficientHolding),
+        (Side.SELL, PriceType.LIMIT, "5.1", "110", InsufficientHolding),
+        (Side.BUY, PriceType.MARKET, "0.00000001", None, OrderTooSmall),
+    ],
+)
 def test_a_preview_refuses_what_placing_would(
     side: Side, price_type: PriceType, quantity: str, limit: str | None, error: type[Exception]
 ) -> None:

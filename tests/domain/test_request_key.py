@@ -24,15 +24,18 @@ def test_the_key_is_no_part_of_the_fingerprint():
     assert request_key("k", *SAME).fingerprint == request_key("l", *SAME).fingerprint
 
 
-@pytest.mark.parametrize("other", [
-    ("WITHDRAW", Decimal("1.00"), None),
-    ("DEPOSIT", Decimal("1.01"), None),
-    ("DEPOSIT", Decimal("1.00"), ""),
-    ("DEPOSIT", Decimal("1.00"), "None"),
-    ("DEPOSIT", Decimal("1.00")),
-    ("DEPOSIT", None, Decimal("1.00")),
-    ("DEPOSIT", Decimal("1.00"), None, None),
-    ("DEPOSIT", '1.00", null'),
-])
+@pytest.mark.parametrize(
+    "other",
+    [
+        ("WITHDRAW", Decimal("1.00"), None),
+        ("DEPOSIT", Decimal("1.01"), None),
+        ("DEPOSIT", Decimal("1.00"), ""),
+        ("DEPOSIT", Decimal("1.00"), "None"),
+        ("DEPOSIT", Decimal("1.00")),
+        ("DEPOSIT", None, Decimal("1.00")),
+        ("DEPOSIT", Decimal("1.00"), None, None),
+        ("DEPOSIT", '1.00", null'),
+    ],
+)
 def test_anything_else_is_another_request(other):
     assert request_key("k", *SAME).fingerprint != request_key("k", *other).fingerprint

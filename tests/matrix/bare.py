@@ -9,7 +9,9 @@ from urllib.parse import urlsplit
 
 # Engines want to see a signature; which one is nothing to them.
 HEADERS = {
-    "Content-Type": "application/x-amz-json-1.0", "X-Amz-Date": "20260101T000000Z", "amz-sdk-invocation-id": "bare",
+    "Content-Type": "application/x-amz-json-1.0",
+    "X-Amz-Date": "20260101T000000Z",
+    "amz-sdk-invocation-id": "bare",
     "Authorization": "AWS4-HMAC-SHA256 Credential=test/20260101/us-east-1/dynamodb/aws4_request, SignedHeaders=host, "
     "Signature=0",
 }
@@ -55,5 +57,7 @@ class Moment:
         """All rows that were seen, as DynamoDB writes them, by table and key."""
         return {
             (json.loads(asked)["TableName"], row["PK"]["S"], row["SK"]["S"]): row
-            for asked, answer in self._seen.items() for row in answer["Items"] if "entity_type" in row
+            for asked, answer in self._seen.items()
+            for row in answer["Items"]
+            if "entity_type" in row
         }

@@ -51,7 +51,9 @@ LEAVES = {"busy": {BEFORE}, "store_unavailable": {BEFORE, ONCE}, "failed": {BEFO
 RANDOM = {"password_hash", "secret_hash", "fingerprint", "ttl"}
 ORDER_ID = r"order_[0-9A-Z]{26}"
 VOLATILE = [
-    (ORDER_ID, "ORDER"), (r"\d{4}-\d\d-\d\d(T[0-9:.]+Z)?", "TIME"), (r"REQUEST#[^\"]+", "REQUEST"),
+    (ORDER_ID, "ORDER"),
+    (r"\d{4}-\d\d-\d\d(T[0-9:.]+Z)?", "TIME"),
+    (r"REQUEST#[^\"]+", "REQUEST"),
     (r'(TOKEN#|"token_id": ")[0-9a-f]{16}', "TOKEN"),
 ]
 _numbers = itertools.count(1)
@@ -112,10 +114,18 @@ class Arena:
 
     def _open_account(self, name: str) -> User:
         now = clock.now()
-        return open_account(User(
-            *User.key(name), username=name, email=f"{name}@example.com", password_hash=self.password_hash,
-            first_name="Ann", last_name="Smith", created_at=now, updated_at=now,
-        ))
+        return open_account(
+            User(
+                *User.key(name),
+                username=name,
+                email=f"{name}@example.com",
+                password_hash=self.password_hash,
+                first_name="Ann",
+                last_name="Smith",
+                created_at=now,
+                updated_at=now,
+            )
+        )
 
     def _template(self, use_case: UseCase) -> Template:
         if use_case.name not in self._templates:
@@ -128,9 +138,9 @@ class Arena:
                     trading.place_order(actor.name, bought, lambda: Decimal(1))
                     actor.person.token = tokens.issue_login_token(user).bearer
                     use_case.prepare(actor)
-            self._templates[use_case.name] = Template(actor, [
-                (table, row) for (table, _, _), row in self._read(actor.name).rows.items()
-            ])
+            self._templates[use_case.name] = Template(
+                actor, [(table, row) for (table, _, _), row in self._read(actor.name).rows.items()]
+            )
             self._remove(actor)
         return self._templates[use_case.name]
 
@@ -272,7 +282,9 @@ class Arena:
         answers = [person.post("/auth/login", login)]
         person.token = answers[0].json["access_token"]
         answers += [
-            person.deposit("20"), person.order("market_buy", "ETH", "1"), person.order("market_sell", "ETH", "0.5"),
+            person.deposit("20"),
+            person.order("market_buy", "ETH", "1"),
+            person.order("market_sell", "ETH", "0.5"),
             person.withdraw("1"),
         ]
         for order in person.get("/orders?status=pending").json["data"]:

@@ -65,11 +65,13 @@ def _short(name: str) -> str:
 
 
 # The columns from left to right: first those of reads, then those that only writes have.
-ORDER = list(dict.fromkeys(
-    _short(column.name)
-    for call in (Call(1, "BatchGetItem", {}), Call(1, "TransactWriteItems", {"TransactItems": [{}]}))
-    for column in columns_of(call)
-))
+ORDER = list(
+    dict.fromkeys(
+        _short(column.name)
+        for call in (Call(1, "BatchGetItem", {}), Call(1, "TransactWriteItems", {"TransactItems": [{}]}))
+        for column in columns_of(call)
+    )
+)
 
 
 def _together(outcomes: list[str]) -> str:

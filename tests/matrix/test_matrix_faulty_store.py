@@ -9,11 +9,11 @@ from flask import Flask
 
 from app.domain.errors import Busy, StoreUnavailable
 from app.models.tables import create_tables
-from app.models.users import EmailClaim, User, find_user_by_email, find_user_and_token
+from app.models.users import EmailClaim, User, find_user_and_token, find_user_by_email
 from tests.engine import engine
 from tests.faults import FaultyStore, conflict, drop, leave_unprocessed, lose_answer, refuse
 from tests.matrix.matrix import matrix_app
-from tests.support import registration, register
+from tests.support import register, registration
 
 THROTTLE = refuse("ProvisionedThroughputExceededException")
 
@@ -37,7 +37,9 @@ def test_the_resends_of_a_call_are_one_call(in_faulty_app, faults):
     for name in ("one", "two", "three"):
         put(f"resends-{name}")()
     assert [(call.number, call.operation, call.sends) for call in faults.calls] == [
-        (1, "PutItem", 1), (2, "PutItem", 3), (3, "PutItem", 1),
+        (1, "PutItem", 1),
+        (2, "PutItem", 3),
+        (3, "PutItem", 1),
     ]
     assert faults.broken == 2
 
@@ -92,10 +94,16 @@ def lagging_app(impatient: None) -> Iterator[tuple[Flask, FaultyStore]]:
         yield app, store
 
 
-@pytest.mark.parametrize(("lag", "sees_cheaply", "sees_in_index"), [
-    ({}, True, True), ({"reads": True}, False, True), ({"indexes": True}, True, False),
-    ({"reads": True, "indexes": True}, False, False),
-], ids=["none", "reads", "indexes", "both"])
+@pytest.mark.parametrize(
+    ("lag", "sees_cheaply", "sees_in_index"),
+    [
+        ({}, True, True),
+        ({"reads": True}, False, True),
+        ({"indexes": True}, True, False),
+        ({"reads": True, "indexes": True}, False, False),
+    ],
+    ids=["none", "reads", "indexes", "both"],
+)
 def test_what_a_lag_hides(lagging_app, lag, sees_cheaply, sees_in_index):
     app, store = lagging_app
     fields = registration()

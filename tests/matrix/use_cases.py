@@ -96,9 +96,15 @@ def json(
 
     def act(actor: Actor) -> Answer:
         names = {"name": actor.name, "order_id": actor.order_id, "token_id": actor.token_id}
-        sent = {} if body is None else {"json": {
-            field: value.format(**names) if isinstance(value, str) else value for field, value in body.items()
-        }}
+        sent = (
+            {}
+            if body is None
+            else {
+                "json": {
+                    field: value.format(**names) if isinstance(value, str) else value for field, value in body.items()
+                }
+            }
+        )
         headers = {"Authorization": f"Bearer {actor.arena.admin_token}"} if by_admin else {}
         return answered(actor, actor.person.call(method, path.format(**names), key=key, headers=headers, **sent))
 
@@ -175,9 +181,7 @@ def submit(**values: str) -> Act:
 
 def keyed(name: str, act: Callable[[str | None], Act], again: str | None = None, **more: Any) -> list[UseCase]:
     """A request that takes an Idempotency-Key, with one and without."""
-    return [
-        UseCase(f"{name}, keyed", act(KEY), again="done", **more), UseCase(name, act(None), again=again, **more)
-    ]
+    return [UseCase(f"{name}, keyed", act(KEY), again="done", **more), UseCase(name, act(None), again=again, **more)]
 
 
 def order(**fields: str) -> Callable[[str | None], Act]:
@@ -185,7 +189,10 @@ def order(**fields: str) -> Callable[[str | None], Act]:
 
 
 REGISTRATION = {
-    "username": "{name}", "email": "{name}@example.com", "password": PASSWORD, "first_name": "Ann",
+    "username": "{name}",
+    "email": "{name}@example.com",
+    "password": PASSWORD,
+    "first_name": "Ann",
     "last_name": "Smith",
 }
 LOGIN = {"password": PASSWORD}
@@ -196,26 +203,35 @@ USE_CASES = [
     UseCase("log in", json("POST", "/auth/login", {"username": "{name}", **LOGIN})),
     UseCase("log in by e-mail", json("POST", "/auth/login", {"username": "{name}@example.com", **LOGIN}), lags=True),
     UseCase("log out", json("POST", "/auth/logout"), again="not_authenticated"),
-    UseCase("change profile", json("PUT", "/auth/profile", {"first_name": "Bea", "phone": "+491701234567"}),
-            again="done"),
+    UseCase(
+        "change profile", json("PUT", "/auth/profile", {"first_name": "Bea", "phone": "+491701234567"}), again="done"
+    ),
     UseCase("change e-mail", json("PUT", "/auth/profile", {"email": "{name}.new@example.com"}), again="done"),
-    UseCase("change password",
-            json("POST", "/auth/password", {"current_password": PASSWORD, "new_password": NEW_PASSWORD}),
-            again="not_authenticated", new_password=True),
+    UseCase(
+        "change password",
+        json("POST", "/auth/password", {"current_password": PASSWORD, "new_password": NEW_PASSWORD}),
+        again="not_authenticated",
+        new_password=True,
+    ),
     UseCase("make token", json("POST", "/auth/tokens", {"name": "script", "scopes": "read trade"})),
     UseCase("revoke token", json("DELETE", "/auth/tokens/{token_id}"), make_token, again="token_not_found"),
     *keyed("deposit", lambda key: json("POST", "/balance/deposit", {"amount": "30"}, key=key)),
     *keyed("withdraw", lambda key: json("POST", "/balance/withdraw", {"amount": "700"}, key=key)),
-    *keyed("adjust", lambda key: json("POST", "/admin/users/{name}/adjustments", {"amount": "-60", "reason": "Error"},
-                                      key=key, by_admin=True)),
+    *keyed(
+        "adjust",
+        lambda key: json(
+            "POST", "/admin/users/{name}/adjustments", {"amount": "-60", "reason": "Error"}, key=key, by_admin=True
+        ),
+    ),
     *keyed("market buy, new", order(order_type="market_buy", asset_id="ETH")),
     *keyed("market buy, more", order(order_type="market_buy", quantity="6")),
     *keyed("market sell", order(order_type="market_sell", quantity="3")),
     *keyed("limit buy", order(order_type="limit_buy", price="50")),
     *keyed("limit sell", order(order_type="limit_sell", price="200", quantity="3")),
     *keyed("cancel buy", lambda key: json("POST", CANCEL, key=key), "order_not_pending", prepare=limit(Side.BUY, "50")),
-    *keyed("cancel sell", lambda key: json("POST", CANCEL, key=key), "order_not_pending",
-           prepare=limit(Side.SELL, "200")),
+    *keyed(
+        "cancel sell", lambda key: json("POST", CANCEL, key=key), "order_not_pending", prepare=limit(Side.SELL, "200")
+    ),
     UseCase("suspend", json("PATCH", "/admin/users/{name}", {"status": "suspended"}, by_admin=True), suspends=True),
     UseCase("reinstate", json("PATCH", "/admin/users/{name}", {"status": "active"}, by_admin=True), suspend),
     UseCase("fill buy at limit", work("50"), limit(Side.BUY, "50"), again="nothing", lags=True),

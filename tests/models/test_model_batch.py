@@ -19,9 +19,7 @@ NOW = clock.now()
 
 
 def claim(name: str, reference: str = "made") -> RequestClaim:
-    return RequestClaim(
-        *RequestClaim.key("batch", name), fingerprint="f", reference=reference, created_at=NOW, ttl=NOW
-    )
+    return RequestClaim(*RequestClaim.key("batch", name), fingerprint="f", reference=reference, created_at=NOW, ttl=NOW)
 
 
 def reference_of(name: str) -> str | None:
@@ -67,8 +65,7 @@ def test_a_refused_batch_names_its_steps_and_writes_nothing(in_app, request, ste
             batch.put(label, claim(name, "written"))
         elif step == "stale":
             batch.update(
-                label, claim(name), [RequestClaim.reference.set("written")],
-                condition=RequestClaim.reference == "older",
+                label, claim(name), [RequestClaim.reference.set("written")], condition=RequestClaim.reference == "older"
             )
         else:
             batch.delete(label, claim(name), condition=RequestClaim.reference == "made")
@@ -134,18 +131,26 @@ def test_failures_of_the_store_in_our_words(faulty_app, faults, answers, error):
         assert raised.value.refused == {"first"}
 
 
-@pytest.mark.parametrize("read", [
-    lambda: Balance.find(Balance.key("nobody")),
-    lambda: list(AssetBalance.query("nobody", AssetBalance.SK.startswith("ASSET#"))),
-    lambda: list(UsersItem.batch_get([Balance.key("nobody")])),
-    lambda: claim("single").save(),
-], ids=["get", "query", "batch get", "put"])
-@pytest.mark.parametrize(("answer", "error"), [
-    (refuse("ThrottlingException"), Busy),
-    (refuse("InternalServerError", status=500), StoreUnavailable),
-    (drop, StoreUnavailable),
-    (garble, StoreUnavailable),
-], ids=["throttled", "internal error", "broken connection", "no DynamoDB"])
+@pytest.mark.parametrize(
+    "read",
+    [
+        lambda: Balance.find(Balance.key("nobody")),
+        lambda: list(AssetBalance.query("nobody", AssetBalance.SK.startswith("ASSET#"))),
+        lambda: list(UsersItem.batch_get([Balance.key("nobody")])),
+        lambda: claim("single").save(),
+    ],
+    ids=["get", "query", "batch get", "put"],
+)
+@pytest.mark.parametrize(
+    ("answer", "error"),
+    [
+        (refuse("ThrottlingException"), Busy),
+        (refuse("InternalServerError", status=500), StoreUnavailable),
+        (drop, StoreUnavailable),
+        (garble, StoreUnavailable),
+    ],
+    ids=["throttled", "internal error", "broken connection", "no DynamoDB"],
+)
 def test_failures_of_single_operations_in_our_words(faulty_app, faults, read, answer, error):
     faults.inject("*", *[answer] * 3)
     with faulty_app.app_context(), pytest.raises(error):

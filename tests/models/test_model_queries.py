@@ -16,8 +16,8 @@ from app.domain.errors import HoldingNotFound, OrderNotFound, TransactionNotFoun
 from app.domain.ledger import TransactionType
 from app.domain.orders import OrderStatus, PriceType, Side
 from app.models import ledger, orders, users
-from app.models.tables import create_tables
 from app.models.table import PageRequest
+from app.models.tables import create_tables
 from tests.books import check_books
 from tests.support import SetPrices, config, metered, register
 
@@ -86,7 +86,7 @@ def test_no_such_email(email):
 
 
 def test_user_and_token_in_one_call():
-    [token] = [item for item in users.Token.query("ben", users.Token.SK.startswith("TOKEN#"))]
+    [token] = list(users.Token.query("ben", users.Token.SK.startswith("TOKEN#")))
     with metered() as used:
         user, found = users.find_user_and_token("ben", token.token_id, consistent=True)
     assert (user.username, found.token_id) == ("ben", token.token_id)
@@ -111,9 +111,10 @@ def test_one_transaction():
     assert used.operations == ["GetItem"]
 
 
-@pytest.mark.parametrize("transaction_id", [
-    "000000000007", "000000000000", "2", "", "BALANCE", "00000000000x", "０００００００００００２", "000000000002\n",
-])
+@pytest.mark.parametrize(
+    "transaction_id",
+    ["000000000007", "000000000000", "2", "", "BALANCE", "00000000000x", "０００００００００００２", "000000000002\n"],
+)
 def test_no_such_transaction(transaction_id):
     with pytest.raises(TransactionNotFound):
         ledger.get_transaction("ann", transaction_id)
@@ -123,8 +124,12 @@ def test_transactions_newest_first():
     with metered() as used:
         page = ledger.list_transactions("ann")
     assert [(each.transaction_type, str(each.amount)) for each in page.items] == [
-        ("DEPOSIT", "1.00"), ("ORDER_SALE", "2000.00"), ("ORDER_PAYMENT", "2000.00"), ("ORDER_PAYMENT", "5000.00"),
-        ("WITHDRAW", "5.50"), ("DEPOSIT", "10000.00"),
+        ("DEPOSIT", "1.00"),
+        ("ORDER_SALE", "2000.00"),
+        ("ORDER_PAYMENT", "2000.00"),
+        ("ORDER_PAYMENT", "5000.00"),
+        ("WITHDRAW", "5.50"),
+        ("DEPOSIT", "10000.00"),
     ]
     assert all(isinstance(each, ledger.BalanceTransaction) for each in page.items)
     assert page.next_position is None
@@ -133,14 +138,17 @@ def test_transactions_newest_first():
     assert ledger.list_transactions("nobody").items == []
 
 
-@pytest.mark.parametrize(("transaction_type", "expected"), [
-    ("DEPOSIT", ["000000000006", "000000000001"]),
-    ("WITHDRAW", ["000000000002"]),
-    ("ORDER_PAYMENT", ["000000000004", "000000000003"]),
-    ("ORDER_SALE", ["000000000005"]),
-    ("ORDER_REFUND", []),
-    ("SYSTEM_ADJUSTMENT", []),
-])
+@pytest.mark.parametrize(
+    ("transaction_type", "expected"),
+    [
+        ("DEPOSIT", ["000000000006", "000000000001"]),
+        ("WITHDRAW", ["000000000002"]),
+        ("ORDER_PAYMENT", ["000000000004", "000000000003"]),
+        ("ORDER_SALE", ["000000000005"]),
+        ("ORDER_REFUND", []),
+        ("SYSTEM_ADJUSTMENT", []),
+    ],
+)
 def test_transactions_by_type(transaction_type, expected):
     with metered() as used:
         page = ledger.list_transactions("ann", transaction_type=TransactionType(transaction_type))
@@ -247,16 +255,19 @@ def test_orders_of_a_user_and_asset(ids):
     assert orders.list_orders_of_asset("ben", "ETH").items == []
 
 
-@pytest.mark.parametrize(("filters", "expected"), [
-    ({"asset_id": "BTC"}, [2, 0]),
-    ({"asset_id": "SOL"}, []),
-    ({"side": Side.BUY}, [1, 0]),
-    ({"side": Side.SELL, "price_type": PriceType.MARKET}, [2]),
-    ({"price_type": PriceType.LIMIT}, []),
-    ({"status": OrderStatus.COMPLETED}, [2, 1, 0]),
-    ({"status": OrderStatus.PENDING}, []),
-    ({"asset_id": "BTC", "side": Side.BUY, "status": OrderStatus.COMPLETED}, [0]),
-])
+@pytest.mark.parametrize(
+    ("filters", "expected"),
+    [
+        ({"asset_id": "BTC"}, [2, 0]),
+        ({"asset_id": "SOL"}, []),
+        ({"side": Side.BUY}, [1, 0]),
+        ({"side": Side.SELL, "price_type": PriceType.MARKET}, [2]),
+        ({"price_type": PriceType.LIMIT}, []),
+        ({"status": OrderStatus.COMPLETED}, [2, 1, 0]),
+        ({"status": OrderStatus.PENDING}, []),
+        ({"asset_id": "BTC", "side": Side.BUY, "status": OrderStatus.COMPLETED}, [0]),
+    ],
+)
 def test_orders_of_a_user_filtered_newest_first(ids, filters, expected):
     with metered() as used:
         page = orders.list_orders("ann", **filters)
@@ -264,19 +275,29 @@ def test_orders_of_a_user_filtered_newest_first(ids, filters, expected):
     assert used.operations == ["Query"]
 
 
-@pytest.mark.parametrize("read", [
-    lambda page: ledger.list_transactions("ann", page),
-    lambda page: ledger.list_transactions("ann", page, transaction_type=TransactionType.DEPOSIT),
-    lambda page: ledger.list_holders("BTC", page),
-    lambda page: ledger.list_asset_transactions("ann", page),
-    lambda page: ledger.list_asset_transactions("ann", page, asset_id="BTC"),
-    lambda page: orders.list_orders("ann", page),
-    lambda page: orders.list_orders("ann", page, asset_id="BTC"),
-    lambda page: orders.list_orders_of_asset("ann", "BTC", page),
-], ids=[
-    "transactions", "transactions by type", "holders", "trades", "trades of an asset", "orders", "orders filtered",
-    "orders of an asset",
-])
+@pytest.mark.parametrize(
+    "read",
+    [
+        lambda page: ledger.list_transactions("ann", page),
+        lambda page: ledger.list_transactions("ann", page, transaction_type=TransactionType.DEPOSIT),
+        lambda page: ledger.list_holders("BTC", page),
+        lambda page: ledger.list_asset_transactions("ann", page),
+        lambda page: ledger.list_asset_transactions("ann", page, asset_id="BTC"),
+        lambda page: orders.list_orders("ann", page),
+        lambda page: orders.list_orders("ann", page, asset_id="BTC"),
+        lambda page: orders.list_orders_of_asset("ann", "BTC", page),
+    ],
+    ids=[
+        "transactions",
+        "transactions by type",
+        "holders",
+        "trades",
+        "trades of an asset",
+        "orders",
+        "orders filtered",
+        "orders of an asset",
+    ],
+)
 def test_one_row_a_page_gives_each_row_once_in_one_call_each(read):
     """Also over keys of every index."""
     whole = [(row.PK, row.SK) for row in read(PageRequest(limit=100)).items]

@@ -51,19 +51,23 @@ def test_making_the_tables_again_changes_nothing(in_app):
 KINDS = {
     "USER": (
         "username email password_hash first_name last_name phone date_of_birth marketing_emails_consent role status "
-        "session_epoch created_at updated_at", "phone date_of_birth",
+        "session_epoch created_at updated_at",
+        "phone date_of_birth",
     ),
     "EMAIL": ("username", ""),
     "BALANCE": (
-        "username current_balance total_deposits total_withdrawals reserved_cash version created_at updated_at", "",
+        "username current_balance total_deposits total_withdrawals reserved_cash version created_at updated_at",
+        "",
     ),
     "TRANSACTION": (
         "username transaction_id transaction_type amount previous_balance new_balance status description order_id "
-        "actor created_at", "description order_id actor",
+        "actor created_at",
+        "description order_id actor",
     ),
     "ASSET": ("username asset_id quantity created_at updated_at", ""),
     "ASSET_TRANSACTION": (
-        "username asset_id transaction_type quantity price total_amount order_id status traded_at created_at", "",
+        "username asset_id transaction_type quantity price total_amount order_id status traded_at created_at",
+        "",
     ),
     "REQUEST": ("fingerprint reference created_at ttl", ""),
     "TOKEN": (
@@ -78,8 +82,15 @@ KINDS = {
 }
 TIMES = {"created_at", "updated_at", "executed_at", "expires_at", "traded_at", "last_used_at"}
 MONEY = {
-    "current_balance", "total_deposits", "total_withdrawals", "amount", "previous_balance", "new_balance",
-    "total_amount", "reserved_cash", "reserved_amount",
+    "current_balance",
+    "total_deposits",
+    "total_withdrawals",
+    "amount",
+    "previous_balance",
+    "new_balance",
+    "total_amount",
+    "reserved_cash",
+    "reserved_amount",
 }
 PLAIN = {"quantity", "price", "order_price", "reserved_quantity"}
 
@@ -92,11 +103,11 @@ def items(new_user, market, market_app, store):
     person.post("/balance/deposit", {"amount": 1000, "description": "Savings"}, key="k")
     order = person.buy("BTC", "0.010")
     own = store.query(
-        TableName="users", KeyConditionExpression="PK = :pk",
-        ExpressionAttributeValues={":pk": {"S": person.username}},
+        TableName="users", KeyConditionExpression="PK = :pk", ExpressionAttributeValues={":pk": {"S": person.username}}
     )["Items"]
     trades = store.query(
-        TableName="users", KeyConditionExpression="PK = :pk",
+        TableName="users",
+        KeyConditionExpression="PK = :pk",
         ExpressionAttributeValues={":pk": {"S": f"TRANS#{person.username}#BTC"}},
     )["Items"]
     claim = store.get_item(TableName="users", Key={"PK": {"S": f"EMAIL#{person.email}"}, "SK": {"S": "EMAIL"}})

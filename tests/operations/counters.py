@@ -12,7 +12,8 @@ def read_counters(text: str) -> Counters:
     """Every sample by its name and labels; raises ValueError when the text is not in Prometheus' format."""
     return {
         (sample.name, frozenset(sample.labels.items())): sample.value
-        for family in text_string_to_metric_families(text) for sample in family.samples
+        for family in text_string_to_metric_families(text)
+        for sample in family.samples
     }
 
 

@@ -14,8 +14,19 @@ from tests.pages.browser import Browser
 from tests.support import PASSWORD, config, problem, register
 
 REQUEST_KEYS = [
-    "timestamp", "level", "logger", "event", "request_id", "user", "route", "method", "status", "duration_ms",
-    "db_calls", "read_units", "write_units",
+    "timestamp",
+    "level",
+    "logger",
+    "event",
+    "request_id",
+    "user",
+    "route",
+    "method",
+    "status",
+    "duration_ms",
+    "db_calls",
+    "read_units",
+    "write_units",
 ]
 
 
@@ -43,9 +54,17 @@ def test_one_line_for_a_request(person, lines):
     assert line["timestamp"].endswith("Z") and line["duration_ms"] > 0
     del line["timestamp"], line["duration_ms"]
     assert line == {
-        "level": "info", "logger": "app.requests", "event": "request", "request_id": "my-own-id",
-        "user": person.username, "route": "/api/v1/balance/deposit", "method": "POST", "status": 201,
-        "db_calls": 3, "read_units": 2.0, "write_units": 4.0,
+        "level": "info",
+        "logger": "app.requests",
+        "event": "request",
+        "request_id": "my-own-id",
+        "user": person.username,
+        "route": "/api/v1/balance/deposit",
+        "method": "POST",
+        "status": 201,
+        "db_calls": 3,
+        "read_units": 2.0,
+        "write_units": 4.0,
     }
     assert response.headers["X-Request-ID"] == "my-own-id"
 
@@ -101,11 +120,20 @@ def test_nothing_confidential_is_logged(endpoint, app, lines, capfd):
     cookie = browser.client.get_cookie("session").value
     personal = person.post("/auth/tokens", {"name": "script-name-77", "scopes": "read"}).json["access_token"]
     secrets = {
-        "password": PASSWORD, "token": person.token, "secret of a token": person.token.rpartition(".")[2],
-        "personal token": personal, "address": person.email, "cookie": cookie,
-        "query": "query-secret-1", "header": "header-secret-2", "body": "body-secret-3",
+        "password": PASSWORD,
+        "token": person.token,
+        "secret of a token": person.token.rpartition(".")[2],
+        "personal token": personal,
+        "address": person.email,
+        "cookie": cookie,
+        "query": "query-secret-1",
+        "header": "header-secret-2",
+        "body": "body-secret-3",
         "wrong password": "wrong-pass-4",
-        "wrong token": "wrong-token-5", "form": "form-secret-6", "phone": "2079460123", "key": "request-key-7",
+        "wrong token": "wrong-token-5",
+        "form": "form-secret-6",
+        "phone": "2079460123",
+        "key": "request-key-7",
     }
     capfd.readouterr()
     person.log_in(person.email)
@@ -153,7 +181,7 @@ def test_a_defect_is_logged_with_its_request_and_not_shown(endpoint, lines):
 def test_other_libraries_and_servers_go_the_same_way(app, lines):
     """As werkzeug and gunicorn write them; without the query string, and without what cannot be read."""
     werkzeug, gunicorn = logging.getLogger("werkzeug"), logging.getLogger("gunicorn.error")
-    werkzeug.info("127.0.0.1 - - [now] \"%s\" %s %s\n", "GET /?secret HTTP/1.1", 200, "-")
+    werkzeug.info('127.0.0.1 - - [now] "%s" %s %s\n', "GET /?secret HTTP/1.1", 200, "-")
     werkzeug.info(" * Running on %s", "http://127.0.0.1")
     try:
         raise ValueError("secret")
@@ -190,4 +218,4 @@ def test_the_level(endpoint, lines, level):
     log = logging.getLogger("app.any")
     for number in (logging.DEBUG, logging.INFO, logging.WARNING, logging.ERROR):
         log.log(number, "line")
-    assert [line["level"].upper() for line in lines()] == list(logs.LEVELS)[logs.LEVELS.index(level):]
+    assert [line["level"].upper() for line in lines()] == list(logs.LEVELS)[logs.LEVELS.index(level) :]

@@ -32,10 +32,18 @@ class Process:
         self.temporary = folder / "temporary"
         self.temporary.mkdir()
         environment = {
-            "PATH": os.environ["PATH"], "HOME": str(folder), "TMPDIR": str(self.temporary),
-            "SECRET_KEY": "a secret for tests only", "DYNAMODB_ENDPOINT": endpoint, "CREATE_TABLES": "true",
-            "COOKIE_SECURE": "false", "BCRYPT_ROUNDS": "4", "WEB_CONCURRENCY": "2",
-            "AWS_ACCESS_KEY_ID": "test", "AWS_SECRET_ACCESS_KEY": "test", "FLASK_SKIP_DOTENV": "1",
+            "PATH": os.environ["PATH"],
+            "HOME": str(folder),
+            "TMPDIR": str(self.temporary),
+            "SECRET_KEY": "a secret for tests only",
+            "DYNAMODB_ENDPOINT": endpoint,
+            "CREATE_TABLES": "true",
+            "COOKIE_SECURE": "false",
+            "BCRYPT_ROUNDS": "4",
+            "WEB_CONCURRENCY": "2",
+            "AWS_ACCESS_KEY_ID": "test",
+            "AWS_SECRET_ACCESS_KEY": "test",
+            "FLASK_SKIP_DOTENV": "1",
             **{name: str(value) for name, value in settings.items()},
         }
         with self.errors.open("w") as errors, (folder / "output.txt").open("w") as output:
@@ -187,7 +195,10 @@ def test_the_log_of_a_journey(start):
     page = session.get(f"{url}/login?next=/query-secret", timeout=10).text
     form_key = re.search(r'name="csrf_token"[^>]*value="([^"]+)"', page)[1]
     answer = session.post(
-        f"{url}/login", data={**login, "csrf_token": form_key}, headers={"Referer": url}, allow_redirects=False,
+        f"{url}/login",
+        data={**login, "csrf_token": form_key},
+        headers={"Referer": url},
+        allow_redirects=False,
         timeout=10,
     )
     assert answer.status_code == 303

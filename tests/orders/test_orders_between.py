@@ -61,7 +61,9 @@ class Trader:
         books = check_books(store, self.name)
         names = ("current_balance", "reserved_cash", "total_deposits", "total_withdrawals", "version")
         return (
-            [books.balance[name] for name in names], [row["quantity"] for row in books.holdings], len(books.claims),
+            [books.balance[name] for name in names],
+            [row["quantity"] for row in books.holdings],
+            len(books.claims),
             sorted((row["order_type"], row["quantity"], row["status"], row["total_amount"]) for row in books.orders),
         )
 
@@ -92,6 +94,7 @@ BETWEEN: dict[str, Act] = {
 
 def let(app: Flask, act: Callable[[], Any]) -> Any:
     """The fault that does something else, past the faulty store, before the request goes on."""
+
     def between(forwarder: Any, sent: bytes) -> Any:
         with app.app_context():
             act()
@@ -116,26 +119,33 @@ def test_a_change_sees_what_came_between(app, faulty_app, faults, store, change,
 # What comes between, and the change that it leaves nothing for.
 TOO_LATE: dict[str, tuple[Act, Act, type[Exception]]] = {
     "all is withdrawn": (
-        lambda trader: trader.move(TransactionType.WITHDRAW, "800.00"), CHANGES["withdraw, keyed"], InsufficientFunds,
+        lambda trader: trader.move(TransactionType.WITHDRAW, "800.00"),
+        CHANGES["withdraw, keyed"],
+        InsufficientFunds,
     ),
     "all waits to be paid": (lambda trader: trader.order(Side.BUY, "8", "100"), CHANGES["buy"], InsufficientFunds),
     "all is sold": (lambda trader: trader.order(Side.SELL, "6"), CHANGES["sell"], InsufficientHolding),
     "all waits to be sold": (
-        lambda trader: trader.order(Side.SELL, "6", "300"), CHANGES["wait to sell"], InsufficientHolding,
+        lambda trader: trader.order(Side.SELL, "6", "300"),
+        CHANGES["wait to sell"],
+        InsufficientHolding,
     ),
     "filled, then cancelled": (
-        lambda trader: trader.fill(trader.purchase, "80"), CHANGES["cancel a purchase"], OrderNotPending,
+        lambda trader: trader.fill(trader.purchase, "80"),
+        CHANGES["cancel a purchase"],
+        OrderNotPending,
     ),
     "cancelled, then filled": (
-        CHANGES["cancel a purchase"], lambda trader: trader.fill(trader.purchase, "80"), OrderNotPending,
+        CHANGES["cancel a purchase"],
+        lambda trader: trader.fill(trader.purchase, "80"),
+        OrderNotPending,
     ),
     "cancelled, then expired": (CHANGES["cancel a sale"], CHANGES["expire a sale"], OrderNotPending),
-    "expired, then filled": (
-        CHANGES["expire a purchase"], CHANGES["fill a purchase at its limit"], OrderNotPending,
-    ),
+    "expired, then filled": (CHANGES["expire a purchase"], CHANGES["fill a purchase at its limit"], OrderNotPending),
     "filled, then filled": (
         lambda trader: trading.fill_order(Order.get(*Order.key(trader.sale.order_id)), Decimal(200)),
-        CHANGES["fill a sale"], OrderNotPending,
+        CHANGES["fill a sale"],
+        OrderNotPending,
     ),
 }
 

@@ -35,6 +35,7 @@ def trader(new_user, market: SetPrices, market_app: Flask) -> Person:
 @pytest.fixture
 def fill(market_app: Flask) -> Fill:
     """Fills a waiting order at a price, as the worker does."""
+
     def fill(placed: dict[str, Any], price: str) -> Order:
         with market_app.app_context():
             return trading.fill_order(Order.get(*Order.key(placed["order_id"])), Decimal(price))
@@ -81,11 +82,17 @@ def transactions(person: Person) -> list[tuple[str, str, str | None]]:
 def test_an_order_to_buy_waits_and_reserves_its_cost_at_the_limit(trader):
     before = clock.now()
     order = place(trader, "limit_buy", "btc", "1.5", "90.001")
-    assert {name: order[name] for name in (
-        "order_type", "asset_id", "quantity", "price", "status", "total_amount", "executed_at",
-    )} == {
-        "order_type": "limit_buy", "asset_id": "BTC", "quantity": "1.5", "price": "90.001", "status": "pending",
-        "total_amount": "135.01", "executed_at": None,
+    assert {
+        name: order[name]
+        for name in ("order_type", "asset_id", "quantity", "price", "status", "total_amount", "executed_at")
+    } == {
+        "order_type": "limit_buy",
+        "asset_id": "BTC",
+        "quantity": "1.5",
+        "price": "90.001",
+        "status": "pending",
+        "total_amount": "135.01",
+        "executed_at": None,
     }
     assert re.fullmatch(TIME, order["expires_at"]) and order["created_at"] == order["updated_at"]
     lives = clock.from_text(order["expires_at"]) - before
@@ -100,6 +107,7 @@ def test_an_order_to_buy_waits_and_reserves_its_cost_at_the_limit(trader):
 def test_an_order_that_waits_is_found_by_its_asset_its_side_and_a_price_that_reaches_it(trader, market_app):
     buy, sell = place(trader, "limit_buy", "BTC", "1", "90"), place(trader, "limit_sell", "ETH", "1", "60")
     with market_app.app_context():
+
         def found(asset_id: str, side: Side, price: str) -> set[str]:
             return {order.order_id for order in iterate_fillable_orders(asset_id, side, Decimal(price))}
 
@@ -174,10 +182,15 @@ def test_a_fill(trader, fill, case):
     problem(cancel(trader, order), 409, "order_not_pending")
 
 
-@pytest.mark.parametrize(("order_type", "asset_id", "status"), [
-    ("limit_buy", "BTC", "cancelled"), ("limit_sell", "ETH", "cancelled"),
-    ("limit_buy", "BTC", "expired"), ("limit_sell", "ETH", "expired"),
-])
+@pytest.mark.parametrize(
+    ("order_type", "asset_id", "status"),
+    [
+        ("limit_buy", "BTC", "cancelled"),
+        ("limit_sell", "ETH", "cancelled"),
+        ("limit_buy", "BTC", "expired"),
+        ("limit_sell", "ETH", "expired"),
+    ],
+)
 def test_an_order_that_ends_unfilled_gives_everything_back(trader, expire, order_type, asset_id, status):
     order = place(trader, order_type, asset_id, "1.1", "90.009")
     if status == "cancelled":
@@ -333,8 +346,11 @@ def test_a_replay_answers_with_the_order_as_it_was_placed(trader, fill, expire, 
     first = trader.order("limit_buy", "BTC", "1", price="90", key="once")
     placed = first.json["data"]
     if what_happened != "nothing":
-        {"filled": lambda: fill(placed, "85"), "cancelled": lambda: cancel(trader, placed),
-         "expired": lambda: expire(placed)}[what_happened]()
+        {
+            "filled": lambda: fill(placed, "85"),
+            "cancelled": lambda: cancel(trader, placed),
+            "expired": lambda: expire(placed),
+        }[what_happened]()
     before = cash(trader)
     again = trader.order("limit_buy", "BTC", "1.0", price="90.00", key="once")
     assert (again.status_code, again.json, again.headers["Idempotent-Replayed"]) == (201, first.json, "true")
@@ -362,10 +378,18 @@ def test_a_replay_of_an_order_that_was_executed_at_once(trader, market):
     assert (again.status_code, again.json) == (201, first.json) and first.json["data"]["status"] == "completed"
 
 
-@pytest.mark.parametrize("changes", [
-    {"price": "91"}, {"quantity": "2"}, {"asset_id": "ETH", "price": "40"}, {"order_type": "limit_sell"},
-    {"order_type": "market_buy", "price": "100"}, {"expires_at": iso(NOW + DAY)},
-], ids=lambda changes: " and ".join(changes))
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"price": "91"},
+        {"quantity": "2"},
+        {"asset_id": "ETH", "price": "40"},
+        {"order_type": "limit_sell"},
+        {"order_type": "market_buy", "price": "100"},
+        {"expires_at": iso(NOW + DAY)},
+    ],
+    ids=lambda changes: " and ".join(changes),
+)
 def test_a_key_belongs_to_one_request(trader, changes):
     body = {"order_type": "limit_buy", "asset_id": "BTC", "quantity": "1", "price": "90"}
     assert trader.post("/orders", body, key="once").status_code == 201
@@ -405,18 +429,32 @@ def all_kinds(trader, fill, expire) -> Person:
     return trader
 
 
-@pytest.mark.parametrize(("query", "found"), [
-    ("", ["limit_buy pending", "limit_sell pending", "limit_sell expired", "limit_buy cancelled",
-          "limit_buy completed", "market_buy completed"]),
-    ("status=pending", ["limit_buy pending", "limit_sell pending"]),
-    ("status=PENDING&asset_id=eth", ["limit_sell pending"]),
-    ("status=completed", ["limit_buy completed", "market_buy completed"]),
-    ("status=cancelled", ["limit_buy cancelled"]), ("status=expired", ["limit_sell expired"]),
-    ("order_type=limit_sell", ["limit_sell pending", "limit_sell expired"]),
-    ("order_type=market_buy", ["market_buy completed"]), ("order_type=market_sell", []),
-    ("order_type=limit_buy&status=pending&asset_id=BTC", ["limit_buy pending"]),
-    ("order_type=limit_buy&status=pending&asset_id=ETH", []),
-])
+@pytest.mark.parametrize(
+    ("query", "found"),
+    [
+        (
+            "",
+            [
+                "limit_buy pending",
+                "limit_sell pending",
+                "limit_sell expired",
+                "limit_buy cancelled",
+                "limit_buy completed",
+                "market_buy completed",
+            ],
+        ),
+        ("status=pending", ["limit_buy pending", "limit_sell pending"]),
+        ("status=PENDING&asset_id=eth", ["limit_sell pending"]),
+        ("status=completed", ["limit_buy completed", "market_buy completed"]),
+        ("status=cancelled", ["limit_buy cancelled"]),
+        ("status=expired", ["limit_sell expired"]),
+        ("order_type=limit_sell", ["limit_sell pending", "limit_sell expired"]),
+        ("order_type=market_buy", ["market_buy completed"]),
+        ("order_type=market_sell", []),
+        ("order_type=limit_buy&status=pending&asset_id=BTC", ["limit_buy pending"]),
+        ("order_type=limit_buy&status=pending&asset_id=ETH", []),
+    ],
+)
 def test_orders_filtered(all_kinds, query, found):
     listed = all_kinds.get(f"/orders?{query}").json["data"]
     assert [f"{order['order_type']} {order['status']}" for order in listed] == found
@@ -437,7 +475,9 @@ COSTS = {
     "place a buy": (lambda trader, placed: trader.order("limit_buy", "BTC", "1", price="90"), None, (2, 2, 10)),
     "place a sell": (lambda trader, placed: trader.order("limit_sell", "ETH", "1", price="90"), None, (2, 2, 9)),
     "place with a key": (
-        lambda trader, placed: trader.order("limit_buy", "BTC", "1", price="90", key="k"), None, (2, 2, 12)
+        lambda trader, placed: trader.order("limit_buy", "BTC", "1", price="90", key="k"),
+        None,
+        (2, 2, 12),
     ),
     "cancel a buy": (lambda trader, placed: cancel(trader, placed), "limit_buy", (3, 3, 10)),
     "cancel a sell": (lambda trader, placed: cancel(trader, placed), "limit_sell", (3, 3, 9)),

@@ -97,12 +97,24 @@ def done_of(worker: Worker) -> tuple[int, int, int, int]:
     return done.filled, done.expired, done.lost, done.failed
 
 
-@pytest.mark.parametrize(("side", "limit", "price", "filled"), [
-    (Side.BUY, "100", "100", True), (Side.BUY, "100", "99.99999999", True), (Side.BUY, "100", "1", True),
-    (Side.BUY, "100", "100.00000001", False), (Side.BUY, "9", "10", False), (Side.BUY, "1000", "999", True),
-    (Side.SELL, "100", "100", True), (Side.SELL, "100", "100.00000001", True), (Side.SELL, "100", "5000", True),
-    (Side.SELL, "100", "99.99999999", False), (Side.SELL, "10", "9", False), (Side.SELL, "999", "1000", True),
-], ids=str)
+@pytest.mark.parametrize(
+    ("side", "limit", "price", "filled"),
+    [
+        (Side.BUY, "100", "100", True),
+        (Side.BUY, "100", "99.99999999", True),
+        (Side.BUY, "100", "1", True),
+        (Side.BUY, "100", "100.00000001", False),
+        (Side.BUY, "9", "10", False),
+        (Side.BUY, "1000", "999", True),
+        (Side.SELL, "100", "100", True),
+        (Side.SELL, "100", "100.00000001", True),
+        (Side.SELL, "100", "5000", True),
+        (Side.SELL, "100", "99.99999999", False),
+        (Side.SELL, "10", "9", False),
+        (Side.SELL, "999", "1000", True),
+    ],
+    ids=str,
+)
 def test_a_round_fills_what_the_price_reaches(worker, prices, trader, store, side, limit, price, filled):
     """Compared as numbers, not as text; at the market's price, not at the limit."""
     order = place_limit(trader, side, "1.5", limit)
@@ -117,9 +129,7 @@ def test_a_round_fills_what_the_price_reaches(worker, prices, trader, store, sid
 
 
 def test_best_limits_first(worker, prices, trader, store):
-    limits = {
-        Side.BUY: ["101", "1000", "100", "9999.5", "99"], Side.SELL: ["9", "100", "99.99", "11", "101"],
-    }
+    limits = {Side.BUY: ["101", "1000", "100", "9999.5", "99"], Side.SELL: ["9", "100", "99.99", "11", "101"]}
     placed = {side: [place_limit(trader, side, "0.1", limit) for limit in limits[side]] for side in Side}
     prices.prices["BTC"] = Decimal(100)
     assert done_of(worker) == (8, 0, 0, 0)
@@ -130,16 +140,17 @@ def test_best_limits_first(worker, prices, trader, store):
 
 
 MOMENTS = {
-    "a moment ago": timedelta(milliseconds=1), "an hour ago": timedelta(hours=1), "a day ago": timedelta(days=1),
-    "40 days ago": timedelta(days=40), "364 days ago": timedelta(days=99),
+    "a moment ago": timedelta(milliseconds=1),
+    "an hour ago": timedelta(hours=1),
+    "a day ago": timedelta(days=1),
+    "40 days ago": timedelta(days=40),
+    "364 days ago": timedelta(days=99),
 }
 
 
 def test_a_worker_that_starts_ends_what_is_past_its_time_also_from_earlier_days(prices, trader, store):
     now = clock.now()
-    late = [
-        place_limit(trader, side, "0.1", "100", expires_at=now - ago) for ago in MOMENTS.values() for side in Side
-    ]
+    late = [place_limit(trader, side, "0.1", "100", expires_at=now - ago) for ago in MOMENTS.values() for side in Side]
     waits = place_limit(trader, Side.BUY, "0.1", "100", expires_at=now + timedelta(minutes=1))
     cash = books_of(store, trader).balance["current_balance"]
     done = Worker(FixedPrices(BTC="100"), is_stopping=lambda: False).run_round()
@@ -185,6 +196,7 @@ def test_a_price_is_not_kept_to_for_long(worker, prices, trader, monkeypatch):
     later = clock.now() + timedelta(seconds=11)
     prices.prices["BTC"] = Decimal(100)
     with ExitStack() as moments, monkeypatch.context() as patch:
+
         def is_stopping() -> bool:
             if status_of(placed[0]) == "COMPLETED":
                 moments.enter_context(clock.at(later))
@@ -213,11 +225,23 @@ def write_order(username: str, **more: Any) -> Order:
     order_id, now = new_order_id(), clock.now()
     end = now + timedelta(days=1)
     fields = {
-        "order_id": order_id, "username": username, "asset_id": "BTC", "order_type": "BUY",
-        "price_type": PriceType.LIMIT.value, "quantity": Decimal(1), "order_price": Decimal(500),
-        "total_amount": Decimal(500), "limit_price": Decimal(500), "reserved_amount": Decimal(500),
-        "status": OrderStatus.PENDING.value, "open_book": open_book("BTC", Side.BUY), "expires_at": end,
-        "expiry_day": end.date().isoformat(), "created_at": now, "updated_at": now, **more,
+        "order_id": order_id,
+        "username": username,
+        "asset_id": "BTC",
+        "order_type": "BUY",
+        "price_type": PriceType.LIMIT.value,
+        "quantity": Decimal(1),
+        "order_price": Decimal(500),
+        "total_amount": Decimal(500),
+        "limit_price": Decimal(500),
+        "reserved_amount": Decimal(500),
+        "status": OrderStatus.PENDING.value,
+        "open_book": open_book("BTC", Side.BUY),
+        "expires_at": end,
+        "expiry_day": end.date().isoformat(),
+        "created_at": now,
+        "updated_at": now,
+        **more,
     }
     order = Order(*Order.key(order_id), **fields)
     order.save()
@@ -233,8 +257,9 @@ def damaged() -> Iterator[Order]:
 
 
 def test_an_order_that_fails_does_not_stop_the_others(worker, prices, trader, damaged, caplog):
-    fill, expire = place_limit(trader, Side.BUY, "1", "100"), place_limit(
-        trader, Side.BUY, "1", "100", expires_at=clock.now() - timedelta(seconds=1)
+    fill, expire = (
+        place_limit(trader, Side.BUY, "1", "100"),
+        place_limit(trader, Side.BUY, "1", "100", expires_at=clock.now() - timedelta(seconds=1)),
     )
     prices.prices["BTC"] = Decimal(90)
     assert done_of(worker) == (1, 1, 0, 1)
@@ -245,8 +270,10 @@ def test_an_order_that_fails_does_not_stop_the_others(worker, prices, trader, da
 
 def test_an_order_that_cannot_be_read_does_not_stop_the_others(worker, prices, trader, damaged, store):
     store.update_item(
-        TableName=TABLES["orders"], Key={"PK": {"S": damaged.order_id}, "SK": {"S": "ORDER"}},
-        UpdateExpression="SET quantity = :q", ExpressionAttributeValues={":q": {"S": "many"}},
+        TableName=TABLES["orders"],
+        Key={"PK": {"S": damaged.order_id}, "SK": {"S": "ORDER"}},
+        UpdateExpression="SET quantity = :q",
+        ExpressionAttributeValues={":q": {"S": "many"}},
     )
     order = place_limit(trader, Side.BUY, "1", "100")
     prices.prices["BTC"] = Decimal(90)
@@ -348,10 +375,22 @@ def test_a_round_costs_the_same_with_10_and_with_1000_open_orders(worker, prices
 def unplaced_order(index: int, side: Side, limit: Decimal, ends: datetime) -> Order:
     order_id = f"order_{index:026d}"
     return Order(
-        *Order.key(order_id), order_id=order_id, username="nobody", asset_id="BTC", order_type=side.value,
-        price_type="LIMIT", quantity=Decimal(1), order_price=limit, total_amount=limit, limit_price=limit,
-        status="PENDING", open_book=open_book("BTC", side), expires_at=ends, expiry_day=ends.date().isoformat(),
-        created_at=ends, updated_at=ends,
+        *Order.key(order_id),
+        order_id=order_id,
+        username="nobody",
+        asset_id="BTC",
+        order_type=side.value,
+        price_type="LIMIT",
+        quantity=Decimal(1),
+        order_price=limit,
+        total_amount=limit,
+        limit_price=limit,
+        status="PENDING",
+        open_book=open_book("BTC", side),
+        expires_at=ends,
+        expiry_day=ends.date().isoformat(),
+        created_at=ends,
+        updated_at=ends,
     )
 
 
@@ -364,8 +403,16 @@ def test_what_a_fill_and_an_end_cost(worker, prices, trader):
     with metered() as meter:
         assert done_of(worker) == (2, 1, 0, 0)
     assert meter.operations == [
-        "Query", "GetItem", "BatchGetItem", "TransactWriteItems",
-        "Query", "BatchGetItem", "TransactWriteItems", "Query", "BatchGetItem", "TransactWriteItems",
+        "Query",
+        "GetItem",
+        "BatchGetItem",
+        "TransactWriteItems",
+        "Query",
+        "BatchGetItem",
+        "TransactWriteItems",
+        "Query",
+        "BatchGetItem",
+        "TransactWriteItems",
     ]
 
 
@@ -376,16 +423,26 @@ Command = Callable[..., "subprocess.Popen[str]"]
 def command(endpoint: str) -> Iterator[Command]:
     """`flask --app wsgi orders run`, as an operator would start it, on these tables and the simulated market."""
     settings = {
-        **os.environ, "DYNAMODB_ENDPOINT": endpoint, "SECRET_KEY": "a secret for tests only", "AWS_REGION": "us-east-1",
-        "USERS_TABLE": TABLES["users"], "ORDERS_TABLE": TABLES["orders"],
+        **os.environ,
+        "DYNAMODB_ENDPOINT": endpoint,
+        "SECRET_KEY": "a secret for tests only",
+        "AWS_REGION": "us-east-1",
+        "USERS_TABLE": TABLES["users"],
+        "ORDERS_TABLE": TABLES["orders"],
     }
     started: list[subprocess.Popen[str]] = []
 
     def start(*options: str) -> subprocess.Popen[str]:
-        started.append(subprocess.Popen(
-            [sys.executable, "-m", "flask", "--app", "wsgi", "orders", "run", *options],
-            cwd=ROOT, env=settings, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True,
-        ))
+        started.append(
+            subprocess.Popen(
+                [sys.executable, "-m", "flask", "--app", "wsgi", "orders", "run", *options],
+                cwd=ROOT,
+                env=settings,
+                stdout=subprocess.PIPE,
+                stderr=subprocess.STDOUT,
+                text=True,
+            )
+        )
         return started[-1]
 
     yield start
@@ -404,7 +461,11 @@ def test_one_round_as_a_command(command, trader):
     assert process.returncode == 0, output
     assert re.search(r"filled\D*2\D", output) and re.search(r"expired\D*1\D", output), output
     assert [status_of(order) for order in (*fills, late, *waits)] == [
-        "COMPLETED", "COMPLETED", "EXPIRED", "PENDING", "PENDING",
+        "COMPLETED",
+        "COMPLETED",
+        "EXPIRED",
+        "PENDING",
+        "PENDING",
     ]
 
 

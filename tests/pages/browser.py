@@ -17,7 +17,20 @@ from tests.support import PASSWORD, registration
 _addresses = itertools.count(1)
 VOID = {"br", "col", "hr", "img", "input", "link", "meta", "source", "wbr"}
 ENDS_A_PARAGRAPH = {
-    "article", "div", "dl", "fieldset", "form", "h1", "h2", "h3", "nav", "ol", "p", "section", "table", "ul",
+    "article",
+    "div",
+    "dl",
+    "fieldset",
+    "form",
+    "h1",
+    "h2",
+    "h3",
+    "nav",
+    "ol",
+    "p",
+    "section",
+    "table",
+    "ul",
 }
 TYPED = {"input", "select", "textarea"}
 
@@ -89,9 +102,7 @@ class Page(HTMLParser):
     def _check_element(self, tag: str, given: dict[str, str]) -> None:
         if "style" in given or any(name.startswith("on") for name in given):
             self.faults.append(f"<{tag}> has an inline style or script")
-        if tag == "style" or (
-            tag == "script" and "src" not in given and given.get("type") != "application/json"
-        ):
+        if tag == "style" or (tag == "script" and "src" not in given and given.get("type") != "application/json"):
             self.faults.append(f"an inline <{tag}>")
         if tag == "img" and "alt" not in given:
             self.faults.append("an image without alt")
@@ -136,7 +147,8 @@ class Page(HTMLParser):
         self.faults += [f"{id_} has no label" for id_ in self._to_label if id_ not in self._labelled]
         self.faults += [
             f"the form to {form.action} has no csrf token"
-            for form in self.forms if form.method == "post" and not form.values.get("csrf_token")
+            for form in self.forms
+            if form.method == "post" and not form.values.get("csrf_token")
         ]
         for given in self.attributes.values():
             for id_ in given.get("aria-describedby", "").split():
@@ -172,7 +184,8 @@ class Answer:
     def form(self, action: str | None = None) -> SentForm:
         """The one form of the page that sends something, logging out aside."""
         [form] = [
-            each for each in self.shown.forms
+            each
+            for each in self.shown.forms
             if each.method == "post" and (each.action == action or (action is None and each.action != "/logout"))
         ]
         return form

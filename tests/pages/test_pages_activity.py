@@ -62,10 +62,16 @@ def test_a_filter_shows_its_transactions_each_once_newest_first(
         assert "Nothing matches this filter." in ann.get(f"/activity?{query}").text
 
 
-@pytest.mark.parametrize(("query", "calls"), [
-    ("", 1), ("?transaction_type=deposit", 1), ("?from=2026-01-05", 2),
-    ("?from=2026-01-05&transaction_type=deposit", 2), ("?from=&to=", 1),
-])
+@pytest.mark.parametrize(
+    ("query", "calls"),
+    [
+        ("", 1),
+        ("?transaction_type=deposit", 1),
+        ("?from=2026-01-05", 2),
+        ("?from=2026-01-05&transaction_type=deposit", 2),
+        ("?from=&to=", 1),
+    ],
+)
 def test_what_it_costs(ann: Browser, history: None, query: str, calls: int) -> None:
     assert usage_of(ann.get(f"/activity{query}").response).calls == 1 + calls
 

@@ -16,8 +16,13 @@ from tests.support import usage_of
 
 # Beyond the one call that authenticates; {} is a user.
 CALLS = {
-    "/admin": 0, "/admin/users/{}": 4, "/admin/users/{}/transactions": 2, "/admin/users/{}/orders": 2,
-    "/admin/users/{}/status": 1, "/admin/users/{}/adjustment": 2, "/admin/assets/BTC": 1,
+    "/admin": 0,
+    "/admin/users/{}": 4,
+    "/admin/users/{}/transactions": 2,
+    "/admin/users/{}/orders": 2,
+    "/admin/users/{}/status": 1,
+    "/admin/users/{}/adjustment": 2,
+    "/admin/assets/BTC": 1,
     "/admin/assets/BTC/trades": 1,
 }
 FORMS = ["/admin/users/{}/status", "/admin/users/{}/adjustment"]
@@ -96,13 +101,17 @@ def test_a_user_is_found_by_name_or_address(operator: Browser, ann: Browser, wri
     assert usage_of(found.response).calls <= 1 + 2
 
 
-@pytest.mark.parametrize(("query", "status", "message"), [
-    ("user=nobody_here", 404, "There is no such user. Check the username or e-mail address."),
-    ("user=nobody@example.com", 404, "There is no such user. Check the username or e-mail address."),
-    ("user=%3Cscript%3Ealert(1)", 404, "There is no such user. Check the username or e-mail address."),
-    ("user=%23", 404, "There is no such user. Check the username or e-mail address."),
-    ("user=", 422, "Fill this in."), ("user=" + "x" * 255, 422, "Write 1 to 254 characters."),
-])
+@pytest.mark.parametrize(
+    ("query", "status", "message"),
+    [
+        ("user=nobody_here", 404, "There is no such user. Check the username or e-mail address."),
+        ("user=nobody@example.com", 404, "There is no such user. Check the username or e-mail address."),
+        ("user=%3Cscript%3Ealert(1)", 404, "There is no such user. Check the username or e-mail address."),
+        ("user=%23", 404, "There is no such user. Check the username or e-mail address."),
+        ("user=", 422, "Fill this in."),
+        ("user=" + "x" * 255, 422, "Write 1 to 254 characters."),
+    ],
+)
 def test_nobody_is_found(operator: Browser, query: str, status: int, message: str) -> None:
     answer = operator.get(f"/admin?{query}", status)
     assert answer.error_of("user") == message
@@ -115,8 +124,17 @@ def test_a_user_is_shown_whole(operator: Browser, rich: Browser) -> None:
     rich.done("/withdraw", amount="50", description="<i>Rent</i>")
     answer = operator.get(f"/admin/users/{rich.username}")
     for text in (
-        "Ann Smith", f"{rich.username}@example.com", "+442079460000", "1990-12-31", "Active", "9,800.00", "Bitcoin",
-        "1.5 BTC", "<i>Rent</i>", "−50.00", "No open orders",
+        "Ann Smith",
+        f"{rich.username}@example.com",
+        "+442079460000",
+        "1990-12-31",
+        "Active",
+        "9,800.00",
+        "Bitcoin",
+        "1.5 BTC",
+        "<i>Rent</i>",
+        "−50.00",
+        "No open orders",
     ):
         assert text in answer.text, text
     assert "<i>Rent" not in answer.response.text

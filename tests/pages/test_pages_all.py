@@ -19,9 +19,17 @@ PUBLIC = ["/assets", "/assets/BTC", "/assets/matic"]
 FRONT = ["/", "/login", "/register"]
 # Beyond the one call that authenticates.
 CALLS = {
-    "/dashboard": 3, "/deposit": 1, "/withdraw": 1, "/orders": 1, "/orders?asset_id=BTC": 1, "/activity": 1,
-    "/activity?transaction_type=deposit": 1, "/activity/trades": 1, "/activity/trades?asset_id=BTC": 1,
-    "/assets": 0, "/assets/BTC": 1,
+    "/dashboard": 3,
+    "/deposit": 1,
+    "/withdraw": 1,
+    "/orders": 1,
+    "/orders?asset_id=BTC": 1,
+    "/activity": 1,
+    "/activity?transaction_type=deposit": 1,
+    "/activity/trades": 1,
+    "/activity/trades?asset_id=BTC": 1,
+    "/assets": 0,
+    "/assets/BTC": 1,
 }
 PRIVATE = [path for path in CALLS if path not in PUBLIC]
 VENDORED = {
@@ -80,9 +88,10 @@ def test_one_order_and_one_transaction_cost_a_call_each(ann: Browser) -> None:
     assert usage_of(ann.get("/activity/000000000002").response).calls == 2
 
 
-@pytest.mark.parametrize(("path", "values", "calls"), [
-    ("/deposit", {"amount": "1"}, 2), ("/withdraw", {"amount": "1"}, 2), ("/assets/BTC", {"quantity": "0.001"}, 2),
-])
+@pytest.mark.parametrize(
+    ("path", "values", "calls"),
+    [("/deposit", {"amount": "1"}, 2), ("/withdraw", {"amount": "1"}, 2), ("/assets/BTC", {"quantity": "0.001"}, 2)],
+)
 def test_a_form_that_is_applied_costs_what_the_service_costs(
     ann: Browser, path: str, values: dict[str, str], calls: int
 ) -> None:
@@ -90,18 +99,25 @@ def test_a_form_that_is_applied_costs_what_the_service_costs(
     assert usage_of(ann.submit(path, **values).response).calls == 1 + calls
 
 
-@pytest.mark.parametrize(("path", "says"), [
-    ("/dashboard", "You hold no assets yet. Deposit cash first"), ("/dashboard", "Nothing has happened yet."),
-    ("/orders", "You have placed no order yet."), ("/activity", "Nothing has happened yet."),
-    ("/activity/trades", "You have not traded yet."), ("/withdraw", "there is nothing to withdraw"),
-])
+@pytest.mark.parametrize(
+    ("path", "says"),
+    [
+        ("/dashboard", "You hold no assets yet. Deposit cash first"),
+        ("/dashboard", "Nothing has happened yet."),
+        ("/orders", "You have placed no order yet."),
+        ("/activity", "Nothing has happened yet."),
+        ("/activity/trades", "You have not traded yet."),
+        ("/withdraw", "there is nothing to withdraw"),
+    ],
+)
 def test_an_empty_list_says_what_to_do_next(ann: Browser, path: str, says: str) -> None:
     assert says in ann.get(path).text
 
 
-@pytest.mark.parametrize("path", [
-    "/nope", "/static/", "/static/nope.css", "/static/../config.py", "/static/%2e%2e/config.py", "/assets/NOPE",
-])
+@pytest.mark.parametrize(
+    "path",
+    ["/nope", "/static/", "/static/nope.css", "/static/../config.py", "/static/%2e%2e/config.py", "/assets/NOPE"],
+)
 def test_what_does_not_exist_is_a_page(stranger: Browser, path: str) -> None:
     answer = stranger.get(path, 404)
     assert answer.response.headers["X-Request-ID"] in answer.text

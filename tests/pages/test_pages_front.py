@@ -21,16 +21,15 @@ BAD_FIELDS = {
     "short password": ({"password": "short"}, "password", "Choose 12 to 128 characters."),
     "spaces are no padding": ({"password": " short     "}, "password", "Choose 12 to 128 characters."),
     "own name": (
-        {"username": "kettles", "password": "seven green kettles"}, "password",
+        {"username": "kettles", "password": "seven green kettles"},
+        "password",
         "Leave your username and e-mail address out of the password.",
     ),
     "no first name": ({"first_name": " "}, "first_name", "Fill this in."),
     "markup": ({"last_name": "<b>Smith</b>"}, "last_name", "Use letters, spaces, ' - and . only."),
     "short phone": ({"phone": "123"}, "phone", "Write 10 to 15 digits, such as +44 20 7946 0000."),
     "a child": ({"date_of_birth": "2025-01-01"}, "date_of_birth", "You must be 13 to 120 years old."),
-    "no date": (
-        {"date_of_birth": "1 May"}, "date_of_birth", "Write a date as YYYY-MM-DD,"
-    ),
+    "no date": ({"date_of_birth": "1 May"}, "date_of_birth", "Write a date as YYYY-MM-DD,"),
 }
 
 
@@ -79,14 +78,20 @@ def test_log_in_by_name_or_address(ann: Browser, stranger: Browser, write: Any) 
     stranger.get("/dashboard")
 
 
-@pytest.mark.parametrize(("username", "password", "status"), [
-    (None, "wrong password", 401), (None, f" {PASSWORD}", 401), ("nobody_here", PASSWORD, 401),
-    ("nobody@example.com", PASSWORD, 401), ("#", PASSWORD, 401), (None, "", 422), ("", PASSWORD, 422),
-    ("x" * 255, PASSWORD, 422),
-])
-def test_log_in_is_refused(
-    ann: Browser, stranger: Browser, username: str | None, password: str, status: int
-) -> None:
+@pytest.mark.parametrize(
+    ("username", "password", "status"),
+    [
+        (None, "wrong password", 401),
+        (None, f" {PASSWORD}", 401),
+        ("nobody_here", PASSWORD, 401),
+        ("nobody@example.com", PASSWORD, 401),
+        ("#", PASSWORD, 401),
+        (None, "", 422),
+        ("", PASSWORD, 422),
+        ("x" * 255, PASSWORD, 422),
+    ],
+)
+def test_log_in_is_refused(ann: Browser, stranger: Browser, username: str | None, password: str, status: int) -> None:
     answer = stranger.log_in(ann.username if username is None else username, password)
     assert answer.status == status
     assert answer.form().values["username"] == (ann.username if username is None else username)
@@ -107,8 +112,10 @@ def test_guessing_is_slowed_down(ann: Browser, stranger: Browser) -> None:
 
 def test_a_suspended_user_is_out_at_once(ann: Browser, stranger: Browser, store: Any) -> None:
     store.update_item(
-        TableName="users", Key={"PK": {"S": ann.username}, "SK": {"S": "USER"}},
-        UpdateExpression="SET #s = :s", ExpressionAttributeNames={"#s": "status"},
+        TableName="users",
+        Key={"PK": {"S": ann.username}, "SK": {"S": "USER"}},
+        UpdateExpression="SET #s = :s",
+        ExpressionAttributeNames={"#s": "status"},
         ExpressionAttributeValues={":s": {"S": "SUSPENDED"}},
     )
     ann.get("/dashboard", 303)
@@ -118,8 +125,10 @@ def test_a_suspended_user_is_out_at_once(ann: Browser, stranger: Browser, store:
 
 def test_a_raised_epoch_ends_the_session(ann: Browser, store: Any) -> None:
     store.update_item(
-        TableName="users", Key={"PK": {"S": ann.username}, "SK": {"S": "USER"}},
-        UpdateExpression="SET session_epoch = :n", ExpressionAttributeValues={":n": {"N": "1"}},
+        TableName="users",
+        Key={"PK": {"S": ann.username}, "SK": {"S": "USER"}},
+        UpdateExpression="SET session_epoch = :n",
+        ExpressionAttributeValues={":n": {"N": "1"}},
     )
     assert ann.get("/orders", 303).location == "/login?next=/orders"
 
@@ -158,9 +167,7 @@ WAYS_BACK = {
 
 
 @pytest.mark.parametrize(("wanted", "landed"), WAYS_BACK.items())
-def test_logging_in_leads_back_only_within_the_site(
-    ann: Browser, stranger: Browser, wanted: str, landed: str
-) -> None:
+def test_logging_in_leads_back_only_within_the_site(ann: Browser, stranger: Browser, wanted: str, landed: str) -> None:
     form = look_up(stranger, wanted)
     assert stranger.send(form, username=ann.username, password=PASSWORD).location == landed
 

@@ -62,10 +62,13 @@ def test_more_than_the_balance_is_refused_beside_the_amount(ann: Browser) -> Non
     assert "up to 10.00" in answer.text
 
 
-@pytest.mark.parametrize(("path", "message"), [
-    ("/deposit", "Deposited 10.00. Your balance is now 110.00."),
-    ("/withdraw", "Withdrew 10.00. Your balance is now 90.00."),
-])
+@pytest.mark.parametrize(
+    ("path", "message"),
+    [
+        ("/deposit", "Deposited 10.00. Your balance is now 110.00."),
+        ("/withdraw", "Withdrew 10.00. Your balance is now 90.00."),
+    ],
+)
 def test_a_second_click_applies_nothing_and_ends_the_same(ann: Browser, path: str, message: str) -> None:
     ann.done("/deposit", amount="100")
     form = ann.get(path).form()
@@ -104,9 +107,10 @@ def test_a_key_of_another_request_is_refused_and_replaced(ann: Browser) -> None:
 
 
 @pytest.mark.parametrize("key", ["", None, "a b", "x" * 256, "é", "a\nb"])
-@pytest.mark.parametrize(("path", "values"), [
-    ("/deposit", {"amount": "1"}), ("/withdraw", {"amount": "1"}), ("/assets/BTC", {"quantity": "1"}),
-])
+@pytest.mark.parametrize(
+    ("path", "values"),
+    [("/deposit", {"amount": "1"}), ("/withdraw", {"amount": "1"}), ("/assets/BTC", {"quantity": "1"})],
+)
 def test_a_form_without_a_good_key_is_refused(rich: Browser, path: str, values: dict[str, str], key: Any) -> None:
     answer = rich.submit(path, **values, idempotency_key=key)
     assert answer.status == 422

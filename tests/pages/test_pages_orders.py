@@ -17,9 +17,7 @@ BAD_ORDERS = {
     "too little": ({"quantity": "0.00001"}, 422, "quantity", "The order is worth less than 0.01."),
     "too much": ({"quantity": "999999"}, 422, "quantity", "The order is worth more than 1000000.00."),
     "no money": ({"quantity": "100.01"}, 422, "quantity", "The balance is 10000.00, and this needs 10001.00."),
-    "not held": (
-        {"quantity": "1", "order_type": "market_sell"}, 422, "quantity", "You hold 0 BTC, and this needs 1."
-    ),
+    "not held": ({"quantity": "1", "order_type": "market_sell"}, 422, "quantity", "You hold 0 BTC, and this needs 1."),
     "no side": ({"quantity": "1", "order_type": None}, 422, "order_type", "Fill this in."),
     "odd side": ({"quantity": "1", "order_type": "x"}, 422, "order_type", "Choose one of:"),
     "odd price": ({"quantity": "1", "price": "x"}, 422, "price", "Write digits and at most one point,"),
@@ -142,10 +140,19 @@ def test_what_is_someone_elses_does_not_exist(rich: Browser, new_browser: NewBro
     other.get("/activity/000000000001", 404)
 
 
-@pytest.mark.parametrize("path", [
-    "/orders/short", "/orders/" + "x" * 3000, "/orders/order_01%23x", "/orders/order_01é_____",
-    "/activity/1", "/activity/" + "9" * 12, "/activity/" + "9" * 3000, "/activity/００００００００００００",
-])
+@pytest.mark.parametrize(
+    "path",
+    [
+        "/orders/short",
+        "/orders/" + "x" * 3000,
+        "/orders/order_01%23x",
+        "/orders/order_01é_____",
+        "/activity/1",
+        "/activity/" + "9" * 12,
+        "/activity/" + "9" * 3000,
+        "/activity/００００００００００００",
+    ],
+)
 def test_no_such_thing(ann: Browser, path: str) -> None:
     ann.get(path, 404)
 
@@ -172,7 +179,8 @@ def follow(browser: Browser, path: str) -> list[list[str]]:
 def test_lists_are_paged_to_their_end(rich: Browser, path: str, query: str) -> None:
     buy_many(rich, 30)
     filters = {
-        "/orders": "?asset_id=ETH&status=completed", "/activity": "?transaction_type=order_payment",
+        "/orders": "?asset_id=ETH&status=completed",
+        "/activity": "?transaction_type=order_payment",
         "/activity/trades": "?asset_id=ETH",
     }
     pages = follow(rich, path + (filters[path] if query else ""))
@@ -194,16 +202,17 @@ def test_a_cursor_belongs_to_its_list_and_user(rich: Browser, ann: Browser) -> N
         rich.get(path, 400)
 
 
-@pytest.mark.parametrize("path", [
-    "/orders?status=odd", "/orders?asset_id=%23", "/activity?transaction_type=odd", "/activity/trades?asset_id=B C",
-])
+@pytest.mark.parametrize(
+    "path",
+    ["/orders?status=odd", "/orders?asset_id=%23", "/activity?transaction_type=odd", "/activity/trades?asset_id=B C"],
+)
 def test_an_odd_filter_is_refused(ann: Browser, path: str) -> None:
     ann.get(path, 422)
 
 
-@pytest.mark.parametrize("query", [
-    "_scheme=javascript&_external=1", "endpoint=x", "offset=1000", "limit=1", "filename=x", "%22%3E%3Cb%3E=1",
-])
+@pytest.mark.parametrize(
+    "query", ["_scheme=javascript&_external=1", "endpoint=x", "offset=1000", "limit=1", "filename=x", "%22%3E%3Cb%3E=1"]
+)
 def test_other_words_in_the_address_change_nothing(rich: Browser, query: str) -> None:
     buy_many(rich, 26)
     links = [link for link in rich.get(f"/orders?{query}").shown.links if "cursor=" in link]
@@ -213,8 +222,12 @@ def test_other_words_in_the_address_change_nothing(rich: Browser, query: str) ->
 
 def test_an_empty_filter_says_how_to_see_all(rich: Browser) -> None:
     rich.done("/assets/BTC", quantity="1")
-    for path in ("/orders?asset_id=ETH", "/orders?status=expired", "/activity?transaction_type=withdraw",
-                 "/activity/trades?asset_id=ETH"):
+    for path in (
+        "/orders?asset_id=ETH",
+        "/orders?status=expired",
+        "/activity?transaction_type=withdraw",
+        "/activity/trades?asset_id=ETH",
+    ):
         answer = rich.get(path)
         assert "Nothing matches this filter." in answer.text
         assert path.partition("?")[0] in answer.shown.links

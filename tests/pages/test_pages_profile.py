@@ -49,10 +49,17 @@ def test_strangers_are_asked_to_log_in_and_come_back(stranger: Browser, ann: Bro
     assert stranger.log_in(ann.username, page=there.location).location == path
 
 
-@pytest.mark.parametrize("path", [
-    "/account", "/account/password", "/account/sessions", "/account/tokens", "/account/tokens/0123456789abcdef",
-    "/deposit",
-])
+@pytest.mark.parametrize(
+    "path",
+    [
+        "/account",
+        "/account/password",
+        "/account/sessions",
+        "/account/tokens",
+        "/account/tokens/0123456789abcdef",
+        "/deposit",
+    ],
+)
 def test_a_form_of_an_ended_session_applies_nothing_and_says_so(ann: Browser, other: Browser, path: str) -> None:
     form = other.get("/account").form()
     form.action = path
@@ -76,7 +83,11 @@ def test_the_profile_is_shown_and_saved(ann: Browser) -> None:
     assert page.form().values["email"] == f"{ann.username}@example.com"
     assert ann.username in page.text and "Member since" in page.text and "<time" in page.response.text
     ann.done(
-        "/account", first_name="Anne", last_name="O’Neil", phone="+44 20 7946 0000", date_of_birth="1990-12-31",
+        "/account",
+        first_name="Anne",
+        last_name="O’Neil",
+        phone="+44 20 7946 0000",
+        date_of_birth="1990-12-31",
         marketing_emails_consent="yes",
     )
     saved = ann.get("/account").form().values
@@ -140,7 +151,8 @@ BAD_PASSWORDS = {
     "no new one": ({"new_password": ""}, "new_password", "Fill this in."),
     "short": ({"new_password": "short"}, "new_password", "Choose 12 to 128 characters."),
     "common": (
-        {"new_password": "1qaz2wsx3edc"}, "new_password",
+        {"new_password": "1qaz2wsx3edc"},
+        "new_password",
         "This password is among the most common ones. Choose another one.",
     ),
 }
@@ -239,9 +251,9 @@ def test_a_name_is_shown_as_text(ann: Browser) -> None:
         assert "<script>alert" not in answer.response.text
 
 
-@pytest.mark.parametrize(("path", "status"), [
-    ("/nope", 404), ("/activity?cursor=x", 400), ("/admin", 403), ("/logout", 405),
-])
+@pytest.mark.parametrize(
+    ("path", "status"), [("/nope", 404), ("/activity?cursor=x", 400), ("/admin", 403), ("/logout", 405)]
+)
 def test_every_refusal_names_the_request_and_what_to_do(ann: Browser, path: str, status: int) -> None:
     answer = ann.get(path, status)
     assert answer.response.headers["X-Request-ID"] in answer.text
@@ -249,7 +261,8 @@ def test_every_refusal_names_the_request_and_what_to_do(ann: Browser, path: str,
 
 
 FAILURES = {
-    "429": errors.TooManyRequests(limit=5, reset_seconds=40), "500": RuntimeError("made by a test"),
+    "429": errors.TooManyRequests(limit=5, reset_seconds=40),
+    "500": RuntimeError("made by a test"),
     "503": errors.Busy(),
 }
 
@@ -257,6 +270,7 @@ FAILURES = {
 @pytest.fixture(scope="module")
 def failing_app(app: Flask, endpoint: str) -> Flask:
     """An application with pages that fail."""
+
     def fail(status: str) -> NoReturn:
         raise FAILURES[status]
 

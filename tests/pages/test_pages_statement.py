@@ -27,19 +27,28 @@ Deposit = Callable[[str, str], None]
 @pytest.fixture
 def deposit(app: Flask, ann: Browser) -> Deposit:
     """Makes a deposit of ann's at a moment, such as `2026-01-31T23:59:59`."""
+
     def make(moment: str, amount: str) -> None:
         with app.app_context(), clock.at(datetime.fromisoformat(moment).replace(tzinfo=UTC)):
             accounts.deposit(ann.username, Decimal(amount), "Pay")
+
     return make
 
 
 @pytest.fixture
 def history(deposit: Deposit) -> None:
     """Deposits of 1.00, 2.00, ... 6.00 at the edges of January and February 2026."""
-    for number, moment in enumerate((
-        "2025-12-31T23:59:59.999999", "2026-01-01T00:00:00", "2026-01-15T12:00:00", "2026-01-31T23:59:59.999999",
-        "2026-02-01T00:00:00", "2026-02-28T12:00:00",
-    ), 1):
+    for number, moment in enumerate(
+        (
+            "2025-12-31T23:59:59.999999",
+            "2026-01-01T00:00:00",
+            "2026-01-15T12:00:00",
+            "2026-01-31T23:59:59.999999",
+            "2026-02-01T00:00:00",
+            "2026-02-28T12:00:00",
+        ),
+        1,
+    ):
         deposit(moment, f"{number}.00")
 
 
@@ -125,11 +134,14 @@ def rows_of(browser: Browser, address: str) -> list[list[str]]:
     return list(csv.reader(response.text.splitlines()))
 
 
-@pytest.mark.parametrize(("query", "opening", "amounts", "closing"), [
-    ("", "0.00", ["1.00", "2.00", "3.00", "4.00", "5.00", "6.00"], "21.00"),
-    ("?from=2026-01-02&to=2026-01-31", "3.00", ["3.00", "4.00"], "10.00"),
-    ("?from=2026-03-01", "21.00", [], "21.00"),
-])
+@pytest.mark.parametrize(
+    ("query", "opening", "amounts", "closing"),
+    [
+        ("", "0.00", ["1.00", "2.00", "3.00", "4.00", "5.00", "6.00"], "21.00"),
+        ("?from=2026-01-02&to=2026-01-31", "3.00", ["3.00", "4.00"], "10.00"),
+        ("?from=2026-03-01", "21.00", [], "21.00"),
+    ],
+)
 def test_the_csv_has_the_same_rows(
     ann: Browser, history: None, query: str, opening: str, amounts: list[str], closing: str
 ) -> None:
@@ -140,9 +152,9 @@ def test_the_csv_has_the_same_rows(
 
 
 def test_a_csv_holds_only_what_is_ones_own(ann: Browser, rich: Browser) -> None:
-    ann.done("/deposit", amount="7", description="=HYPERLINK(\"x\")")
+    ann.done("/deposit", amount="7", description='=HYPERLINK("x")')
     rows = rows_of(ann, "/statement.csv")
-    assert len(rows) == 4 and rows[2][7] == "'=HYPERLINK(\"x\")"
+    assert len(rows) == 4 and rows[2][7] == '\'=HYPERLINK("x")'
     assert all("10000.00" not in row for row in rows)
 
 
@@ -191,10 +203,10 @@ def test_a_span_holds_the_whole_period_and_little_else(count: int, slack: int, m
     monkeypatch.setattr(periods, "SLACK", slack)
     monkeypatch.setattr(periods, "PROBES", 3)
     monkeypatch.setattr(periods, "get_balance", lambda username: type("Balance", (), {"version": count}))
-    monkeypatch.setattr(periods, "_read_times", lambda username, numbers: {
-        number: START + timedelta(days=number) for number in numbers
-    })
-    for first in range(0, count + 2):
+    monkeypatch.setattr(
+        periods, "_read_times", lambda username, numbers: {number: START + timedelta(days=number) for number in numbers}
+    )
+    for first in range(count + 2):
         for last in (first, first + 2, count + 5):
             period = period_of((START + timedelta(days=first)).date(), (START + timedelta(days=last)).date())
             span = periods.find_span("ann", period)

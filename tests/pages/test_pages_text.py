@@ -31,10 +31,16 @@ def test_numbers(write: text.Write, value: str, written: str) -> None:
     assert write(Decimal(value)) == written
 
 
-@pytest.mark.parametrize(("price", "asset_id", "written"), [
-    ("60000.1", "BTC", "60,000.10"), ("60000", "BTC", "60,000.00"), ("0.11", "DOGE", "0.11000"),
-    ("90.123", "BTC", "90.123"), ("1234567", "BTC", "1,234,567.00"),
-])
+@pytest.mark.parametrize(
+    ("price", "asset_id", "written"),
+    [
+        ("60000.1", "BTC", "60,000.10"),
+        ("60000", "BTC", "60,000.00"),
+        ("0.11", "DOGE", "0.11000"),
+        ("90.123", "BTC", "90.123"),
+        ("1234567", "BTC", "1,234,567.00"),
+    ],
+)
 def test_prices_line_up(price: str, asset_id: str, written: str) -> None:
     assert text.write_price(Decimal(price), asset_id) == written
 

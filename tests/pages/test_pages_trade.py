@@ -18,22 +18,31 @@ def review(browser: Browser, **values: str) -> Answer:
 
 REVIEWS = {
     "buy now": (
-        {"quantity": "2"}, "Costs now 200.00 Price now 100.00 At most 201.00 Cash after 9,800.00 BTC after 2", "100.5"
+        {"quantity": "2"},
+        "Costs now 200.00 Price now 100.00 At most 201.00 Cash after 9,800.00 BTC after 2",
+        "100.5",
     ),
     "buy for an amount": (
-        {"spend": "201"}, "Costs now 200.00 Price now 100.00 At most 201.00 Cash after 9,800.00 BTC after 2", "100.5"
+        {"spend": "201"},
+        "Costs now 200.00 Price now 100.00 At most 201.00 Cash after 9,800.00 BTC after 2",
+        "100.5",
     ),
     "own worst price": ({"quantity": "2", "price": "100"}, "At most 200.00", "100"),
     "buy at a limit": (
-        {"quantity": "2", "order_type": "limit_buy", "price": "90"}, "Reserved until then 180.00 Price now 100.00 "
-        "Cash after 9,820.00 BTC after 0 The price is not there yet, so the order waits for it.", "90"
+        {"quantity": "2", "order_type": "limit_buy", "price": "90"},
+        "Reserved until then 180.00 Price now 100.00 "
+        "Cash after 9,820.00 BTC after 0 The price is not there yet, so the order waits for it.",
+        "90",
     ),
     "limit for an amount": (
-        {"spend": "180", "order_type": "limit_buy", "price": "90"}, "Buy 2 BTC at 90.00 or less.", "90"
+        {"spend": "180", "order_type": "limit_buy", "price": "90"},
+        "Buy 2 BTC at 90.00 or less.",
+        "90",
     ),
     "limit that is reached": (
-        {"quantity": "2", "order_type": "limit_buy", "price": "110"}, "Costs now 200.00 Price now 100.00 "
-        "Cash after 9,800.00 BTC after 2 The price is already as good as your limit", "110"
+        {"quantity": "2", "order_type": "limit_buy", "price": "110"},
+        "Costs now 200.00 Price now 100.00 Cash after 9,800.00 BTC after 2 The price is already as good as your limit",
+        "110",
     ),
 }
 
@@ -70,10 +79,13 @@ REFUSED = {
     "no money": ({"quantity": "101"}, "quantity", "The balance is 10000.00, and this needs 10100.00."),
     "amount above the cash": ({"spend": "20000"}, "spend", "The balance is 10000.00,"),
     "amount that buys nothing": (
-        {"spend": "0.01", "price": "1000000000"}, "spend", "The order is worth less than 0.01."
+        {"spend": "0.01", "price": "1000000000"},
+        "spend",
+        "The order is worth less than 0.01.",
     ),
     "a day that is over": (
-        {"quantity": "1", "order_type": "limit_buy", "price": "90", "expires_at": "2020-01-01"}, "expires_at",
+        {"quantity": "1", "order_type": "limit_buy", "price": "90", "expires_at": "2020-01-01"},
+        "expires_at",
         "Choose a time in the future, at most 90 days ahead.",
     ),
     "worse already": ({"quantity": "1", "price": "99"}, "price", "The price is now 100, worse than the 99"),
@@ -81,9 +93,7 @@ REFUSED = {
 
 
 @pytest.mark.parametrize(("values", "field", "message"), REFUSED.values(), ids=REFUSED)
-def test_a_review_refuses_what_placing_would(
-    rich: Browser, values: dict[str, str], field: str, message: str
-) -> None:
+def test_a_review_refuses_what_placing_would(rich: Browser, values: dict[str, str], field: str, message: str) -> None:
     answer = review(rich, **values)
     assert answer.error_of(field).startswith(message)
     assert values.items() <= {**answer.form().values, "order_type": values.get("order_type")}.items()

@@ -105,16 +105,15 @@ def app(endpoint: str) -> Flask:
 
 
 @pytest.fixture
-def arena(
-    app: Flask, store: Any, request: pytest.FixtureRequest, caplog: pytest.LogCaptureFixture
-) -> Iterator[Arena]:
+def arena(app: Flask, store: Any, request: pytest.FixtureRequest, caplog: pytest.LogCaptureFixture) -> Iterator[Arena]:
     caplog.set_level(logging.WARNING, "app.services.fulfilment")
     with ThreadPoolExecutor(4) as pool, app.app_context():
         arena = Arena(app, store, pool, random.Random(4))
         yield arena
-    print(f"{request.node.name}: {ROUNDS} rounds,", ", ".join(
-        f"{count} {name}" for name, count in sorted(arena.outcomes.items())
-    ))
+    print(
+        f"{request.node.name}: {ROUNDS} rounds,",
+        ", ".join(f"{count} {name}" for name, count in sorted(arena.outcomes.items())),
+    )
 
 
 def waiting_order(arena: Arena, username: str) -> tuple[Order, Decimal]:
@@ -135,9 +134,11 @@ ENDINGS: dict[str, Callable[[Order, Decimal], Any]] = {
 STATUS = {"cancel": "CANCELLED", "fill": "COMPLETED", "expire": "EXPIRED"}
 
 
-@pytest.mark.parametrize("pair", [
-    ("cancel", "fill"), ("cancel", "cancel"), ("expire", "fill"), ("cancel", "expire"), ("fill", "fill"),
-], ids=" against ".join)
+@pytest.mark.parametrize(
+    "pair",
+    [("cancel", "fill"), ("cancel", "cancel"), ("expire", "fill"), ("cancel", "expire"), ("fill", "fill")],
+    ids=" against ".join,
+)
 def test_two_ends_of_one_order(arena, pair):
     """Exactly one of the two ends it; the other one is told that it has ended."""
     for number in range(ROUNDS):
@@ -163,7 +164,8 @@ def test_two_workers(arena):
     for _ in range(ROUNDS):
         username = open_trader("10000", BTC="10")
         due = [
-            place_limit(username, Side.BUY, "1", "100"), place_limit(username, Side.BUY, "2", "130"),
+            place_limit(username, Side.BUY, "1", "100"),
+            place_limit(username, Side.BUY, "2", "130"),
             place_limit(username, Side.SELL, "3", "99.99"),
             place_limit(username, Side.BUY, "4", "100", expires_at=clock.now() - timedelta(seconds=1)),
         ]
@@ -220,15 +222,15 @@ def test_place_against_place_with_enough_for_one(arena, side):
 
 def test_the_same_keyed_order_twice(arena):
     """One order; the other request answers with it."""
-    order = OrderRequest(
-        Side.BUY, PriceType.LIMIT, "BTC", Decimal(1), Decimal(40), clock.now() + timedelta(days=1)
-    )
+    order = OrderRequest(Side.BUY, PriceType.LIMIT, "BTC", Decimal(1), Decimal(40), clock.now() + timedelta(days=1))
     for _ in range(ROUNDS):
         username = open_trader("100")
-        first, second = arena.run_at_once(*(
-            lambda: trading.place_order(username, order, lambda: Decimal(90), request=request_key("k", "place"))
-            for _ in range(2)
-        ))
+        first, second = arena.run_at_once(
+            *(
+                lambda: trading.place_order(username, order, lambda: Decimal(90), request=request_key("k", "place"))
+                for _ in range(2)
+            )
+        )
         assert {first.is_replay, second.is_replay} == {False, True}
         assert first.item.order_id == second.item.order_id
         arena.outcomes["first won" if second.is_replay else "second won"] += 1

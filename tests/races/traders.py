@@ -56,10 +56,18 @@ class FixedPrices:
 def open_trader(cash: str = "0", **holdings: str) -> str:
     """A new account with so much cash and these quantities, each bought at 1.00: its username."""
     name, now = f"trader_{next(_numbers)}", clock.now()
-    open_account(User(
-        *User.key(name), username=name, email=f"{name}@example.com", password_hash="-", first_name="Ann",
-        last_name="Smith", created_at=now, updated_at=now,
-    ))
+    open_account(
+        User(
+            *User.key(name),
+            username=name,
+            email=f"{name}@example.com",
+            password_hash="-",
+            first_name="Ann",
+            last_name="Smith",
+            created_at=now,
+            updated_at=now,
+        )
+    )
     for asset_id, quantity in holdings.items():
         move_cash(name, TransactionType.DEPOSIT, Decimal(quantity).quantize(Decimal("0.01")))
         trading.place_order(

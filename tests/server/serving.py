@@ -100,8 +100,14 @@ class Server:
 def settings_for(endpoint: str, port: int, **settings: str) -> dict[str, str]:
     """The environment of the product's processes on the tables at this endpoint."""
     environment = os.environ | {
-        "PORT": str(port), "WEB_CONCURRENCY": str(WORKERS), "DYNAMODB_ENDPOINT": endpoint, "BCRYPT_ROUNDS": "4",
-        "SECRET_KEY": "a secret for tests only", "COOKIE_SECURE": "false", "AWS_REGION": "us-east-1", **settings,
+        "PORT": str(port),
+        "WEB_CONCURRENCY": str(WORKERS),
+        "DYNAMODB_ENDPOINT": endpoint,
+        "BCRYPT_ROUNDS": "4",
+        "SECRET_KEY": "a secret for tests only",
+        "COOKIE_SECURE": "false",
+        "AWS_REGION": "us-east-1",
+        **settings,
     }
     environment.pop("BIND", None)
     return environment

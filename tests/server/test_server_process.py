@@ -15,7 +15,12 @@ from tests.server.serving import WORKERS, Caller, at_once, resident_megabytes, s
 pytestmark = pytest.mark.engine
 
 KEPT = [
-    "/auth/profile", "/balance", "/balance/transactions", "/balance/asset/BTC", "/orders", "/assets/transactions",
+    "/auth/profile",
+    "/balance",
+    "/balance/transactions",
+    "/balance/asset/BTC",
+    "/orders",
+    "/assets/transactions",
     "/assets/BTC/transactions",
 ]
 
@@ -65,14 +70,20 @@ def test_memory_and_time_after_1000_requests(running, record_property):
     """Under 90 MB for each worker; times are told, not judged."""
     server, _ = running
     with server.account(callers=8, deposit="10000") as account:
+
         def work(caller):
             for _ in range(12):
                 for response in (
-                    caller.get("/inventory/assets"), caller.get("/inventory/assets/BTC"),
-                    caller.get("/inventory/assets/ETH/prices?days=30"), caller.get("/balance"),
-                    caller.post("/balance/deposit", {"amount": "1"}), caller.get("/balance/transactions"),
+                    caller.get("/inventory/assets"),
+                    caller.get("/inventory/assets/BTC"),
+                    caller.get("/inventory/assets/ETH/prices?days=30"),
+                    caller.get("/balance"),
+                    caller.post("/balance/deposit", {"amount": "1"}),
+                    caller.get("/balance/transactions"),
                     caller.post("/orders", {"order_type": "market_buy", "asset_id": "ADA", "quantity": "1"}),
-                    caller.get("/portfolio"), caller.get("/orders"), caller.get("/health"),
+                    caller.get("/portfolio"),
+                    caller.get("/orders"),
+                    caller.get("/health"),
                     caller.post("/balance/withdraw", {"amount": "x"}),
                 ):
                     assert response.status_code < 500 or response.status_code == 503, response.text
@@ -89,7 +100,5 @@ def test_memory_and_time_after_1000_requests(running, record_property):
 
 def server_milliseconds(account, path):
     """The median of 50 requests one after the other, by the server's own clock."""
-    found = [
-        float(re.search(r"total;dur=([0-9.]+)", account.get(path).headers["Server-Timing"])[1]) for _ in range(50)
-    ]
+    found = [float(re.search(r"total;dur=([0-9.]+)", account.get(path).headers["Server-Timing"])[1]) for _ in range(50)]
     return statistics.median(found)

@@ -18,11 +18,13 @@ def test_withdrawals_of_16_threads_never_overdraw(running, record_property):
     """100.00 in the account, 320 attempts to take 1.00."""
     server, store = running
     with server.account(callers=16, deposit="100") as account:
+
         def withdraw(caller):
             return [caller.post("/balance/withdraw", {"amount": "1.00"}).status_code for _ in range(20)]
 
         answers = Counter(
-            status for each in at_once([lambda caller=caller: withdraw(caller) for caller in account.callers])
+            status
+            for each in at_once([lambda caller=caller: withdraw(caller) for caller in account.callers])
             for status in each
         )
         record_property("withdrawals", dict(answers))
@@ -41,9 +43,7 @@ def test_of_two_purchases_that_only_one_can_pay_one_succeeds(running, record_pro
     with server.account(callers=2, deposit="100") as account:
         for _ in range(30):
             price = Decimal(str(account.get("/inventory/assets/LTC").json()["price_usd"]))
-            order = {
-                "order_type": "market_buy", "asset_id": "LTC", "quantity": str(round(80 / price, 6)),
-            }
+            order = {"order_type": "market_buy", "asset_id": "LTC", "quantity": str(round(80 / price, 6))}
             answers = at_once([lambda caller=caller: caller.post("/orders", order) for caller in account.callers])
             outcomes[tuple(sorted(answer.status_code for answer in answers))] += 1
             [refused] = [answer.json() for answer in answers if answer.status_code != 201]
@@ -77,10 +77,12 @@ def test_one_address_is_registered_once(running, record_property):
     for shared in ["email"] * 5 + ["username"] * 3:
         same = registration()[shared]
         bodies = [registration(**{shared: same}) for _ in callers]
-        answers = at_once([
-            lambda caller=caller, body=body: caller.post("/auth/register", body)
-            for caller, body in zip(callers, bodies, strict=True)
-        ])
+        answers = at_once(
+            [
+                lambda caller=caller, body=body: caller.post("/auth/register", body)
+                for caller, body in zip(callers, bodies, strict=True)
+            ]
+        )
         outcomes[tuple(sorted(answer.status_code for answer in answers))] += 1
         assert {answer.json()["code"] for answer in answers if answer.status_code == 409} == {f"{shared}_taken"}
     for caller in callers:
@@ -93,14 +95,16 @@ def test_one_address_is_registered_once(running, record_property):
 def test_one_key_makes_one_entry(running):
     server, store = running
     with server.account(callers=16, deposit="100") as account:
-        for number, (path, body) in enumerate([
-            ("/balance/withdraw", {"amount": "60"}),
-            ("/balance/deposit", {"amount": "5"}),
-            ("/orders", {"order_type": "market_buy", "asset_id": "DOGE", "quantity": "10"}),
-        ]):
-            answers = at_once([
-                lambda caller=caller: caller.post(path, body, key=f"key-{number}") for caller in account.callers
-            ])
+        for number, (path, body) in enumerate(
+            [
+                ("/balance/withdraw", {"amount": "60"}),
+                ("/balance/deposit", {"amount": "5"}),
+                ("/orders", {"order_type": "market_buy", "asset_id": "DOGE", "quantity": "10"}),
+            ]
+        ):
+            answers = at_once(
+                [lambda caller=caller: caller.post(path, body, key=f"key-{number}") for caller in account.callers]
+            )
             assert {answer.status_code for answer in answers} == {201}, [answer.text for answer in answers]
             assert all(answer.json() == answers[0].json() for answer in answers)
             assert sum("Idempotent-Replayed" not in answer.headers for answer in answers) == 1
@@ -111,17 +115,19 @@ def test_everything_at_once_keeps_the_books(running):
     """Deposits, withdrawals, purchases and sales of one account from 16 threads."""
     server, store = running
     requests = [
-        ("/balance/deposit", {"amount": "3.33"}), ("/balance/withdraw", {"amount": "2.22"}),
+        ("/balance/deposit", {"amount": "3.33"}),
+        ("/balance/withdraw", {"amount": "2.22"}),
         ("/orders", {"order_type": "market_buy", "asset_id": "BTC", "quantity": "0.00002"}),
         ("/orders", {"order_type": "market_sell", "asset_id": "BTC", "quantity": "0.00001"}),
     ]
     with server.account(callers=16, deposit="20") as account:
+
         def act(caller, number):
             return [caller.post(*requests[(number + turn) % 4]).status_code for turn in range(6)]
 
-        answers = at_once([
-            lambda caller=caller, number=number: act(caller, number) for number, caller in enumerate(account.callers)
-        ])
+        answers = at_once(
+            [lambda caller=caller, number=number: act(caller, number) for number, caller in enumerate(account.callers)]
+        )
         done = Counter(status for each in answers for status in each)
         print("mixed", dict(done))
         assert set(done) <= {201, 422, 503}

@@ -38,10 +38,11 @@ ALL_ROWS = 100
 SCOPES = {"script": "read trade", "reader": "read"}
 
 SCAN = {
-    "X-Amz-Target": "DynamoDB_20120810.Scan", "Content-Type": "application/x-amz-json-1.0",
+    "X-Amz-Target": "DynamoDB_20120810.Scan",
+    "Content-Type": "application/x-amz-json-1.0",
     "X-Amz-Date": "20300101T000000Z",
     "Authorization": "AWS4-HMAC-SHA256 Credential=test/20300101/us-east-1/dynamodb/aws4_request, "
-                     "SignedHeaders=host, Signature=00",
+    "SignedHeaders=host, Signature=00",
 }
 
 
@@ -121,9 +122,12 @@ class Http(Driver):
     """JSON through Flask's test client."""
 
     ROUTES: ClassVar = {
-        "deposit": ("POST", "/balance/deposit"), "withdraw": ("POST", "/balance/withdraw"),
-        "order": ("POST", "/orders"), "cancel": ("POST", "/orders/{target}/cancel"),
-        "adjust": ("POST", "/admin/users/{target}/adjustments"), "set_status": ("PATCH", "/admin/users/{target}"),
+        "deposit": ("POST", "/balance/deposit"),
+        "withdraw": ("POST", "/balance/withdraw"),
+        "order": ("POST", "/orders"),
+        "cancel": ("POST", "/orders/{target}/cancel"),
+        "adjust": ("POST", "/admin/users/{target}/adjustments"),
+        "set_status": ("PATCH", "/admin/users/{target}"),
     }
 
     def __init__(self, app: Flask) -> None:
@@ -267,8 +271,8 @@ class Services(Driver):
                 },
                 "portfolio": {name: portfolio[name] for name in ("cash_balance", "reserved_cash", "total_value")},
                 "holdings": {
-                    row["asset_id"]: row["quantity"] for row in
-                    outputs.HoldingOutput(many=True).dump(accounts.list_holdings(username, self.prices))
+                    row["asset_id"]: row["quantity"]
+                    for row in outputs.HoldingOutput(many=True).dump(accounts.list_holdings(username, self.prices))
                 },
                 "orders": ORDER.dump(orders.list_orders(username, page).items, many=True),
                 "transactions": TRANSACTION.dump(ledger.list_transactions(username, page).items, many=True),

@@ -92,10 +92,16 @@ class Order:
 
     def row(self) -> Row:
         return {
-            "order_id": self.order_id, "order_type": self.order_type, "asset_id": self.asset_id,
-            "quantity": plain(self.quantity), "price": plain(self.price), "status": self.status,
-            "total_amount": money(self.total), "expires_at": moment(self.expires_at),
-            "executed_at": moment(self.executed_at), "created_at": moment(self.made_at),
+            "order_id": self.order_id,
+            "order_type": self.order_type,
+            "asset_id": self.asset_id,
+            "quantity": plain(self.quantity),
+            "price": plain(self.price),
+            "status": self.status,
+            "total_amount": money(self.total),
+            "expires_at": moment(self.expires_at),
+            "executed_at": moment(self.executed_at),
+            "created_at": moment(self.made_at),
             "updated_at": moment(self.changed_at),
         }
 
@@ -138,8 +144,10 @@ class Person:
     def row(self) -> Row:
         """The balance."""
         return {
-            "current_balance": money(self.cash), "total_deposits": money(self.moved("deposit")),
-            "total_withdrawals": money(self.moved("withdraw")), "reserved_cash": money(self.reserved),
+            "current_balance": money(self.cash),
+            "total_deposits": money(self.moved("deposit")),
+            "total_withdrawals": money(self.moved("withdraw")),
+            "reserved_cash": money(self.reserved),
         }
 
     def value(self, prices: Mapping[str, Decimal]) -> Decimal:
@@ -155,9 +163,15 @@ class Person:
         if after < 0:
             raise Refused("insufficient_funds")
         row = {
-            "transaction_id": f"{len(self.transactions) + 1:012d}", "transaction_type": kind, "amount": money(amount),
-            "previous_balance": money(self.cash), "new_balance": money(after), "status": "completed",
-            "description": about, "order_id": order_id, "created_at": moment(now),
+            "transaction_id": f"{len(self.transactions) + 1:012d}",
+            "transaction_type": kind,
+            "amount": money(amount),
+            "previous_balance": money(self.cash),
+            "new_balance": money(after),
+            "status": "completed",
+            "description": about,
+            "order_id": order_id,
+            "created_at": moment(now),
         }
         self.transactions.append(row)
         self.cash = after
@@ -317,8 +331,16 @@ class Model:
     def _new_order(self, values: Mapping[str, Any], price: Decimal) -> tuple[Order, bool]:
         is_limit = values["order_type"].startswith("limit")
         order = Order(
-            values["new_id"], values["order_type"], values["asset_id"], values["quantity"],
-            price, Decimal(0), values["price"], None, self.now, self.now,
+            values["new_id"],
+            values["order_type"],
+            values["asset_id"],
+            values["quantity"],
+            price,
+            Decimal(0),
+            values["price"],
+            None,
+            self.now,
+            self.now,
         )
         if is_limit:
             order.expires_at = read_moment(values["expires_at"]) or self.now + ORDER_LIFETIME
@@ -376,7 +398,10 @@ class Model:
 
 
 ACTIONS: dict[str, Callable[[Model, Person, Mapping[str, Any]], Row]] = {
-    "deposit": Model._deposit, "withdraw": Model._withdraw, "order": Model._order, "cancel": Model._cancel,
+    "deposit": Model._deposit,
+    "withdraw": Model._withdraw,
+    "order": Model._order,
+    "cancel": Model._cancel,
     "adjust": Model._adjust,
 }
 

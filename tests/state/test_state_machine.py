@@ -53,8 +53,13 @@ from tests.support import config
 EXAMPLES = os.environ.get("MODEL_EXAMPLES")
 STEPS = int(os.environ.get("MODEL_STEPS") or 40)
 RUN = settings(
-    max_examples=int(EXAMPLES or 6), stateful_step_count=STEPS, print_blob=bool(EXAMPLES), database=None,
-    deadline=None, report_multiple_bugs=False, suppress_health_check=list(HealthCheck),
+    max_examples=int(EXAMPLES or 6),
+    stateful_step_count=STEPS,
+    print_blob=bool(EXAMPLES),
+    database=None,
+    deadline=None,
+    report_multiple_bugs=False,
+    suppress_health_check=list(HealthCheck),
     # The bounded run tells a story that fails as it is: finding the shortest one takes minutes.
     phases=[Phase.generate, *([Phase.shrink] if EXAMPLES else [])],
 )
@@ -63,22 +68,58 @@ STEPS_BETWEEN_AUDITS = 25
 
 # A share of all that there is, and so many of the smallest steps more: see `part_of`.
 PARTS = [(1, 0), (1, 0), (1, 1), (1, -1), (2, 0)]
-CASH = st.sampled_from([
-    "0.01", "1", "33.33", "100", "1000.00", "250000", "1000000", *PARTS,
-    "1000000.01", "0.005", "0", "-1", "1e3", "NaN", "１",
-])
-QUANTITIES = st.sampled_from([
-    "0.00000001", "0.00012345", "0.1", "0.33333333", "1", "1.5", "7.77777777", "20000", *PARTS,
-    "1000000001", "0.000000001", "0", " 1",
-])
+CASH = st.sampled_from(
+    [
+        "0.01",
+        "1",
+        "33.33",
+        "100",
+        "1000.00",
+        "250000",
+        "1000000",
+        *PARTS,
+        "1000000.01",
+        "0.005",
+        "0",
+        "-1",
+        "1e3",
+        "NaN",
+        "１",
+    ]
+)
+QUANTITIES = st.sampled_from(
+    [
+        "0.00000001",
+        "0.00012345",
+        "0.1",
+        "0.33333333",
+        "1",
+        "1.5",
+        "7.77777777",
+        "20000",
+        *PARTS,
+        "1000000001",
+        "0.000000001",
+        "0",
+        " 1",
+    ]
+)
 PRICES = st.sampled_from(["100", "99.99", "100.01", "99.995", "33.33333333", "3", "250.5", "0.07"])
 ASSETS = st.sampled_from(TRADEABLE)
 ASKED_ASSETS = st.sampled_from(TRADEABLE * 8 + ("MATIC", "NONE"))
 SIDES = st.sampled_from(["buy", "sell"])
-LIFETIMES = st.sampled_from([
-    None, None, timedelta(hours=1), timedelta(hours=1), timedelta(days=5), timedelta(days=90),
-    timedelta(), timedelta(days=90, microseconds=1),
-])
+LIFETIMES = st.sampled_from(
+    [
+        None,
+        None,
+        timedelta(hours=1),
+        timedelta(hours=1),
+        timedelta(days=5),
+        timedelta(days=90),
+        timedelta(),
+        timedelta(days=90, microseconds=1),
+    ]
+)
 CREDENTIALS = st.sampled_from(["script"] * 8 + ["login"] * 3 + ["reader"])
 SOMETIMES = st.sampled_from([False] * 7 + [True])
 MOSTLY = st.sampled_from([True] * 7 + [False])
@@ -159,8 +200,11 @@ class Story(RuleBasedStateMachine):
         return code
 
     @rule(
-        target=users, user=users, comes=st.sampled_from(["in", "in", "in with a wrong password", "newly", "newly"]),
-        username=st.sampled_from(["clara", "clara", "anna"]), email=st.sampled_from(["clara", "clara", "boris"]),
+        target=users,
+        user=users,
+        comes=st.sampled_from(["in", "in", "in with a wrong password", "newly", "newly"]),
+        username=st.sampled_from(["clara", "clara", "anna"]),
+        email=st.sampled_from(["clara", "clara", "boris"]),
     )
     def someone_comes(self, user: str, comes: str, username: str, email: str) -> Any:
         """Someone logs in, or registers, perhaps with a name or an address that is taken."""
@@ -178,8 +222,12 @@ class Story(RuleBasedStateMachine):
         self.seen[f"log in {code}"] += 1
 
     @rule(
-        user=users, credential=CREDENTIALS, action=st.sampled_from(["deposit", "withdraw"]), amount=CASH,
-        is_keyed=IS_KEYED, about=st.sampled_from([None, "rent"]),
+        user=users,
+        credential=CREDENTIALS,
+        action=st.sampled_from(["deposit", "withdraw"]),
+        amount=CASH,
+        is_keyed=IS_KEYED,
+        about=st.sampled_from([None, "rent"]),
     )
     def move_cash(
         self, user: str, credential: str, action: str, amount: str | Part, is_keyed: bool, about: str | None
@@ -190,23 +238,39 @@ class Story(RuleBasedStateMachine):
         self.send(Request(user, credential, action, body, key=self.key(is_keyed)))
 
     @rule(
-        user=users, credential=CREDENTIALS, side=SIDES, asset_id=ASKED_ASSETS, quantity=QUANTITIES,
-        worst=st.none() | PRICES, is_keyed=IS_KEYED,
+        user=users,
+        credential=CREDENTIALS,
+        side=SIDES,
+        asset_id=ASKED_ASSETS,
+        quantity=QUANTITIES,
+        worst=st.none() | PRICES,
+        is_keyed=IS_KEYED,
     )
     def trade_now(self, user: str, credential: str, side: str, worst: str | None, **order: Any) -> None:
         """At the market's price, if that is no worse than the worst that is accepted."""
         self.order(user, credential, f"market_{side}", price=worst, **order)
 
     @rule(
-        user=users, credential=CREDENTIALS, side=SIDES, asset_id=ASKED_ASSETS, quantity=QUANTITIES, price=PRICES,
-        lifetime=LIFETIMES, is_keyed=IS_KEYED,
+        user=users,
+        credential=CREDENTIALS,
+        side=SIDES,
+        asset_id=ASKED_ASSETS,
+        quantity=QUANTITIES,
+        price=PRICES,
+        lifetime=LIFETIMES,
+        is_keyed=IS_KEYED,
     )
     def place_limit(self, user: str, credential: str, side: str, **order: Any) -> None:
         self.order(user, credential, f"limit_{side}", **order)
 
     @rule(
-        user=users, side=SIDES, asset_id=ASSETS, quantity=st.sampled_from(["0.1", "0.33333333", "1.5", (2, 0)]),
-        away=st.sampled_from(["0.01", "0.005", "2.5"]), lifetime=LIFETIMES, is_keyed=IS_KEYED,
+        user=users,
+        side=SIDES,
+        asset_id=ASSETS,
+        quantity=st.sampled_from(["0.1", "0.33333333", "1.5", (2, 0)]),
+        away=st.sampled_from(["0.01", "0.005", "2.5"]),
+        lifetime=LIFETIMES,
+        is_keyed=IS_KEYED,
     )
     def place_near_the_market(self, user: str, side: str, asset_id: str, away: str, **order: Any) -> None:
         """An order that waits, as the market is not quite at its limit."""
@@ -214,13 +278,18 @@ class Story(RuleBasedStateMachine):
         self.order(user, "script", f"limit_{side}", asset_id, price=plain(max(price, Decimal("0.01"))), **order)
 
     def order(
-        self, user: str, credential: str, order_type: str, asset_id: str, quantity: str | Part,
-        price: str | None = None, lifetime: timedelta | None = None, is_keyed: bool = False,
+        self,
+        user: str,
+        credential: str,
+        order_type: str,
+        asset_id: str,
+        quantity: str | Part,
+        price: str | None = None,
+        lifetime: timedelta | None = None,
+        is_keyed: bool = False,
     ) -> None:
         most = self.most(user, order_type, asset_id, price)
-        body = {
-            "order_type": order_type, "asset_id": asset_id, "quantity": part_of(most, quantity, "0.00000001"),
-        }
+        body = {"order_type": order_type, "asset_id": asset_id, "quantity": part_of(most, quantity, "0.00000001")}
         if price is not None:
             body["price"] = price
         if lifetime is not None:
@@ -238,9 +307,7 @@ class Story(RuleBasedStateMachine):
 
     @precondition(lambda self: self.open_orders())
     @rule(user=users, credential=CREDENTIALS, is_own=MOSTLY, is_open=MOSTLY, back=BACK, is_keyed=IS_KEYED)
-    def cancel(
-        self, user: str, credential: str, is_own: bool, is_open: bool, back: int, is_keyed: bool
-    ) -> None:
+    def cancel(self, user: str, credential: str, is_own: bool, is_open: bool, back: int, is_keyed: bool) -> None:
         """Mostly an open order, by its owner."""
         orders = [each for each in self.any_orders() if each[1].is_open == is_open] or self.any_orders()
         owner, order = orders[-1 - back % len(orders)]
@@ -300,8 +367,13 @@ class Story(RuleBasedStateMachine):
         self.advance(max(time - self.next_moment(), timedelta()) - timedelta(milliseconds=1))
 
     @rule(
-        user=users, action=st.sampled_from(["adjust", "adjust", "suspended", "active", "active"]), amount=CASH,
-        sign=st.sampled_from(["", "-"]), is_keyed=IS_KEYED, is_intruder=SOMETIMES, is_known=MOSTLY,
+        user=users,
+        action=st.sampled_from(["adjust", "adjust", "suspended", "active", "active"]),
+        amount=CASH,
+        sign=st.sampled_from(["", "-"]),
+        is_keyed=IS_KEYED,
+        is_intruder=SOMETIMES,
+        is_known=MOSTLY,
     )
     def operate(
         self, user: str, action: str, amount: str | Part, sign: str, is_keyed: bool, is_intruder: bool, is_known: bool
@@ -395,19 +467,28 @@ def stored_state(rows: list[Row], orders: list[Row]) -> dict[str, Any]:
     """What stands in the store, of one user."""
     [balance] = [row for row in rows if row["SK"] == "BALANCE"]
     return {
-        "balance": {name: balance[name] for name in (
-            "current_balance", "total_deposits", "total_withdrawals", "reserved_cash",
-        )},
+        "balance": {
+            name: balance[name] for name in ("current_balance", "total_deposits", "total_withdrawals", "reserved_cash")
+        },
         "version": int(balance["version"]),
         "transactions": sorted(
             (row["transaction_type"].lower(), row["amount"], row.get("order_id", ""), row.get("actor", ""))
-            for row in rows if row["SK"].startswith("TRANS#")
+            for row in rows
+            if row["SK"].startswith("TRANS#")
         ),
         "holdings": {row["asset_id"]: row["quantity"] for row in rows if row["SK"].startswith("ASSET#")},
-        "orders": {row["order_id"]: (
-            f"{row['price_type']}_{row['order_type']}".lower(), row["asset_id"], row["quantity"], row["order_price"],
-            row["total_amount"], row["status"].lower(), row.get("expires_at"),
-        ) for row in orders},
+        "orders": {
+            row["order_id"]: (
+                f"{row['price_type']}_{row['order_type']}".lower(),
+                row["asset_id"],
+                row["quantity"],
+                row["order_price"],
+                row["total_amount"],
+                row["status"].lower(),
+                row.get("expires_at"),
+            )
+            for row in orders
+        },
         "keys": sum(row["SK"].startswith("REQUEST#") for row in rows),
     }
 
@@ -422,10 +503,18 @@ def model_state(person: Person) -> dict[str, Any]:
             for row in person.transactions
         ),
         "holdings": {asset_id: plain(quantity) for asset_id, quantity in person.holdings.items()},
-        "orders": {order.order_id: (
-            order.order_type, order.asset_id, plain(order.quantity), plain(order.price), money(order.total),
-            order.status, moment(order.expires_at),
-        ) for order in person.orders.values()},
+        "orders": {
+            order.order_id: (
+                order.order_type,
+                order.asset_id,
+                plain(order.quantity),
+                plain(order.price),
+                money(order.total),
+                order.status,
+                moment(order.expires_at),
+            )
+            for order in person.orders.values()
+        },
         "keys": len(person.claims),
     }
 
@@ -449,7 +538,8 @@ def check_views(driver: Driver, model: Model, person: Person) -> None:
     balance = person.row()
     assert views["balance"] == {name: text for name, text in balance.items() if name != "reserved_cash"}
     assert views["portfolio"] == {
-        "cash_balance": balance["current_balance"], "reserved_cash": balance["reserved_cash"],
+        "cash_balance": balance["current_balance"],
+        "reserved_cash": balance["reserved_cash"],
         "total_value": money(person.value(model.prices)),
     }
     assert views["holdings"] == {asset_id: plain(quantity) for asset_id, quantity in person.holdings.items()}
@@ -461,6 +551,7 @@ def check_views(driver: Driver, model: Model, person: Person) -> None:
 
 def check_movements(views: dict[str, Any], person: Person) -> None:
     """Apart from the order of what one round of the worker did: that the chain is whole, `check_books` sees."""
+
     def sets(rows: list[Row]) -> list[list[tuple[str, Any]]]:
         unordered = {"transaction_id", "previous_balance", "new_balance", "actor"}
         return sorted(
@@ -468,11 +559,21 @@ def check_movements(views: dict[str, Any], person: Person) -> None:
         )
 
     assert sets(views["transactions"]) == sets(person.transactions)
-    assert sets(views["trades"]) == sets([{
-        "asset_id": order.asset_id, "transaction_type": "BUY" if order.is_buy else "SELL",
-        "quantity": plain(order.quantity), "price": plain(order.price), "total_amount": money(order.total),
-        "order_id": order.order_id, "status": "COMPLETED", "timestamp": moment(order.executed_at),
-    } for order in person.trades()])
+    assert sets(views["trades"]) == sets(
+        [
+            {
+                "asset_id": order.asset_id,
+                "transaction_type": "BUY" if order.is_buy else "SELL",
+                "quantity": plain(order.quantity),
+                "price": plain(order.price),
+                "total_amount": money(order.total),
+                "order_id": order.order_id,
+                "status": "COMPLETED",
+                "timestamp": moment(order.executed_at),
+            }
+            for order in person.trades()
+        ]
+    )
 
 
 def check_conservation(books: list[Books]) -> None:

@@ -15,13 +15,16 @@ from app.views.api.probes import VERSION
 def init_app(app: Flask, csrf: CSRFProtect) -> None:
     app.config.update(API_TITLE="Order processor", API_VERSION=VERSION, OPENAPI_VERSION="3.1.0")
     shared = SharedAnswers()
-    api = JsonApi(app, spec_kwargs={
-        "marshmallow_plugin": MarshmallowPlugin(schema_name_resolver=schema_name),
-        "extra_plugins": [shared],
-        "info": {"description": DESCRIPTION},
-        "servers": [{"url": "/"}],
-        "externalDocs": {"description": "Every error code, and what to do about it", "url": "/api/docs/errors"},
-    })
+    api = JsonApi(
+        app,
+        spec_kwargs={
+            "marshmallow_plugin": MarshmallowPlugin(schema_name_resolver=schema_name),
+            "extra_plugins": [shared],
+            "info": {"description": DESCRIPTION},
+            "servers": [{"url": "/"}],
+            "externalDocs": {"description": "Every error code, and what to do about it", "url": "/api/docs/errors"},
+        },
+    )
     shared.describe(api.ma_plugin)
     for module in (auth, balance, orders, inventory, admin):
         prefix = module.blueprint.url_prefix or ""

@@ -22,8 +22,8 @@ from app.views.api.blueprint import (
     JsonBlueprint,
     current_user,
     idempotency_key,
-    paged,
     page_request,
+    paged,
     read_asset_id,
     replay_header,
 )

@@ -22,14 +22,7 @@ from app.schemas.outputs import (
     TransactionOutput,
 )
 from app.services import accounts, history, statements
-from app.views.api.blueprint import (
-    JsonBlueprint,
-    current_user,
-    idempotency_key,
-    paged,
-    page_request,
-    replay_header,
-)
+from app.views.api.blueprint import JsonBlueprint, current_user, idempotency_key, page_request, paged, replay_header
 from app.views.http import csv_answer, prices
 
 blueprint = JsonBlueprint("Balance", __name__, description="Cash, holdings and their value")

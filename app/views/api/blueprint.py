@@ -54,9 +54,7 @@ class StrictParser(FlaskParser):
             raise RequestEntityTooLarge()
         return read_json(body)
 
-    def handle_error(
-        self, error: ValidationError, req: Request, schema: Schema, **kwargs: Any
-    ) -> NoReturn:
+    def handle_error(self, error: ValidationError, req: Request, schema: Schema, **kwargs: Any) -> NoReturn:
         messages = error.messages_dict.get("json") or error.messages_dict.get("query") or error.messages_dict
         raise invalid_input(messages) from error
 
@@ -66,7 +64,9 @@ def read_json(body: bytes) -> Any:
     try:
         return json.loads(
             body.decode("utf-8"),
-            parse_int=JsonNumber, parse_float=JsonNumber, parse_constant=_refuse_constant,
+            parse_int=JsonNumber,
+            parse_float=JsonNumber,
+            parse_constant=_refuse_constant,
             object_pairs_hook=_unique,
         )
     except (ValueError, RecursionError) as error:
@@ -85,11 +85,13 @@ def _unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
 
 def invalid_input(messages: Mapping[str, Any]) -> InvalidInput:
     """marshmallow's messages as a refusal."""
-    return InvalidInput(*(
-        FieldError("" if field == "_schema" else field, message)
-        for field, texts in messages.items()
-        for message in (texts if isinstance(texts, list) else [str(texts)])
-    ))
+    return InvalidInput(
+        *(
+            FieldError("" if field == "_schema" else field, message)
+            for field, texts in messages.items()
+            for message in (texts if isinstance(texts, list) else [str(texts)])
+        )
+    )
 
 
 class JsonBlueprint(Blueprint):
@@ -148,9 +150,7 @@ def replay_header(applied: Applied[Any]) -> dict[str, str]:
 
 def page_request(query: Mapping[str, Any], *binding: object) -> PageRequest:
     """The page that a list's query asks for; the binding is the list, its user and its filters."""
-    return PageRequest(
-        limit=query["limit"], offset=query["offset"], position=read_cursor(query["cursor"], *binding)
-    )
+    return PageRequest(limit=query["limit"], offset=query["offset"], position=read_cursor(query["cursor"], *binding))
 
 
 def paged(page: Page[Any], *binding: object) -> dict[str, Any]:

@@ -43,7 +43,8 @@ HEADERS: dict[str, dict[str, Any]] = {
     "Retry-After": {"description": "Seconds to wait", "schema": {"type": "integer", "minimum": 1}},
     "X-RateLimit-Limit": {"description": "Attempts in one window", "schema": {"type": "integer", "minimum": 1}},
     "X-RateLimit-Remaining": {
-        "description": "Attempts that are left of them", "schema": {"type": "integer", "minimum": 0},
+        "description": "Attempts that are left of them",
+        "schema": {"type": "integer", "minimum": 0},
     },
     "X-RateLimit-Reset": {"description": "Seconds until they are new", "schema": {"type": "integer", "minimum": 0}},
     "Idempotent-Replayed": {
@@ -57,14 +58,17 @@ ERROR_HEADERS = {401: ("WWW-Authenticate",), 429: ("Retry-After", *RATE), 503: (
 
 PATH_PARAMETERS: dict[str, dict[str, Any]] = {
     "asset_id": {
-        "description": "In any case", "example": "BTC", "schema": {"type": "string", "pattern": "^[A-Za-z0-9]{1,10}$"},
+        "description": "In any case",
+        "example": "BTC",
+        "schema": {"type": "string", "pattern": "^[A-Za-z0-9]{1,10}$"},
     },
     "order_id": {
         "example": "order_01JD0QZ5M4X8W3T7K2V9N6B1CF",
         "schema": {"type": "string", "pattern": "^[A-Za-z0-9_]{10,50}$"},
     },
     "transaction_id": {
-        "description": "Counts the changes of the balance", "example": "000000000001",
+        "description": "Counts the changes of the balance",
+        "example": "000000000001",
         "schema": {"type": "string", "pattern": "^[0-9]{12}$"},
     },
     "token_id": {"example": "0123456789abcdef", "schema": {"type": "string", "pattern": "^[0-9a-f]{16}$"}},
@@ -72,7 +76,8 @@ PATH_PARAMETERS: dict[str, dict[str, Any]] = {
 }
 
 IDEMPOTENCY_KEY: dict[str, Any] = {
-    "in": "header", "name": "Idempotency-Key",
+    "in": "header",
+    "name": "Idempotency-Key",
     "description": "Your name for this request: sent again, it is applied once and answered as the first time",
     "schema": {"type": "string", "pattern": "^[!-~]{1,255}$"},
 }
@@ -90,12 +95,11 @@ LINKS: dict[str, dict[str, dict[str, str]]] = {
         "list_transactions": NEXT_CURSOR,
     },
     "place_order": {
-        "get_order": NEXT_ORDER, "cancel_order": NEXT_ORDER,
+        "get_order": NEXT_ORDER,
+        "cancel_order": NEXT_ORDER,
         "list_trades_of_asset": {"asset_id": "$response.body#/data/asset_id"},
     },
-    "list_orders": {
-        "get_order": {"order_id": "$response.body#/data/0/order_id"}, "list_orders": NEXT_CURSOR,
-    },
+    "list_orders": {"get_order": {"order_id": "$response.body#/data/0/order_id"}, "list_orders": NEXT_CURSOR},
     "cancel_order": {"get_order": NEXT_ORDER},
     "list_trades": {"list_trades": NEXT_CURSOR},
     "list_holdings": {"get_holding": FIRST_ASSET, "list_trades_of_asset": FIRST_ASSET},
@@ -166,8 +170,11 @@ class SharedAnswers(BasePlugin):
             components.header(name, header)
 
     def path_helper(
-        self, path: str | None = None, operations: dict[str, Any] | None = None,
-        parameters: list[dict[str, Any]] | None = None, **kwargs: Any,
+        self,
+        path: str | None = None,
+        operations: dict[str, Any] | None = None,
+        parameters: list[dict[str, Any]] | None = None,
+        **kwargs: Any,
     ) -> None:
         for parameter in parameters or []:
             parameter.update(PATH_PARAMETERS[parameter["name"]])
@@ -192,7 +199,8 @@ class SharedAnswers(BasePlugin):
             operation.setdefault("parameters", []).append("IdempotencyKey")
             codes[errors.InvalidInput.code] = 422
         successes = {
-            int(status): response for status, response in operation["responses"].items()
+            int(status): response
+            for status, response in operation["responses"].items()
             if status != "default" and int(status) < 400
         }
         for response in successes.values():
@@ -248,17 +256,23 @@ def _response(status: int, codes: list[str]) -> dict[str, Any]:
     return {
         "description": f"{HTTPStatus(status).phrase}: " + ", ".join(f"`{code}`" for code in codes),
         "headers": _headers(*ALWAYS, *ERROR_HEADERS.get(status, ())),
-        "content": {"application/problem+json": {
-            "schema": problem,
-            "examples": {code: {"value": _example(status, code)} for code in codes},
-        }},
+        "content": {
+            "application/problem+json": {
+                "schema": problem,
+                "examples": {code: {"value": _example(status, code)} for code in codes},
+            }
+        },
     }
 
 
 def _example(status: int, code: str) -> dict[str, Any]:
     example = {
-        "type": f"{PROBLEM_TYPES}{code}", "title": HTTPStatus(status).phrase, "status": status,
-        "detail": MESSAGES[code], "code": code, "request_id": "9f86d081884c7d65",
+        "type": f"{PROBLEM_TYPES}{code}",
+        "title": HTTPStatus(status).phrase,
+        "status": status,
+        "detail": MESSAGES[code],
+        "code": code,
+        "request_id": "9f86d081884c7d65",
     }
     if code == errors.InvalidInput.code:
         example["errors"] = [{"field": "amount", "message": "Choose an amount from 0.01 to 1000000.00."}]
@@ -267,7 +281,7 @@ def _example(status: int, code: str) -> dict[str, Any]:
 
 # The detail of each code; those that name amounts are shown with some.
 MESSAGES: dict[str, str] = {
-    **{code: detail for code, detail in HTTP_ERRORS.values()},
+    **dict(HTTP_ERRORS.values()),
     **{refusal.code: refusal.message for refusal in STATUS},
     errors.InsufficientFunds.code: "The balance is 5.00, and this needs 10.00. Deposit more, or choose a smaller "
     "amount.",

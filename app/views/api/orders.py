@@ -14,8 +14,8 @@ from app.views.api.blueprint import (
     JsonBlueprint,
     current_user,
     idempotency_key,
-    paged,
     page_request,
+    paged,
     read_asset_id,
     read_order_id,
     replay_header,
@@ -29,8 +29,14 @@ blueprint = JsonBlueprint("Orders", __name__, description="Orders and trades")
 @blueprint.authenticated
 @blueprint.arguments(OrderInput)
 @blueprint.refuses(
-    errors.AssetNotTradeable, errors.PriceUnavailable, errors.PriceMoved, errors.OrderTooSmall, errors.OrderTooLarge,
-    errors.InsufficientFunds, errors.InsufficientHolding, errors.IdempotencyKeyReused,
+    errors.AssetNotTradeable,
+    errors.PriceUnavailable,
+    errors.PriceMoved,
+    errors.OrderTooSmall,
+    errors.OrderTooLarge,
+    errors.InsufficientFunds,
+    errors.InsufficientHolding,
+    errors.IdempotencyKeyReused,
 )
 @blueprint.response(201, OneOrderOutput)
 def place_order(data: dict[str, Any]) -> Any:
@@ -38,9 +44,7 @@ def place_order(data: dict[str, Any]) -> Any:
 
     `price` is the limit, or the worst price that a market order accepts.
     """
-    applied = trading.place_order(
-        current_user().username, prices=prices(), idempotency_key=idempotency_key(), **data
-    )
+    applied = trading.place_order(current_user().username, prices=prices(), idempotency_key=idempotency_key(), **data)
     return {"data": applied.item}, 201, replay_header(applied)
 
 
@@ -55,8 +59,12 @@ def list_orders(query: dict[str, Any]) -> Any:
     side, price_type = ORDER_TYPES.get(query["order_type"], (None, None))
     binding = ("orders", username, query["asset_id"], query["order_type"], query["status"])
     page = orders.list_orders(
-        username, page_request(query, *binding),
-        asset_id=query["asset_id"], side=side, price_type=price_type, status=query["status"],
+        username,
+        page_request(query, *binding),
+        asset_id=query["asset_id"],
+        side=side,
+        price_type=price_type,
+        status=query["status"],
     )
     return {"data": page.items, **paged(page, *binding)}
 
@@ -76,9 +84,7 @@ def get_order(order_id: str) -> Any:
 @blueprint.response(200, OneOrderOutput)
 def cancel_order(order_id: str) -> Any:
     """End an open order and give back what it reserves."""
-    applied = trading.cancel_order(
-        current_user().username, read_order_id(order_id), idempotency_key=idempotency_key()
-    )
+    applied = trading.cancel_order(current_user().username, read_order_id(order_id), idempotency_key=idempotency_key())
     return {"data": applied.item}, 200, replay_header(applied)
 
 

@@ -34,7 +34,8 @@ _WORDS: dict[str, tuple[str, str]] = {
         "Load the page again and send the form from there.",
     ),
     "invalid_credentials": (
-        "Username (or e-mail address) and password do not belong together.", "Check both. Passwords are case-sensitive."
+        "Username (or e-mail address) and password do not belong together.",
+        "Check both. Passwords are case-sensitive.",
     ),
     "not_authenticated": (
         "The token is missing, malformed, unknown, expired or revoked.",
@@ -61,7 +62,8 @@ _WORDS: dict[str, tuple[str, str]] = {
     "username_taken": ("Another account has this username.", "Choose another one."),
     "email_taken": ("Another account has this e-mail address.", "Log in with it, or use another one."),
     "order_not_pending": (
-        "The order has been executed, cancelled or has expired (`order_status`).", "Look at the order; nothing is left."
+        "The order has been executed, cancelled or has expired (`order_status`).",
+        "Look at the order; nothing is left.",
     ),
     "price_moved": (
         "The price (`price`) is worse than the worst that the market order accepts (`worst_price`).",
@@ -85,7 +87,8 @@ _WORDS: dict[str, tuple[str, str]] = {
     "order_too_small": ("The order is worth less than 0.01.", "Choose a larger quantity."),
     "order_too_large": ("The order is worth more than 1000000.00.", "Split it into smaller orders."),
     "asset_not_tradeable": (
-        "The asset of an order is unknown or no longer traded.", "Choose one whose `is_active` is true."
+        "The asset of an order is unknown or no longer traded.",
+        "Choose one whose `is_active` is true.",
     ),
     "idempotency_key_reused": (
         "The Idempotency-Key was used for another request within the last 30 days.",
@@ -97,8 +100,7 @@ _WORDS: dict[str, tuple[str, str]] = {
         "Try again, with the same Idempotency-Key if there was one. If it stays, ask and name the `request_id`.",
     ),
     "busy": (
-        "Too many changes of the same account came at once, or the database is short of capacity. "
-        "Nothing was changed.",
+        "Too many changes of the same account came at once, or the database is short of capacity. Nothing was changed.",
         "Send the request again after the seconds that `Retry-After` says.",
     ),
     "store_unavailable": (
@@ -106,7 +108,8 @@ _WORDS: dict[str, tuple[str, str]] = {
         "Send the request again with the same Idempotency-Key. Without one, look first whether it happened.",
     ),
     "price_unavailable": (
-        "The market has no current price of this asset.", "Try again after the seconds that `Retry-After` says."
+        "The market has no current price of this asset.",
+        "Try again after the seconds that `Retry-After` says.",
     ),
 }
 
@@ -140,17 +143,19 @@ def as_markdown() -> str:
         f'| <a id="{each.code}"></a>`{each.code}` | {each.status} | {each.cause} | {each.remedy} |'
         for each in list_problems()
     ]
-    return "\n".join([
-        "# Errors of the API",
-        "",
-        "Every error under `/api` is `application/problem+json` (RFC 9457): `type` (the address of this explanation),",
-        "`title`, `status`, `detail` (a sentence for people), `code` (below, for programs), `request_id`, and for",
-        "invalid input `errors`: a list of `{field, message}`. Some codes add values; they are named in the table.",
-        "",
-        "| code | status | cause | what to do |",
-        "|---|---|---|---|",
-        *rows,
-        "",
-        BEFORE_THE_APPLICATION,
-        "",
-    ])
+    return "\n".join(
+        [
+            "# Errors of the API",
+            "",
+            "Every error under `/api` is `application/problem+json` (RFC 9457): `type` (the address of this explanation),",  # noqa: E501
+            "`title`, `status`, `detail` (a sentence for people), `code` (below, for programs), `request_id`, and for",
+            "invalid input `errors`: a list of `{field, message}`. Some codes add values; they are named in the table.",
+            "",
+            "| code | status | cause | what to do |",
+            "|---|---|---|---|",
+            *rows,
+            "",
+            BEFORE_THE_APPLICATION,
+            "",
+        ]
+    )

@@ -5,7 +5,18 @@ from __future__ import annotations
 from flask import Flask
 
 from app.views.pages import (
-    account, activity, admin, front, market, orders, profile, sessions, statement, static, text, trade,
+    account,
+    activity,
+    admin,
+    front,
+    market,
+    orders,
+    profile,
+    sessions,
+    statement,
+    static,
+    text,
+    trade,
 )
 
 

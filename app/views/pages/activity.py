@@ -34,8 +34,12 @@ def transactions() -> ResponseReturnValue:
     form, query = read_filter(ActivityInput())
     filters = {name: form.value(name) for name in ("transaction_type", "from", "to") if form.value(name)}
     page = render_template(
-        "activity.html", form=form, types=TransactionType, listing=_list(query) if query else None,
-        filters=filters, period={name: text for name, text in filters.items() if name != "transaction_type"},
+        "activity.html",
+        form=form,
+        types=TransactionType,
+        listing=_list(query) if query else None,
+        filters=filters,
+        period={name: text for name, text in filters.items() if name != "transaction_type"},
     )
     return make_response(page, form.status)
 
@@ -45,9 +49,7 @@ def _list(query: dict[str, Any]) -> Listing:
     first_day, last_day = query["first_day"], query["last_day"]
     binding = ("transactions", username, wanted, str(first_day), str(last_day))
     request = wanted_page(query, *binding)
-    return listing(
-        periods.list_transactions(username, first_day, last_day, request, transaction_type=wanted), *binding
-    )
+    return listing(periods.list_transactions(username, first_day, last_day, request, transaction_type=wanted), *binding)
 
 
 @blueprint.get("/trades")
@@ -56,13 +58,9 @@ def trades() -> str:
     username, asset_id = current_username(), query["asset_id"]
     binding = ("trades", username, asset_id)
     page = ledger.list_asset_transactions(username, wanted_page(query, *binding), asset_id=asset_id)
-    return render_template(
-        "trades.html", listing=listing(page, *binding), asset_id=asset_id, assets=CATALOGUE.values()
-    )
+    return render_template("trades.html", listing=listing(page, *binding), asset_id=asset_id, assets=CATALOGUE.values())
 
 
 @blueprint.get("/<transaction_id>")
 def transaction(transaction_id: str) -> str:
-    return render_template(
-        "transaction.html", transaction=ledger.get_transaction(current_username(), transaction_id)
-    )
+    return render_template("transaction.html", transaction=ledger.get_transaction(current_username(), transaction_id))

@@ -71,7 +71,9 @@ def _find(name: str) -> User | None:
 def user(username: str) -> str:
     account = admin.get_account(username, prices(), now=clock.now())
     return render_template(
-        "admin_user.html", user=account.user, portfolio=account.portfolio,
+        "admin_user.html",
+        user=account.user,
+        portfolio=account.portfolio,
         open_orders=orders.list_orders(username, LATEST, status=OrderStatus.PENDING),
         latest=ledger.list_transactions(username, LATEST),
     )

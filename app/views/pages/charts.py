@@ -54,14 +54,18 @@ def line_chart(id_: str, title: str, points: Sequence[Point], *, write: Callable
     thinned = thin(points)
     line = _draw(thinned, lowest[1], highest[1])
     return LineChart(
-        id_, title, _describe(points, lowest, highest, write),
+        id_,
+        title,
+        _describe(points, lowest, highest, write),
         line=f"M{line}" if len(points) > 1 else f"M{line}H{WIDTH}",
         area=f"M{line}V{HEIGHT}H0Z" if len(points) > 1 else "",
-        highest=write(highest[1]), lowest=write(lowest[1]),
+        highest=write(highest[1]),
+        lowest=write(lowest[1]),
         times=_write_times([points[place][0] for place in _even_places(len(points), 3)]),
         rows=[(points[place][0], write(points[place][1])) for place in _even_places(len(points), TABLE_ROWS)],
         points={
-            "times": [int(time.timestamp()) for time, _ in thinned], "values": [str(value) for _, value in thinned],
+            "times": [int(time.timestamp()) for time, _ in thinned],
+            "values": [str(value) for _, value in thinned],
         },
     )
 
@@ -109,9 +113,7 @@ def _write_times(times: list[datetime]) -> list[str]:
     return [f"{time.day} {time:%b, %H:%M}" for time in times]
 
 
-def _describe(
-    points: Sequence[Point], lowest: Point, highest: Point, write: Callable[[Decimal], str]
-) -> str:
+def _describe(points: Sequence[Point], lowest: Point, highest: Point, write: Callable[[Decimal], str]) -> str:
     (start, first), (end, last) = points[0], points[-1]
     if len(points) == 1:
         return f"{write(first)} on {write_short_time(start)}: the only value so far."

@@ -100,20 +100,20 @@ class Form:
         """The values of a sent form and of its address. Raises InvalidInput."""
         self._fields = set(schema.fields)
         data: dict[str, Any] = {
-            name: text for name, text in self.typed.items()
+            name: text
+            for name, text in self.typed.items()
             if text and not isinstance(schema.fields.get(name), StrictBoolean)
         }
-        data |= {
-            name: name in self.typed
-            for name, field in schema.fields.items() if isinstance(field, StrictBoolean)
-        }
+        data |= {name: name in self.typed for name, field in schema.fields.items() if isinstance(field, StrictBoolean)}
         try:
             loaded: dict[str, Any] = schema.load({**data, **path})
         except ValidationError as error:
-            raise invalid_input({
-                name: messages if name in data or name == "_schema" else "Fill this in."
-                for name, messages in error.messages_dict.items()
-            }) from error
+            raise invalid_input(
+                {
+                    name: messages if name in data or name == "_schema" else "Fill this in."
+                    for name, messages in error.messages_dict.items()
+                }
+            ) from error
         return loaded
 
     def refuse(self, error: errors.ProductError) -> None:
@@ -137,9 +137,7 @@ class Form:
 
 def sent_form() -> Form:
     """The form of this request: text without spaces around it, except in passwords."""
-    return Form({
-        name: text if "password" in name else text.strip() for name, text in request.form.items()
-    })
+    return Form({name: text if "password" in name else text.strip() for name, text in request.form.items()})
 
 
 def submits(

@@ -66,9 +66,7 @@ def log_in() -> str:
 @submits(LoginInput, again=_log_in_page)
 def send_log_in(form: Form, data: dict[str, Any]) -> ResponseReturnValue:
     attempt = begin_login(data["username"])
-    begin_session(auth.check_password(
-        attempt, data["password"], bcrypt_rounds=current_app.config["BCRYPT_ROUNDS"]
-    ))
+    begin_session(auth.check_password(attempt, data["password"], bcrypt_rounds=current_app.config["BCRYPT_ROUNDS"]))
     return redirect(_back() or url_for("account.dashboard"), 303)
 
 

@@ -51,9 +51,16 @@ def asset_page(form: Form, asset_id: str) -> str:
         form.typed["quantity"] = money.plain(holding.quantity)
     return render_template(
         "asset.html",
-        form=form, asset=detail.asset, market=detail.market, portfolio=portfolio, holding=holding,
-        chart=_price_chart(detail.asset, days), days=days, periods=PERIODS,
-        worst=_worst_prices(detail), allowance=ALLOWANCE_PERCENT,
+        form=form,
+        asset=detail.asset,
+        market=detail.market,
+        portfolio=portfolio,
+        holding=holding,
+        chart=_price_chart(detail.asset, days),
+        days=days,
+        periods=PERIODS,
+        worst=_worst_prices(detail),
+        allowance=ALLOWANCE_PERCENT,
     )
 
 

@@ -29,8 +29,12 @@ def order_list() -> str:
     binding = ("orders", username, asset_id, status)
     page = orders.list_orders(username, wanted_page(query, *binding), asset_id=asset_id, status=status)
     return render_template(
-        "orders.html", listing=listing(page, *binding), asset_id=asset_id, status=status,
-        assets=CATALOGUE.values(), statuses=OrderStatus,
+        "orders.html",
+        listing=listing(page, *binding),
+        asset_id=asset_id,
+        status=status,
+        assets=CATALOGUE.values(),
+        statuses=OrderStatus,
     )
 
 

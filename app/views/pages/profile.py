@@ -38,9 +38,9 @@ class ProfileForm(ProfileInput):
 
 class TokenForm(Input):
     name = Text(most=50, required=True)
-    scopes = fields.String(required=True, validate=validate.OneOf(
-        [tokens.READ, tokens.READ_AND_TRADE], error="Choose one of the two."
-    ))
+    scopes = fields.String(
+        required=True, validate=validate.OneOf([tokens.READ, tokens.READ_AND_TRADE], error="Choose one of the two.")
+    )
     ends_on = EndTime(most_days=366, attribute="expires_at", load_default=None)
 
 
@@ -51,8 +51,11 @@ def _user() -> User:
 
 def _filled(user: User) -> Form:
     stored = {
-        "first_name": user.first_name, "last_name": user.last_name, "email": user.email,
-        "phone": user.phone, "date_of_birth": user.date_of_birth,
+        "first_name": user.first_name,
+        "last_name": user.last_name,
+        "email": user.email,
+        "phone": user.phone,
+        "date_of_birth": user.date_of_birth,
         "marketing_emails_consent": "yes" if user.marketing_emails_consent else "",
     }
     return Form({name: text for name, text in stored.items() if text})
@@ -112,7 +115,7 @@ def end_sessions(form: Form, data: dict[str, Any]) -> ResponseReturnValue:
 
 def _tokens_page(form: Form) -> str:
     return render_template(
-        "tokens.html", form=form, tokens=tokens.list_personal_tokens(current_username()), names=SCOPE_NAMES,
+        "tokens.html", form=form, tokens=tokens.list_personal_tokens(current_username()), names=SCOPE_NAMES
     )
 
 

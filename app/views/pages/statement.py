@@ -51,7 +51,10 @@ def _read(query: dict[str, Any], today: date) -> dict[str, Any]:
     last_day = query["last_day"] or max(first_day, today)
     return {
         "statement": periods.read_statement(user.username, first_day, last_day, rows=STATEMENT_ROWS),
-        "first_day": first_day, "last_day": last_day, "user": user, "now": clock.now(),
+        "first_day": first_day,
+        "last_day": last_day,
+        "user": user,
+        "now": clock.now(),
         "period": {"from": _day(first_day), "to": _day(last_day)},
     }
 

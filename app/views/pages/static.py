@@ -12,11 +12,11 @@ from functools import cache
 from http import HTTPStatus
 from pathlib import Path
 from typing import Any
+from wsgiref.headers import Headers
 
 from flask import Flask
 from whitenoise import WhiteNoise
 from whitenoise.responders import Response, StaticFile
-from wsgiref.headers import Headers
 
 from app.views.http import SECURITY_HEADERS
 
@@ -27,8 +27,12 @@ def init_app(app: Flask) -> None:
     addresses = {path.relative_to(folder).as_posix(): _address(folder, path) for path in files}
     app.jinja_env.globals["static_url"] = addresses.__getitem__
     app.wsgi_app = _CompressedFiles(  # type: ignore[method-assign]
-        app.wsgi_app, root=folder, prefix="static/", allow_all_origins=False,
-        immutable_file_test=lambda path, url: True, add_headers_function=_add_security_headers,
+        app.wsgi_app,
+        root=folder,
+        prefix="static/",
+        allow_all_origins=False,
+        immutable_file_test=lambda path, url: True,
+        add_headers_function=_add_security_headers,
     )
 
 

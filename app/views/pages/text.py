@@ -29,9 +29,17 @@ SIDE_NAMES = {"BUY": "Buy", "SELL": "Sell"}
 
 def init_app(app: Flask) -> None:
     app.jinja_env.filters.update(
-        money=write_money, signed_money=write_signed_money, quantity=write_quantity, price=write_price,
-        percent=write_percent, signed_percent=write_signed_percent, time=write_time,
-        short_time=write_short_time, effect=effect, transaction_name=transaction_name, side_name=side_name,
+        money=write_money,
+        signed_money=write_signed_money,
+        quantity=write_quantity,
+        price=write_price,
+        percent=write_percent,
+        signed_percent=write_signed_percent,
+        time=write_time,
+        short_time=write_short_time,
+        effect=effect,
+        transaction_name=transaction_name,
+        side_name=side_name,
     )
 
 

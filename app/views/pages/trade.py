@@ -15,7 +15,7 @@ from marshmallow import ValidationError, validates_schema
 from app.domain import money
 from app.domain.assets import get_asset
 from app.domain.errors import PriceMoved
-from app.domain.orders import ALLOWANCE_PERCENT, PriceType, Preview, Side
+from app.domain.orders import ALLOWANCE_PERCENT, Preview, PriceType, Side
 from app.models.orders import Order
 from app.schemas.fields import ORDER_TYPES, Money, Quantity
 from app.schemas.inputs import OrderInput
@@ -73,8 +73,14 @@ def _review_page(form: Form, preview: Preview) -> str:
     form.typed["quantity"] = money.plain(order.quantity)
     form.typed["price"] = "" if order.price is None else money.plain(order.price)
     return render_template(
-        "review.html", form=form, preview=preview, order=order, asset=get_asset(order.asset_id),
-        is_buy=order.side is Side.BUY, is_market=order.price_type is PriceType.MARKET, allowance=ALLOWANCE_PERCENT,
+        "review.html",
+        form=form,
+        preview=preview,
+        order=order,
+        asset=get_asset(order.asset_id),
+        is_buy=order.side is Side.BUY,
+        is_market=order.price_type is PriceType.MARKET,
+        allowance=ALLOWANCE_PERCENT,
     )
 
 
@@ -97,9 +103,7 @@ def place(form: Form, data: dict[str, Any], asset_id: str) -> ResponseReturnValu
         # The quantity must be one that has been seen, and the same when the form is sent twice.
         return _review_page(form, get_preview(current_username(), prices=prices(), **data))
     del data["spend"]
-    order = trading.place_order(
-        current_username(), prices=prices(), idempotency_key=form.sent_key(), **data
-    ).item
+    order = trading.place_order(current_username(), prices=prices(), idempotency_key=form.sent_key(), **data).item
     flash(_what_happened(order))
     return redirect(url_for("orders.order", order_id=order.order_id), 303)
 
