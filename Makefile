@@ -12,7 +12,7 @@ PIP := $(BIN)/python -m pip --disable-pip-version-check install --quiet --requir
 INSTALL := $(BIN)/uv pip install --quiet --require-hashes --python $(BIN)/python
 # The launcher runs as a file: as a module it would import the whole application first.
 # As a child it ends with make, whatever ends make.
-LAUNCHER := $(BIN)/python -P app/local.py
+LAUNCHER := $(BIN)/python dev/launcher.py
 CHILD := exec $(LAUNCHER) child $(LAUNCHER)
 
 # Tests start many processes: each would compile the application again.
@@ -54,31 +54,31 @@ coverage: $(DEV) $(ENGINE)  ## Run all tests and show which lines and branches t
 
 .PHONY: fuzz
 fuzz: $(DEV) $(ENGINE)  ## Send the API thousands of random requests, new ones each time
-	SCHEMATHESIS_MAX_EXAMPLES=$(or $(EXAMPLES),300) $(BIN)/pytest tests/contract/test_contract_fuzz.py -rP
+	SCHEMATHESIS_MAX_EXAMPLES=$(or $(EXAMPLES),300) $(BIN)/pytest tests/contract/test_fuzz.py -rP
 
 .PHONY: mutants
 mutants: $(DEV) $(ENGINE)  ## Apply seeded bugs to the money code one by one: the tests must notice each (ten minutes)
-	$(BIN)/python bench/mutants.py --only "$(ONLY)"
+	$(BIN)/python -m tests.mutation.seeded --only "$(ONLY)"
 
 .PHONY: mutmut
 mutmut: $(MUTATION) $(ENGINE)  ## Change each operator, number and text of the rules and the money code (an hour)
-	$(BIN)/python bench/mutmut_scores.py --only "$(ONLY)"
+	$(BIN)/python -m tests.mutation.mutmut_scores --only "$(ONLY)"
 
 .PHONY: screenshots
 screenshots: $(DEV) $(ENGINE)  ## Take the pictures in README.md again, with Chromium
-	$(BIN)/python bench/screenshots.py
+	$(BIN)/python -m bench.screenshots
 
 .PHONY: prove
 prove: $(DEV) $(ENGINE)  ## Run the proofs of docs/guarantees.md at length: faults, model, kills, histories, races (hours)
-	$(PROOFS) $(BIN)/pytest tests/matrix tests/state tests/bank tests/races -rP --show-capture=stdout
+	$(PROOFS) $(BIN)/pytest tests/proofs -rP --show-capture=stdout
 
 PROOFS = MATRIX=full MODEL_EXAMPLES=$(or $(MODEL_EXAMPLES),500) BANK_SECONDS=$(or $(BANK_SECONDS),600) \
 	LINEARIZABILITY_HISTORIES=$(or $(LINEARIZABILITY_HISTORIES),300) RACE_ROUNDS=$(or $(RACE_ROUNDS),1000)
 
 .PHONY: bench
 bench: $(DEV) $(ENGINE)  ## Measure the worker (units of a round, fills per second) and 64 threads at one account
-	$(BIN)/python bench/worker.py
-	$(BIN)/python bench/contention.py
+	$(BIN)/python -m bench.worker
+	$(BIN)/python -m bench.contention
 
 .PHONY: lint
 lint: $(DEV)  ## Check style, types and the direction of imports

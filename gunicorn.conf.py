@@ -143,7 +143,7 @@ def on_starting(server):
     if os.environ.get("CREATE_TABLES") != "true":
         return
     from app.domain.errors import StoreUnavailable
-    from app.models.tables import create_tables
+    from app.models.create_tables import create_tables
 
     try:
         with server.app.callable.app_context():
@@ -162,7 +162,7 @@ def child_exit(server, worker):
 
 def post_worker_init(worker):
     """Make the first, slow calls to DynamoDB before the first request has to wait for them."""
-    from app.models.tables import tables_answer
+    from app.models.create_tables import tables_answer
 
     with worker.app.callable.app_context():
         tables_answer()

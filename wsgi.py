@@ -1,5 +1,5 @@
 """The entry point of gunicorn and of `flask --app wsgi`."""
 
-from app import create_app
+from app.factory import create_app
 
 app = create_app()

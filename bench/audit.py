@@ -1,6 +1,6 @@
 """Speed and memory of the audit: fills an embedded engine with sound accounts, and audits them.
 
-    .venv/bin/python bench/audit.py [ITEMS ...]      (20000 and 80000)
+    python -m bench.audit [ITEMS ...]      (20000 and 80000)
 
 Prints for each size the items per second (on a busy machine look at those per second of its own CPU),
 and the largest resident memory of the process that audits.
@@ -19,20 +19,19 @@ from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
-ROOT = Path(__file__).resolve().parent.parent
-sys.path.insert(0, str(ROOT))
-os.environ.update(AWS_ACCESS_KEY_ID="bench", AWS_SECRET_ACCESS_KEY="bench", AWS_EC2_METADATA_DISABLED="true")
+from app.config import Config
+from app.domain import money
+from app.domain.ledger import transaction_id
+from app.factory import create_app
+from app.models.create_tables import create_tables
+from app.models.item import Item
+from app.models.ledger import Balance, BalanceTransaction, Holding, Trade
+from app.models.orders import Order
+from app.models.users import EmailClaim, User
+from tests.support.engine import engine
 
-from app import create_app  # noqa: E402  (after the environment is set)
-from app.config import Config  # noqa: E402
-from app.domain import money  # noqa: E402
-from app.domain.ledger import transaction_id  # noqa: E402
-from app.models.ledger import AssetBalance, AssetTransaction, Balance, BalanceTransaction  # noqa: E402
-from app.models.orders import Order  # noqa: E402
-from app.models.table import Item  # noqa: E402
-from app.models.tables import create_tables  # noqa: E402
-from app.models.users import EmailClaim, User  # noqa: E402
-from tests.engine import engine  # noqa: E402
+ROOT = Path(__file__).resolve().parent.parent
+os.environ.update(AWS_ACCESS_KEY_ID="bench", AWS_SECRET_ACCESS_KEY="bench", AWS_EC2_METADATA_DISABLED="true")
 
 ORDERS_OF_AN_ACCOUNT = 8
 ITEMS_OF_AN_ACCOUNT = 5 + 3 * ORDERS_OF_AN_ACCOUNT  # besides the deposit: user, claim, balance, holding
@@ -81,8 +80,8 @@ def account(username: str, orders: int) -> list[Item]:
                 updated_at=moment,
             ),
             _transaction(username, number + 2, "ORDER_PAYMENT", cost, before, before - cost, order_id),
-            AssetTransaction(
-                *AssetTransaction.key(username, "BTC", moment),
+            Trade(
+                *Trade.key(username, "BTC", moment),
                 username=username,
                 asset_id="BTC",
                 transaction_type="BUY",
@@ -95,8 +94,8 @@ def account(username: str, orders: int) -> list[Item]:
             ),
         ]
     items += [
-        AssetBalance(
-            *AssetBalance.key(username, "BTC"),
+        Holding(
+            *Holding.key(username, "BTC"),
             username=username,
             asset_id="BTC",
             quantity=quantity * orders,
@@ -155,9 +154,9 @@ def _write(items: list[Item]) -> None:
 AUDIT = """
 import json, re, sys, time
 from pathlib import Path
-sys.path[:0] = [sys.argv[1], sys.argv[1] + "/bench"]
-from audit import app_at
-from app.services.audit import audit_all
+sys.path.insert(0, sys.argv[1])
+from bench.audit import app_at
+from app.audit.run import audit_all
 
 def peak_mb():  # of this program alone: getrusage counts what its parent had when it was forked
     return int(re.search(r"VmHWM:\\s+([0-9]+)", Path("/proc/self/status").read_text())[1]) // 1024

@@ -1,6 +1,6 @@
 """Many threads at one account: what gets done, what it costs, and how many are told to try again.
 
-    python bench/contention.py [--threads 64] [--processes 2] [--seconds 10] [--latency 0.004]
+    python -m bench.contention [--threads 64] [--processes 2] [--seconds 10] [--latency 0.004]
 
 Deposits of 1.00 from all threads at once, without a pause, on an engine of its own in memory. Each call of the store
 takes `--latency` seconds longer, as a store over a network does: that is what makes threads collide. Prints, for one
@@ -14,28 +14,25 @@ from __future__ import annotations
 import argparse
 import multiprocessing
 import os
-import sys
 import threading
 import time
 from collections.abc import Mapping
 from dataclasses import dataclass
 from decimal import Decimal
-from pathlib import Path
 from typing import Any
 
-sys.path.insert(0, str(Path(__file__).parent.parent))
-os.environ.update(AWS_ACCESS_KEY_ID="bench", AWS_SECRET_ACCESS_KEY="bench", AWS_EC2_METADATA_DISABLED="true")
-
-from app import create_app
 from app.domain.errors import Busy
 from app.domain.ledger import TransactionType
-from app.models import table
-from app.models.account import move_cash
+from app.factory import create_app
+from app.models import batch
+from app.models.balance_changes import post_transaction
+from app.models.create_tables import create_tables
 from app.models.ledger import Balance, get_balance
-from app.models.tables import create_tables
-from tests.engine import engine
-from tests.races.traders import open_trader
-from tests.support import config, metered
+from tests.proofs.races.traders import open_trader
+from tests.support.engine import engine
+from tests.support.people import config, metered
+
+os.environ.update(AWS_ACCESS_KEY_ID="bench", AWS_SECRET_ACCESS_KEY="bench", AWS_EC2_METADATA_DISABLED="true")
 
 
 @dataclass
@@ -54,7 +51,7 @@ def deposit_until(deadline: float, username: str, result: Thread) -> None:
     while time.monotonic() < deadline:
         with metered() as meter:
             try:
-                move_cash(username, TransactionType.DEPOSIT, Decimal("1.00"))
+                post_transaction(username, TransactionType.DEPOSIT, Decimal("1.00"))
             except Busy:
                 result.refused += 1
             else:
@@ -68,7 +65,7 @@ def deposit_until(deadline: float, username: str, result: Thread) -> None:
 
 def run_process(options: argparse.Namespace, endpoint: str, username: str, threads: int) -> list[Thread]:
     for name, value in policy(options).items():
-        setattr(table, name, value)
+        setattr(batch, name, value)
     app = create_app(config(endpoint))
     results = [Thread() for _ in range(threads)]
 

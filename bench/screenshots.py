@@ -1,7 +1,7 @@
 """Pictures of the pages, from an account with three months of activity.
 
-python bench/screenshots.py              docs/dashboard.png and docs/asset.png, for README.md
-python bench/screenshots.py --all DIR    every page, light and dark, on a wide and on a narrow screen
+python -m bench.screenshots              docs/dashboard.png and docs/asset.png, for README.md
+python -m bench.screenshots --all DIR    every page, light and dark, on a wide and on a narrow screen
 """
 
 from __future__ import annotations
@@ -9,22 +9,20 @@ from __future__ import annotations
 import argparse
 import os
 import re
-import sys
 from pathlib import Path
 from typing import Any
 
-ROOT = Path(__file__).parent.parent
-sys.path.insert(0, str(ROOT))
-os.environ.update(AWS_ACCESS_KEY_ID="bench", AWS_SECRET_ACCESS_KEY="bench", AWS_EC2_METADATA_DISABLED="true")
+from app.cli.demo_accounts import USERNAMES, plan_demo
+from app.domain import clock
+from app.factory import create_app
+from app.models.create_tables import create_tables
+from app.prices.simulated import SimulatedMarket
+from tests.support.chromium import chromium, serving
+from tests.support.engine import engine
+from tests.support.people import PASSWORD, config
 
-from app import create_app  # noqa: E402  (after the environment is set)
-from app.domain import clock  # noqa: E402
-from app.models.tables import create_tables  # noqa: E402
-from app.prices.simulated import SimulatedMarket  # noqa: E402
-from app.services.demo import USERNAMES, plan_demo  # noqa: E402
-from tests.browser.serving import chromium, serving  # noqa: E402
-from tests.engine import engine  # noqa: E402
-from tests.support import PASSWORD, config  # noqa: E402
+ROOT = Path(__file__).parent.parent
+os.environ.update(AWS_ACCESS_KEY_ID="bench", AWS_SECRET_ACCESS_KEY="bench", AWS_EC2_METADATA_DISABLED="true")
 
 WIDTHS = (1280, 360)
 PUBLIC = {"landing": "/", "login": "/login", "register": "/register", "not-found": "/nope"}

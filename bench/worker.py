@@ -1,6 +1,6 @@
 """What the worker of limit orders costs and does in a second, on an engine of its own in memory.
 
-    python bench/worker.py [--open 10000] [--fills 2000]
+    python -m bench.worker [--open 10000] [--fills 2000]
 
 Prints the calls and units of a round in which nothing is filled with few and with many open orders, and the fills
 per second of one and of two workers, as a ratio to filling the same orders one by one without a worker.
@@ -12,34 +12,31 @@ import argparse
 import logging
 import multiprocessing
 import os
-import sys
 import time
 from datetime import timedelta
 from decimal import Decimal
-from pathlib import Path
-
-sys.path.insert(0, str(Path(__file__).parent.parent))
-os.environ.update(AWS_ACCESS_KEY_ID="bench", AWS_SECRET_ACCESS_KEY="bench", AWS_EC2_METADATA_DISABLED="true")
 
 from flask import Flask
 
-from app import create_app
 from app.domain import clock
 from app.domain.orders import Side
-from app.models import trading
+from app.factory import create_app
+from app.models import order_changes
+from app.models.create_tables import create_tables
 from app.models.orders import Order, iterate_fillable_orders, new_order_id, open_book
-from app.models.tables import create_tables
-from app.services.fulfilment import Worker
-from tests.engine import engine
-from tests.races.traders import FixedPrices, open_trader, place_limit
-from tests.support import config, metered
+from app.services.worker import Worker
+from tests.proofs.races.traders import FixedPrices, open_trader, place_limit
+from tests.support.engine import engine
+from tests.support.people import config, metered
+
+os.environ.update(AWS_ACCESS_KEY_ID="bench", AWS_SECRET_ACCESS_KEY="bench", AWS_EC2_METADATA_DISABLED="true")
 
 TRADERS = 100
 PRICE = Decimal(100)
 
 
 def make_app(endpoint: str) -> Flask:
-    logging.getLogger("app.services.fulfilment").setLevel(logging.ERROR)
+    logging.getLogger("app.services.worker").setLevel(logging.ERROR)
     return create_app(config(endpoint))
 
 
@@ -150,7 +147,7 @@ def plain_fills_per_second(number: int) -> float:
     orders = list(iterate_fillable_orders("BTC", Side.BUY, PRICE))
     started = time.perf_counter()
     for order in orders:
-        trading.fill_order(order, PRICE)
+        order_changes.fill_order(order, PRICE)
     return len(orders) / (time.perf_counter() - started)
 
 

@@ -14,18 +14,18 @@ from flask import Flask
 from flask.testing import FlaskClient
 from hypothesis import settings
 
+from app.factory import create_app
+from app.models.create_tables import create_tables
+from tests.support.books import check_books, connect
+from tests.support.engine import engine
+from tests.support.faults import FaultyStore
+from tests.support.people import Person, caller, config, register
+from tests.support.prices import SetPrices
+
 # botocore sends nothing without credentials, and must look for none outside.
 os.environ.update(AWS_ACCESS_KEY_ID="test", AWS_SECRET_ACCESS_KEY="test", AWS_EC2_METADATA_DISABLED="true")
 for name in ("AWS_PROFILE", "AWS_SESSION_TOKEN"):
     os.environ.pop(name, None)
-pytest.register_assert_rewrite("tests.support", "tests.books", "tests.pages.browser", "tests.browser.visitor")
-
-from app import create_app  # noqa: E402  (after the environment is set)
-from app.models.tables import create_tables  # noqa: E402
-from tests.books import check_books, connect  # noqa: E402
-from tests.engine import engine  # noqa: E402
-from tests.faults import FaultyStore  # noqa: E402
-from tests.support import Person, SetPrices, caller, config, register  # noqa: E402
 
 NewUser = Callable[..., Person]
 
@@ -114,7 +114,7 @@ def _faulty_store(app: Flask, endpoint: str) -> Iterator[FaultyStore]:
 
 @pytest.fixture
 def faults(_faulty_store: FaultyStore, monkeypatch: pytest.MonkeyPatch) -> Iterator[FaultyStore]:
-    """A way to the same engine that can answer wrongly, late or not at all; see `tests/faults.py`."""
+    """A way to the same engine that can answer wrongly, late or not at all; see `tests/support/faults.py`."""
     # botocore sends again only so often, for all requests of a client together: no test may use up another's.
     monkeypatch.setattr("botocore.retries.quota.RetryQuota.acquire", lambda quota, amount: True)
     _faulty_store.heal()

@@ -9,7 +9,7 @@ from typing import Any
 import click
 from flask.cli import with_appcontext
 
-from app.services.audit import Report, Violation, audit_all, audit_user, count_items
+from app.audit.run import Report, Violation, audit_all, audit_user, count_items
 
 
 @click.command("audit")

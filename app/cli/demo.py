@@ -10,12 +10,12 @@ import click
 from flask import current_app
 from flask.cli import with_appcontext
 
+from app.cli.demo_accounts import USERNAMES, is_complete, is_demo_password, plan_demo
 from app.config import Config
 from app.domain import clock
 from app.domain.errors import UsernameTaken
-from app.models.tables import create_tables
+from app.models.create_tables import create_tables
 from app.prices.simulated import SimulatedMarket
-from app.services.demo import USERNAMES, fits, is_complete, plan_demo
 
 
 @click.command("demo")
@@ -44,7 +44,7 @@ def _fill(password: str, months: int) -> None:
 
 def _print_accounts(password: str) -> None:
     click.echo(f"Users: {', '.join(USERNAMES)} (the last is an operator, the one before is suspended)")
-    if fits(password):
+    if is_demo_password(password):
         click.echo(f"Password of each: {password}")
     else:
         click.echo("Their password was changed since.")

@@ -12,11 +12,11 @@ import click
 from flask import current_app
 from flask.cli import AppGroup
 
-from app import telemetry
+from app import metrics
 from app.domain.errors import ProductError
+from app.models.create_tables import tables_answer
 from app.models.database import meter
-from app.models.tables import tables_answer
-from app.services.fulfilment import Round, Worker
+from app.services.worker import Round, Worker
 
 SECONDS_BETWEEN_ROUNDS = 2.0
 
@@ -48,12 +48,12 @@ def run(once: bool) -> None:
 
 def _serve_counters() -> None:
     if address := current_app.config["WORKER_METRICS"]:
-        telemetry.serve_counters(*address)
+        metrics.serve_counters(*address)
 
 
 def _run_round(worker: Worker) -> None:
     current_app.extensions["database"].use()
-    counters = telemetry.worker_counters()
+    counters = metrics.worker_counters()
     started = time.monotonic()
     try:
         done = worker.run_round()
@@ -67,7 +67,7 @@ def _run_round(worker: Worker) -> None:
         log.exception("round given up")
         return
     finally:
-        telemetry.count_usage(meter(), "orders run")
+        metrics.count_usage(meter(), "orders run")
     counters.count_round(
         {"filled": done.filled, "expired": done.expired, "lost": done.lost, "failed": done.failed},
         [lag.total_seconds() for lag in done.lags],

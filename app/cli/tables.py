@@ -5,7 +5,7 @@ from __future__ import annotations
 import click
 from flask.cli import AppGroup
 
-from app.models.tables import create_tables
+from app.models.create_tables import create_tables
 
 tables = AppGroup("tables", help="The two DynamoDB tables.")
 

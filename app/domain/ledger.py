@@ -30,7 +30,7 @@ OUTGOING = frozenset({TransactionType.WITHDRAW, TransactionType.ORDER_PAYMENT})
 
 
 @dataclass(frozen=True, slots=True)
-class Account:
+class CashAccount:
     """The money of one user at one version."""
 
     current_balance: Decimal = money.ZERO
@@ -47,7 +47,7 @@ class Posting:
     transaction_type: TransactionType
     amount: Decimal
     previous_balance: Decimal
-    account: Account
+    account: CashAccount
 
     @property
     def transaction_id(self) -> str:
@@ -64,7 +64,7 @@ def effect_of(transaction_type: TransactionType, amount: Decimal) -> Decimal:
     return money.subtract(money.ZERO, amount) if transaction_type in OUTGOING else amount
 
 
-def post(account: Account, transaction_type: TransactionType, amount: Decimal) -> Posting:
+def post(account: CashAccount, transaction_type: TransactionType, amount: Decimal) -> Posting:
     """Apply one transaction to the account; raises InsufficientFunds when the balance would fall below zero."""
     new_balance = money.add(account.current_balance, effect_of(transaction_type, amount))
     if new_balance < 0:
@@ -77,21 +77,21 @@ def post(account: Account, transaction_type: TransactionType, amount: Decimal) -
     return Posting(transaction_type, amount, account.current_balance, after)
 
 
-def reserve(account: Account, amount: Decimal) -> Posting:
+def reserve(account: CashAccount, amount: Decimal) -> Posting:
     """Pay what an order may need into its escrow; raises InsufficientFunds."""
     posting = post(account, TransactionType.ORDER_PAYMENT, amount)
     return replace(posting, account=_with_reserve(posting.account, amount))
 
 
-def release(account: Account, reserved: Decimal) -> Account:
+def release(account: CashAccount, reserved: Decimal) -> CashAccount:
     """The account after an order has used up its whole escrow; no transaction, as the money was paid before."""
     return _with_reserve(account, money.subtract(money.ZERO, reserved))
 
 
-def refund(account: Account, reserved: Decimal, amount: Decimal) -> Posting:
+def refund(account: CashAccount, reserved: Decimal, amount: Decimal) -> Posting:
     """Empty an order's escrow of `reserved`, of which `amount`, above zero, returns to the balance."""
     return post(release(account, reserved), TransactionType.ORDER_REFUND, amount)
 
 
-def _with_reserve(account: Account, change: Decimal) -> Account:
+def _with_reserve(account: CashAccount, change: Decimal) -> CashAccount:
     return replace(account, reserved_cash=money.add(account.reserved_cash, change))

@@ -17,7 +17,7 @@ from app.domain.errors import OrderTooLarge, OrderTooSmall
 
 CENT = Decimal("0.01")
 ZERO = Decimal("0.00")
-MAX_MOVEMENT = Decimal("1000000.00")
+MAX_AMOUNT = Decimal("1000000.00")
 MIN_QUANTITY = Decimal("0.00000001")
 MAX_QUANTITY = Decimal("1000000000")
 MAX_PRICE = Decimal("1000000000")
@@ -46,7 +46,7 @@ def parse_money(text: str) -> Decimal:
     Raises InvalidAmount.
     """
     amount = _parse(text, decimals=2, example="1000.00")
-    if not CENT <= amount <= MAX_MOVEMENT:
+    if not CENT <= amount <= MAX_AMOUNT:
         raise InvalidAmount("Choose an amount from 0.01 to 1000000.00.")
     return amount.quantize(CENT, context=EXACT)
 
@@ -106,7 +106,7 @@ def new_order_total(quantity: Decimal, price: Decimal, *, buying: bool) -> Decim
     if EXACT.multiply(quantity, price) < CENT:
         raise OrderTooSmall()
     total = order_total(quantity, price, buying=buying)
-    if total > MAX_MOVEMENT:
+    if total > MAX_AMOUNT:
         raise OrderTooLarge()
     return total
 

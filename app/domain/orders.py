@@ -15,7 +15,7 @@ from enum import StrEnum
 
 from app.domain import money
 from app.domain.errors import FieldError, InsufficientHolding, InvalidInput, PriceMoved
-from app.domain.ledger import Account, TransactionType, post, reserve
+from app.domain.ledger import CashAccount, TransactionType, post, reserve
 
 
 class Side(StrEnum):
@@ -45,7 +45,7 @@ PAYMENT_TYPE = {Side.BUY: TransactionType.ORDER_PAYMENT, Side.SELL: TransactionT
 
 
 @dataclass(frozen=True, slots=True)
-class OrderRequest:
+class NewOrder:
     """What a user asks for.
 
     `price` is the limit of a limit order, and the worst price that a market order accepts, if any.
@@ -87,7 +87,7 @@ def reaches(side: Side, limit_price: Decimal, price: Decimal) -> bool:
     return price <= limit_price if side is Side.BUY else price >= limit_price
 
 
-def worst_price(side: Side, price: Decimal, *, decimals: int) -> Decimal:
+def default_limit_price(side: Side, price: Decimal, *, decimals: int) -> Decimal:
     """The price seen with the allowance: the most that a buyer then pays, the least that a seller then gets."""
     percent = ALLOWANCE_PERCENT if side is Side.BUY else -ALLOWANCE_PERCENT
     return money.moved_price(price, percent, decimals=decimals)
@@ -101,7 +101,7 @@ class Preview:
     worst price that a market order accepts.
     """
 
-    order: OrderRequest
+    order: NewOrder
     price: Decimal
     waits: bool
     total: Decimal
@@ -110,7 +110,7 @@ class Preview:
     holding_after: Decimal
 
 
-def preview_order(order: OrderRequest, price: Decimal, account: Account, holding: Decimal) -> Preview:
+def preview_order(order: NewOrder, price: Decimal, account: CashAccount, holding: Decimal) -> Preview:
     """Raises PriceMoved, OrderTooSmall, OrderTooLarge, InsufficientFunds, InsufficientHolding, as placing it would."""
     waits = order.waits_at(price)
     limit = order.price if order.price is not None else price

@@ -35,7 +35,7 @@ class QuantityAttribute(Attribute[Decimal]):
         return Decimal(value)
 
 
-class NumberAttribute(Attribute[Decimal]):
+class DecimalAttribute(Attribute[Decimal]):
     """An exact DynamoDB number, for the price that DynamoDB must put in order."""
 
     attr_type = NUMBER

@@ -4,19 +4,19 @@
 |---|---|---|
 | Balance | `{username}` | `BALANCE` |
 | BalanceTransaction | `{username}` | `TRANS#{transaction_id}` |
-| AssetBalance | `{username}` | `ASSET#{asset_id}` |
-| AssetTransaction | `TRANS#{username}#{asset_id}` | `{traded_at}` |
-| RequestClaim | `{username}` | `REQUEST#{idempotency key}` |
+| Holding | `{username}` | `ASSET#{asset_id}` |
+| Trade | `TRANS#{username}#{asset_id}` | `{traded_at}` |
+| IdempotencyClaim | `{username}` | `REQUEST#{idempotency key}` |
 
 | access pattern | operation |
 |---|---|
 | balance | GetItem Balance |
 | one transaction | GetItem BalanceTransaction |
 | transactions, newest first, also by type | Query PK, SK begins with `TRANS#` |
-| one holding | GetItem AssetBalance |
+| one holding | GetItem Holding |
 | all holdings; with the balance: the portfolio | Query PK, SK from `ASSET#` to `BALANCE` |
 | all holders of an asset | Query AssetIndex |
-| one asset transaction | GetItem AssetTransaction |
+| one asset transaction | GetItem Trade |
 | asset transactions of a user and asset | Query PK |
 | asset transactions of a user | Query UserTransactionsIndex |
 """
@@ -29,14 +29,15 @@ from dataclasses import dataclass
 from datetime import datetime
 from decimal import Decimal
 
-from pynamodb.attributes import NumberAttribute, TTLAttribute, UnicodeAttribute
+from pynamodb.attributes import NumberAttribute, UnicodeAttribute
 
 from app.domain import clock, ledger
 from app.domain.errors import HoldingNotFound, TransactionNotFound
 from app.domain.ledger import TransactionType
 from app.domain.orders import Side
 from app.models.attributes import MoneyAttribute, QuantityAttribute, TimeAttribute
-from app.models.table import FIRST_PAGE, Key, Page, PageRequest, list_page
+from app.models.item import Key
+from app.models.paging import FIRST_PAGE, Page, PageRequest, list_page
 from app.models.users import UsersItem, UserTransactionsIndex
 
 
@@ -60,9 +61,9 @@ class Balance(UsersItem, discriminator="BALANCE"):
         return username, "BALANCE"
 
     @property
-    def account(self) -> ledger.Account:
+    def account(self) -> ledger.CashAccount:
         """The balance as the rules see it."""
-        return ledger.Account(
+        return ledger.CashAccount(
             self.current_balance, self.total_deposits, self.total_withdrawals, self.reserved_cash, int(self.version)
         )
 
@@ -92,7 +93,7 @@ class BalanceTransaction(UsersItem, discriminator="TRANSACTION"):
         return ledger.effect_of(TransactionType(self.transaction_type), self.amount)
 
 
-class AssetBalance(UsersItem, discriminator="ASSET"):
+class Holding(UsersItem, discriminator="ASSET"):
     """A holding: what a user owns of one asset and can sell now. It stays, with quantity 0, when all is sold."""
 
     username = UnicodeAttribute()
@@ -106,7 +107,7 @@ class AssetBalance(UsersItem, discriminator="ASSET"):
         return username, f"ASSET#{asset_id}"
 
 
-class AssetTransaction(UsersItem, discriminator="ASSET_TRANSACTION"):
+class Trade(UsersItem, discriminator="ASSET_TRANSACTION"):
     """One purchase or sale of an asset; never changed or deleted."""
 
     username = UnicodeAttribute()
@@ -126,7 +127,7 @@ class AssetTransaction(UsersItem, discriminator="ASSET_TRANSACTION"):
 
     @staticmethod
     def key(username: str, asset_id: str, traded_at: datetime) -> Key:
-        return AssetTransaction.partition(username, asset_id), clock.to_text(traded_at)
+        return Trade.partition(username, asset_id), clock.to_text(traded_at)
 
     @property
     def effect(self) -> Decimal:
@@ -134,25 +135,12 @@ class AssetTransaction(UsersItem, discriminator="ASSET_TRANSACTION"):
         return self.quantity if self.transaction_type == Side.BUY else -self.quantity
 
 
-class RequestClaim(UsersItem, discriminator="REQUEST"):
-    """Remembers that a keyed request succeeded, and what it made. Gone once its `ttl` is past, deleted or not."""
-
-    fingerprint = UnicodeAttribute()
-    reference = UnicodeAttribute()
-    created_at = TimeAttribute()
-    ttl = TTLAttribute()
-
-    @staticmethod
-    def key(username: str, idempotency_key: str) -> Key:
-        return username, f"REQUEST#{idempotency_key}"
-
-
 @dataclass(frozen=True)
 class Portfolio:
     """The balance and all holdings of one user, read in one call."""
 
     balance: Balance
-    holdings: list[AssetBalance]
+    holdings: list[Holding]
 
 
 def get_balance(username: str) -> Balance:
@@ -205,11 +193,11 @@ def iterate_transactions(username: str, first: int, last: int) -> Iterator[Balan
     return BalanceTransaction.query(username, numbers, consistent_read=True, page_size=500)
 
 
-def find_holding(username: str, asset_id: str) -> AssetBalance | None:
-    return AssetBalance.find(AssetBalance.key(username, asset_id))
+def find_holding(username: str, asset_id: str) -> Holding | None:
+    return Holding.find(Holding.key(username, asset_id))
 
 
-def get_holding(username: str, asset_id: str) -> AssetBalance:
+def get_holding(username: str, asset_id: str) -> Holding:
     """Raises HoldingNotFound when the user never held the asset."""
     holding = find_holding(username, asset_id)
     if holding is None:
@@ -217,48 +205,46 @@ def get_holding(username: str, asset_id: str) -> AssetBalance:
     return holding
 
 
-def list_holdings(username: str) -> list[AssetBalance]:
+def list_holdings(username: str) -> list[Holding]:
     """All holdings by asset id, those of quantity zero included. One call."""
-    return list(AssetBalance.query(username, AssetBalance.SK.startswith("ASSET#"), consistent_read=True))
+    return list(Holding.query(username, Holding.SK.startswith("ASSET#"), consistent_read=True))
 
 
 def get_portfolio(username: str) -> Portfolio:
     """The sort keys from `ASSET#` to `BALANCE` are the holdings and the balance, and leave all history out."""
     items = list(UsersItem.query(username, UsersItem.SK.between("ASSET#", "BALANCE"), consistent_read=True))
     balance = next(item for item in items if isinstance(item, Balance))
-    return Portfolio(balance, [item for item in items if isinstance(item, AssetBalance)])
+    return Portfolio(balance, [item for item in items if isinstance(item, Holding)])
 
 
-def list_holders(asset_id: str, request: PageRequest = FIRST_PAGE) -> Page[AssetBalance]:
+def list_holders(asset_id: str, request: PageRequest = FIRST_PAGE) -> Page[Holding]:
     """Who holds or held an asset, by username from z to a; for the operator, a page may be short (see `list_page`)."""
-    index = AssetBalance.asset_index
-    return list_page(AssetBalance, asset_id, request, index=index, filters=AssetBalance.SK.startswith("ASSET#"))
+    index = Holding.asset_index
+    return list_page(Holding, asset_id, request, index=index, filters=Holding.SK.startswith("ASSET#"))
 
 
-def list_trades_of_asset(asset_id: str, request: PageRequest = FIRST_PAGE) -> Page[AssetTransaction]:
+def list_trades_of_asset(asset_id: str, request: PageRequest = FIRST_PAGE) -> Page[Trade]:
     """All purchases and sales of an asset by all users, by username from z to a; a page may be short."""
-    index = AssetTransaction.asset_index
-    return list_page(AssetTransaction, asset_id, request, index=index, filters=AssetTransaction.PK.startswith("TRANS#"))
+    index = Trade.asset_index
+    return list_page(Trade, asset_id, request, index=index, filters=Trade.PK.startswith("TRANS#"))
 
 
-def get_asset_transaction(username: str, asset_id: str, traded_at: datetime) -> AssetTransaction:
+def get_trade(username: str, asset_id: str, traded_at: datetime) -> Trade:
     """Raises TransactionNotFound."""
-    transaction = AssetTransaction.find(AssetTransaction.key(username, asset_id, traded_at))
+    transaction = Trade.find(Trade.key(username, asset_id, traded_at))
     if transaction is None:
         raise TransactionNotFound()
     return transaction
 
 
-def iterate_trades_since(username: str, time: datetime) -> Iterator[AssetTransaction]:
+def iterate_trades_since(username: str, time: datetime) -> Iterator[Trade]:
     """Purchases and sales of a user from this time on, oldest first, read page by page."""
     since = UserTransactionsIndex.traded_at >= time
-    return AssetTransaction.query(username, since, index_name=UserTransactionsIndex.Meta.index_name)
+    return Trade.query(username, since, index_name=UserTransactionsIndex.Meta.index_name)
 
 
-def list_asset_transactions(
-    username: str, request: PageRequest = FIRST_PAGE, *, asset_id: str | None = None
-) -> Page[AssetTransaction]:
+def list_trades(username: str, request: PageRequest = FIRST_PAGE, *, asset_id: str | None = None) -> Page[Trade]:
     """Purchases and sales of a user, newest first; of one asset if given."""
     if asset_id:
-        return list_page(AssetTransaction, AssetTransaction.partition(username, asset_id), request)
-    return list_page(AssetTransaction, username, request, index=AssetTransaction.user_transactions_index)
+        return list_page(Trade, Trade.partition(username, asset_id), request)
+    return list_page(Trade, username, request, index=Trade.user_transactions_index)

@@ -27,8 +27,9 @@ from ulid import ULID
 from app.domain import clock, money
 from app.domain.errors import OrderNotFound
 from app.domain.orders import OrderStatus, PriceType, Side
-from app.models.attributes import MoneyAttribute, NumberAttribute, QuantityAttribute, TimeAttribute
-from app.models.table import FIRST_PAGE, Item, Key, Page, PageRequest, TableMeta, iterate_readable, list_page
+from app.models.attributes import DecimalAttribute, MoneyAttribute, QuantityAttribute, TimeAttribute
+from app.models.item import Item, Key, TableMeta
+from app.models.paging import FIRST_PAGE, Page, PageRequest, iterate_readable, list_page
 
 
 class UserOrdersIndex(GlobalSecondaryIndex["Order"]):
@@ -61,7 +62,7 @@ class OpenOrdersIndex(GlobalSecondaryIndex["Order"]):
         projection = AllProjection()
 
     open_book = UnicodeAttribute(hash_key=True)
-    limit_price = NumberAttribute(range_key=True)
+    limit_price = DecimalAttribute(range_key=True)
 
 
 class ExpiringOrdersIndex(GlobalSecondaryIndex["Order"]):
@@ -105,7 +106,7 @@ class Order(OrdersItem, discriminator="ORDER"):
     status = UnicodeAttribute()
     expires_at = TimeAttribute(null=True)
     executed_at = TimeAttribute(null=True)
-    limit_price = NumberAttribute(null=True)
+    limit_price = DecimalAttribute(null=True)
     reserved_amount = MoneyAttribute(null=True)
     reserved_quantity = QuantityAttribute(null=True)
     open_book = UnicodeAttribute(null=True)

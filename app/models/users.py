@@ -36,7 +36,8 @@ from pynamodb.indexes import AllProjection, GlobalSecondaryIndex, IncludeProject
 from app.domain.errors import Busy, EmailTaken, UserNotFound
 from app.domain.users import Role, UserStatus
 from app.models.attributes import TimeAttribute
-from app.models.table import Batch, Cancelled, Item, Key, TableMeta, again_after_lost_race, write_if
+from app.models.batch import Batch, Cancelled, retry_while_busy, write_if
+from app.models.item import Item, Key, TableMeta
 
 
 class EmailIndex(GlobalSecondaryIndex["User"]):
@@ -181,7 +182,7 @@ def find_user_and_token(username: str, token_id: str, *, consistent: bool) -> tu
     return user, token
 
 
-@again_after_lost_race
+@retry_while_busy
 def update_profile(username: str, changes: Mapping[str, Any], *, now: datetime) -> User:
     """Set attributes of a user, None removes one; a new e-mail address moves its claim.
 
@@ -229,21 +230,21 @@ def set_status(username: str, status: UserStatus, *, now: datetime) -> User:
 
     Raises UserNotFound, and Busy when every attempt lost its race.
     """
-    return _change_standing(username, [User.status.set(status.value)], now=now)
+    return _update_user(username, [User.status.set(status.value)], now=now)
 
 
 def set_role(username: str, role: Role, *, now: datetime) -> User:
     """Give a user a role. Two calls. Raises UserNotFound, Busy."""
-    return _change_standing(username, [User.role.set(role.value)], now=now)
+    return _update_user(username, [User.role.set(role.value)], now=now)
 
 
 def end_sessions(username: str, *, now: datetime) -> User:
     """End every session and login token of a user. Two calls. Raises UserNotFound, Busy."""
-    return _change_standing(username, [], now=now)
+    return _update_user(username, [], now=now)
 
 
-@again_after_lost_race
-def _change_standing(username: str, actions: list[Action], *, now: datetime) -> User:
+@retry_while_busy
+def _update_user(username: str, actions: list[Action], *, now: datetime) -> User:
     user = find_user(username)
     if user is None:
         raise UserNotFound()

@@ -8,24 +8,20 @@ from marshmallow import EXCLUDE, Schema, ValidationError, fields, post_load, pre
 
 from app.domain.ledger import TransactionType
 from app.domain.orders import MAX_LIFETIME, OrderStatus, PriceType
-from app.domain.passwords import NAME_ADVICE, contains_name
-from app.domain.users import UserStatus
+from app.domain.users import NAME_ADVICE, UserStatus, contains_name
+from app.schemas.amounts import Adjustment, Money, Price, Quantity
 from app.schemas.fields import (
     NO_CONTROLS,
     ORDER_TYPES,
-    Adjustment,
     AssetId,
     Choice,
     DateOfBirth,
     Day,
     EmailAddress,
     EndTime,
-    Money,
     NewPassword,
     PersonName,
     Phone,
-    Price,
-    Quantity,
     StrictBoolean,
     Switch,
     Text,

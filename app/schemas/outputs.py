@@ -7,7 +7,8 @@ from marshmallow import Schema, fields
 from app.domain.ledger import TransactionType
 from app.domain.orders import OrderStatus, Side
 from app.domain.users import Role, UserStatus
-from app.schemas.fields import LowerCase, Money, Number, OrderTypeName, Output, Price, Quantity, Timestamp
+from app.schemas.amounts import Money, Number, Price, Quantity
+from app.schemas.fields import LowerCase, OrderTypeName, Output, Timestamp
 
 # Every movement and trade is complete from the moment that it can be seen.
 COMPLETED = "COMPLETED"

@@ -8,19 +8,19 @@ from decimal import Decimal
 
 from app.domain import clock
 from app.domain.errors import NotAdmin, OwnAccount, UserNotFound
+from app.domain.idempotency import identify
 from app.domain.ledger import TransactionType
-from app.domain.requests import request_key
 from app.domain.users import UserStatus
-from app.models import account, users
-from app.models.account import Applied
+from app.models import balance_changes, users
+from app.models.idempotency import Applied
 from app.models.ledger import BalanceTransaction
 from app.models.users import User
 from app.prices import PriceSource
-from app.services.accounts import ValuedPortfolio, get_portfolio
+from app.services.portfolio import ValuedPortfolio, get_portfolio
 
 
 @dataclass(frozen=True)
-class UserAccount:
+class UserPortfolio:
     """A user with all that the user has."""
 
     user: User
@@ -48,9 +48,9 @@ def get_user(username: str) -> User:
     return user
 
 
-def get_account(username: str, prices: PriceSource, *, now: datetime) -> UserAccount:
+def get_account(username: str, prices: PriceSource, *, now: datetime) -> UserPortfolio:
     """Raises UserNotFound. Two calls."""
-    return UserAccount(get_user(username), get_portfolio(username, prices, now=now))
+    return UserPortfolio(get_user(username), get_portfolio(username, prices, now=now))
 
 
 def set_status(admin: User, username: str, status: UserStatus) -> User:
@@ -70,11 +70,11 @@ def adjust_balance(
     get_user(username)
     # The claim lies among the owner's: a space, which no key has, keeps the admin's keys apart from the owner's.
     own_key = f"{admin.username} {idempotency_key}" if idempotency_key else None
-    return account.move_cash(
+    return balance_changes.post_transaction(
         username,
         TransactionType.SYSTEM_ADJUSTMENT,
         amount,
         description=reason,
         actor=admin.username,
-        request=request_key(own_key, "adjustment", amount, reason),
+        request=identify(own_key, "adjustment", amount, reason),
     )

@@ -7,10 +7,10 @@ from datetime import date
 
 from app.domain import clock
 from app.domain.errors import AccountSuspended, InvalidCredentials, TooManyRequests
-from app.models.account import open_account
-from app.models.rates import Rate, add_hit, count_hits, seconds_left
+from app.models.balance_changes import open_account
+from app.models.rate_limits import RateLimit, add_hit, count_hits, seconds_left
 from app.models.users import User, find_user, find_user_by_email
-from app.services.passwords import hash_password, is_password, spend_the_time_of_a_check
+from app.services.passwords import equalize_timing, hash_password, is_password
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -49,8 +49,8 @@ def register(registration: Registration, *, bcrypt_rounds: int) -> User:
 
 
 # Wrong passwords: for one name from one address, and from one address for any names.
-FAILURES_OF_NAME = Rate("login-name", hits=20, seconds=15 * 60)
-FAILURES_OF_ADDRESS = Rate("login-address", hits=300, seconds=15 * 60)
+FAILURES_OF_NAME = RateLimit("login-name", hits=20, seconds=15 * 60)
+FAILURES_OF_ADDRESS = RateLimit("login-address", hits=300, seconds=15 * 60)
 
 
 @dataclass(frozen=True)
@@ -76,7 +76,7 @@ def begin_login(identifier: str, *, address: str) -> LoginAttempt:
     return LoginAttempt(name, address, rate.hits, remaining, reset_seconds)
 
 
-def _failure_rates(name: str, address: str) -> list[tuple[Rate, str]]:
+def _failure_rates(name: str, address: str) -> list[tuple[RateLimit, str]]:
     return [(FAILURES_OF_NAME, f"{name} {address}"), (FAILURES_OF_ADDRESS, address)]
 
 
@@ -101,7 +101,7 @@ def note_failure(attempt: LoginAttempt) -> None:
 def _check_password(name: str, password: str, *, bcrypt_rounds: int) -> User:
     user = find_user_by_email(name) if "@" in name else find_user(name)
     if user is None:
-        spend_the_time_of_a_check(password, rounds=bcrypt_rounds)
+        equalize_timing(password, rounds=bcrypt_rounds)
         raise InvalidCredentials()
     if not is_password(password, user.password_hash):
         raise InvalidCredentials()

@@ -17,7 +17,7 @@ def is_password(password: str, password_hash: str) -> bool:
     return bcrypt.checkpw(_digest(password), password_hash.encode())
 
 
-def spend_the_time_of_a_check(password: str, *, rounds: int) -> None:
+def equalize_timing(password: str, *, rounds: int) -> None:
     """Takes as long as `is_password`, so that an unknown user is refused as late as a wrong password."""
     bcrypt.hashpw(_digest(password), bcrypt.gensalt(rounds))
 

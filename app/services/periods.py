@@ -8,10 +8,10 @@ from decimal import Decimal
 
 from app.domain import clock, money
 from app.domain.ledger import TransactionType
-from app.models import ledger, periods
+from app.models import ledger, transaction_periods
 from app.models.ledger import BalanceTransaction
-from app.models.periods import BEGINNING, END, SLACK, Period, Span
-from app.models.table import Page, PageRequest
+from app.models.paging import Page, PageRequest
+from app.models.transaction_periods import BEGINNING, END, SLACK, Period, Span
 
 
 @dataclass(frozen=True)
@@ -48,7 +48,7 @@ def list_transactions(
     if first_day is None and last_day is None:
         return ledger.list_transactions(username, request, transaction_type=transaction_type)
     period = period_of(first_day, last_day)
-    return periods.list_transactions(username, period, request, transaction_type=transaction_type)
+    return transaction_periods.list_transactions(username, period, request, transaction_type=transaction_type)
 
 
 def read_statement(username: str, first_day: date, last_day: date, *, rows: int) -> ShortStatement:
@@ -57,7 +57,7 @@ def read_statement(username: str, first_day: date, last_day: date, *, rows: int)
     Two calls, three in an account of over SLACK transactions, and one more when the period has many more than `rows`.
     """
     period = period_of(first_day, last_day)
-    span = periods.find_span(username, period)
+    span = transaction_periods.find_span(username, period)
     last = min(span.high, span.low + rows + 2 * SLACK)
     read = list(ledger.iterate_transactions(username, max(span.low, 1), last))
     earlier = [each.new_balance for each in read if each.created_at < period.start]

@@ -9,7 +9,7 @@ from typing import Any
 from app.domain import clock, money
 from app.domain.assets import Asset, get_tradeable_asset
 from app.domain.errors import PriceUnavailable, Refusal
-from app.domain.orders import OrderRequest, Preview, PriceType, Side, check_end, preview_order, worst_price
+from app.domain.orders import NewOrder, Preview, PriceType, Side, check_end, default_limit_price, preview_order
 from app.models import ledger
 from app.prices import PriceSource, Quote
 
@@ -28,18 +28,18 @@ def get_preview(
 ) -> Preview:
     """An order for a quantity, or for as much as can be bought for `spend`, at the price of the moment. One call.
 
-    Without `price` a market order gets the price of the moment with the allowance (`worst_price`). What is spent is
-    never above `spend`, not even at the worst price. Raises what placing the order would raise.
+    Without `price` a market order gets the price of the moment with the allowance (`default_limit_price`). What is
+    spent is never above `spend`, not even at the worst price. Raises what placing the order would raise.
     """
     asset = get_tradeable_asset(asset_id)
     check_end(expires_at, clock.now())
     quote = _get_fresh_quote(asset, prices)
-    limit = price or worst_price(side, quote.price, decimals=asset.price_decimals)
+    limit = price or default_limit_price(side, quote.price, decimals=asset.price_decimals)
     quantity = money.quantity_for(spend, limit) if spend else quantity
     assert quantity is not None, "an order has a quantity, or an amount to spend"
     portfolio = ledger.get_portfolio(username)
     held = next((each.quantity for each in portfolio.holdings if each.asset_id == asset.asset_id), Decimal(0))
-    order = OrderRequest(side, price_type, asset.asset_id, quantity, limit, expires_at)
+    order = NewOrder(side, price_type, asset.asset_id, quantity, limit, expires_at)
     return preview_order(order, quote.price, portfolio.balance.account, held)
 
 

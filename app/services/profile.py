@@ -8,9 +8,9 @@ from typing import Any
 
 from app.domain import clock
 from app.domain.errors import FieldError, InvalidInput
-from app.domain.passwords import NAME_ADVICE, contains_name
+from app.domain.users import NAME_ADVICE, contains_name
 from app.models import users
-from app.models.table import again_after_lost_race
+from app.models.batch import retry_while_busy
 from app.models.users import User
 from app.services.auth import LoginAttempt, note_failure
 from app.services.passwords import hash_password, is_password
@@ -30,7 +30,7 @@ def log_out_everywhere(username: str) -> User:
     return users.end_sessions(username, now=clock.now())
 
 
-@again_after_lost_race
+@retry_while_busy
 def change_password(attempt: LoginAttempt, current_password: str, new_password: str, *, bcrypt_rounds: int) -> User:
     """Set a new password for the user of an attempt, which ends every session and login token. Two calls.
 

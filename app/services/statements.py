@@ -13,7 +13,7 @@ from itertools import chain, takewhile
 from app.domain import clock, money
 from app.models import ledger
 from app.models.ledger import BalanceTransaction
-from app.models.periods import find_span
+from app.models.transaction_periods import find_span
 from app.services.periods import period_of
 
 CSV_COLUMNS = (

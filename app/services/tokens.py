@@ -26,7 +26,7 @@ LAST_USE_PRECISION = timedelta(hours=1)
 
 
 @dataclass(frozen=True)
-class Session:
+class Authentication:
     """An authenticated request: who asks, and with which token."""
 
     user: User
@@ -104,7 +104,7 @@ def revoke_personal_token(username: str, token_id: str) -> None:
     users.delete_token(token)
 
 
-def authenticate(bearer: str) -> Session:
+def authenticate(bearer: str) -> Authentication:
     """The session of a bearer token. One call for a good one.
 
     Raises NotAuthenticated, AccountSuspended.
@@ -125,13 +125,13 @@ def authenticate(bearer: str) -> Session:
     return session
 
 
-def _open_session(username: str, token_id: str, secret: str, *, consistent: bool) -> Session | None:
+def _open_session(username: str, token_id: str, secret: str, *, consistent: bool) -> Authentication | None:
     user, token = users.find_user_and_token(username, token_id, consistent=consistent)
     if user is None or token is None or token.has_expired(clock.now()):
         return None
     if not token.is_personal and token.session_epoch != user.session_epoch:
         return None
-    return Session(user, token) if hmac.compare_digest(token.secret_hash, _hash(secret)) else None
+    return Authentication(user, token) if hmac.compare_digest(token.secret_hash, _hash(secret)) else None
 
 
 def _note_use(token: Token) -> None:

@@ -24,7 +24,7 @@ from app.models.database import meter
 from app.prices import PriceSource
 from app.services import auth
 from app.services.statements import Statement, write_csv
-from app.views.metrics import report
+from app.views.request_log import report
 
 STATUS: dict[type[errors.ProductError], int] = {
     errors.InvalidInput: 422,

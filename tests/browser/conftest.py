@@ -11,11 +11,11 @@ import pytest
 from flask import Flask
 
 from app.prices import MarketStats
-from tests.books import check_books
-from tests.browser.serving import chromium, serving, what_is_missing
-from tests.browser.visitor import Visitor
-from tests.pages.browser import Browser
-from tests.support import SetPrices
+from tests.support.books import check_books
+from tests.support.chromium import chromium, serving, what_is_missing
+from tests.support.page_client import Browser
+from tests.support.prices import SetPrices
+from tests.support.visitor import Visitor
 
 NewVisitor = Callable[..., Visitor]
 

@@ -8,16 +8,15 @@ from typing import Any
 import pytest
 from flask import Flask
 
-pytest.register_assert_rewrite("tests.contract.fuzzing", "tests.contract.specification")
-
-from app import create_app  # noqa: E402  (after the rewriting of asserts)
-from app.domain import clock  # noqa: E402
-from app.domain.users import Role  # noqa: E402
-from app.models.tables import create_tables  # noqa: E402
-from app.models.users import set_role  # noqa: E402
-from tests.books import check_books  # noqa: E402
-from tests.contract.specification import Specification  # noqa: E402
-from tests.support import Person, SetPrices, config, register  # noqa: E402
+from app.domain import clock
+from app.domain.users import Role
+from app.factory import create_app
+from app.models.create_tables import create_tables
+from app.models.users import set_role
+from tests.contract.specification import Specification
+from tests.support.books import check_books
+from tests.support.people import Person, config, register
+from tests.support.prices import SetPrices
 
 TABLES = {"users": "contract_users", "orders": "contract_orders"}
 

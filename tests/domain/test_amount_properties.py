@@ -17,7 +17,7 @@ from hypothesis import strategies as st
 
 from app.domain import money
 from app.domain.errors import OrderTooLarge, OrderTooSmall
-from app.domain.orders import Side, fill_reserved, worst_price
+from app.domain.orders import Side, default_limit_price, fill_reserved
 
 # The same in each bounded run; AMOUNT_EXAMPLES makes it long and random: so many of each property.
 EXAMPLES = os.environ.get("AMOUNT_EXAMPLES")
@@ -253,8 +253,8 @@ def test_the_worst_price_is_the_allowance_away_and_less_than_a_step_more(units, 
     """Half a percent from the price that was seen, rounded away from it to the decimals of the asset, above zero."""
     tick = Fraction(1, 10**decimals)
     price = Decimal(max(units // 10 ** (8 - decimals), 1)).scaleb(-decimals)
-    most = Fraction(worst_price(Side.BUY, price, decimals=decimals))
-    least = Fraction(worst_price(Side.SELL, price, decimals=decimals))
+    most = Fraction(default_limit_price(Side.BUY, price, decimals=decimals))
+    least = Fraction(default_limit_price(Side.SELL, price, decimals=decimals))
     assert most % tick == least % tick == 0
     assert 0 <= most - Fraction(price) * Fraction(1005, 1000) < tick
     away = Fraction(price) * Fraction(995, 1000) - least

@@ -9,9 +9,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from app.domain.errors import InsufficientFunds
-from app.domain.ledger import Account, TransactionType, effect_of, post, refund, release, reserve
+from app.domain.ledger import CashAccount, TransactionType, effect_of, post, refund, release, reserve
 
-ACCOUNT = Account(Decimal("100.00"), Decimal("250.00"), Decimal("50.00"), version=7)
+ACCOUNT = CashAccount(Decimal("100.00"), Decimal("250.00"), Decimal("50.00"), version=7)
 
 
 @pytest.mark.parametrize(
@@ -70,10 +70,10 @@ def test_every_type_of_the_contract_exists():
 
 def test_a_new_account_is_empty_and_its_first_transaction_is_number_one():
     zero = Decimal("0.00")
-    assert Account() == Account(
+    assert CashAccount() == CashAccount(
         current_balance=zero, total_deposits=zero, total_withdrawals=zero, reserved_cash=zero, version=0
     )
-    assert post(Account(), TransactionType.DEPOSIT, Decimal("1.00")).transaction_id == "000000000001"
+    assert post(CashAccount(), TransactionType.DEPOSIT, Decimal("1.00")).transaction_id == "000000000001"
 
 
 @pytest.mark.parametrize(("refunded", "balance"), [("30.00", "100.00"), ("0.01", "70.01")])
@@ -103,7 +103,7 @@ unsigned = st.sampled_from([each for each in TransactionType if each is not Tran
 
 @given(st.lists(st.tuples(unsigned, cents), max_size=30))
 def test_any_history_keeps_the_books(movements):
-    account, applied = Account(), []
+    account, applied = CashAccount(), []
     for transaction_type, amount in movements:
         try:
             posting = post(account, transaction_type, amount)

@@ -8,11 +8,11 @@ from decimal import Decimal
 import pytest
 
 from app.domain.errors import FieldError, InsufficientHolding, InvalidInput, OrderTooLarge, OrderTooSmall, PriceMoved
-from app.domain.orders import Fill, OrderRequest, PriceType, Side, check_end, fill_reserved, holding_after
+from app.domain.orders import Fill, NewOrder, PriceType, Side, check_end, fill_reserved, holding_after
 
 
-def order(side: str, quantity: str, price: str | None = None, price_type: str = "MARKET") -> OrderRequest:
-    return OrderRequest(Side(side), PriceType(price_type), "BTC", Decimal(quantity), Decimal(price) if price else None)
+def order(side: str, quantity: str, price: str | None = None, price_type: str = "MARKET") -> NewOrder:
+    return NewOrder(Side(side), PriceType(price_type), "BTC", Decimal(quantity), Decimal(price) if price else None)
 
 
 @pytest.mark.parametrize(

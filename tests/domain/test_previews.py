@@ -8,8 +8,8 @@ import pytest
 
 from app.domain import money
 from app.domain.errors import InsufficientFunds, InsufficientHolding, OrderTooSmall, PriceMoved
-from app.domain.ledger import Account
-from app.domain.orders import OrderRequest, Preview, PriceType, Side, preview_order, worst_price
+from app.domain.ledger import CashAccount
+from app.domain.orders import NewOrder, Preview, PriceType, Side, default_limit_price, preview_order
 
 
 @pytest.mark.parametrize(
@@ -39,12 +39,12 @@ def test_what_an_amount_buys(amount: str, price: str, quantity: str) -> None:
     ],
 )
 def test_the_allowance_rounds_away_from_the_price(side: Side, price: str, decimals: int, worst: str) -> None:
-    assert worst_price(side, Decimal(price), decimals=decimals) == Decimal(worst)
+    assert default_limit_price(side, Decimal(price), decimals=decimals) == Decimal(worst)
 
 
 def preview(side: Side, price_type: PriceType, quantity: str, limit: str | None, *, held: str = "5") -> Preview:
-    order = OrderRequest(side, price_type, "BTC", Decimal(quantity), limit and Decimal(limit))
-    return preview_order(order, Decimal(100), Account(Decimal("1000.00")), Decimal(held))
+    order = NewOrder(side, price_type, "BTC", Decimal(quantity), limit and Decimal(limit))
+    return preview_order(order, Decimal(100), CashAccount(Decimal("1000.00")), Decimal(held))
 
 
 PREVIEWS = {

@@ -6,22 +6,22 @@ from decimal import Decimal
 
 import pytest
 
-from app.domain.requests import request_key
+from app.domain.idempotency import identify
 
 SAME = ("DEPOSIT", Decimal("1.00"), None)
 
 
 def test_no_key_no_request():
-    assert request_key(None, *SAME) is None
+    assert identify(None, *SAME) is None
 
 
 def test_the_same_values_make_the_same_fingerprint():
-    first, second = request_key("k", *SAME), request_key("k", *SAME)
+    first, second = identify("k", *SAME), identify("k", *SAME)
     assert first == second and first.key == "k"
 
 
 def test_the_key_is_no_part_of_the_fingerprint():
-    assert request_key("k", *SAME).fingerprint == request_key("l", *SAME).fingerprint
+    assert identify("k", *SAME).fingerprint == identify("l", *SAME).fingerprint
 
 
 @pytest.mark.parametrize(
@@ -38,4 +38,4 @@ def test_the_key_is_no_part_of_the_fingerprint():
     ],
 )
 def test_anything_else_is_another_request(other):
-    assert request_key("k", *SAME).fingerprint != request_key("k", *other).fingerprint
+    assert identify("k", *SAME).fingerprint != identify("k", *other).fingerprint

@@ -8,8 +8,8 @@ from typing import Any
 import pytest
 from flask import Flask
 
-from tests.books import check_books
-from tests.pages.browser import Browser
+from tests.support.books import check_books
+from tests.support.page_client import Browser
 
 NewBrowser = Callable[..., Browser]
 

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import pytest
 
-from tests.books import connect
-from tests.engine import engine
-from tests.server.serving import serve
+from tests.support.books import connect
+from tests.support.engine import engine
+from tests.support.server import serve
 
 
 @pytest.fixture(scope="session")

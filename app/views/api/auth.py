@@ -18,7 +18,7 @@ from app.schemas.outputs import (
     UserOutput,
 )
 from app.services import auth, profile, tokens
-from app.views.api.blueprint import JsonBlueprint, current_session, current_user
+from app.views.api.blueprint import JsonBlueprint, current_authentication, current_user
 from app.views.http import begin_login
 
 blueprint = JsonBlueprint("Accounts", __name__, url_prefix="/auth", description="Registering, logging in, tokens")
@@ -56,7 +56,7 @@ def login(data: dict[str, Any]) -> dict[str, Any]:
 @blueprint.response(200, MessageOutput)
 def logout() -> dict[str, Any]:
     """End the token that this request carries."""
-    delete_token(current_session().token)
+    delete_token(current_authentication().token)
     return {"message": "Logged out successfully"}
 
 
@@ -86,7 +86,7 @@ def change_profile(data: dict[str, Any]) -> Any:
 @blueprint.response(204)
 def change_password(data: dict[str, Any]) -> None:
     """Set a new password, which ends every session and login token, this one too."""
-    current_session().require_login()
+    current_authentication().require_login()
     rounds = current_app.config["BCRYPT_ROUNDS"]
     profile.change_password(begin_login(current_user().username), **data, bcrypt_rounds=rounds)
 
@@ -105,7 +105,7 @@ def list_tokens() -> Any:
 @blueprint.response(201, NewTokenOutput)
 def create_token(data: dict[str, Any]) -> Any:
     """Make a personal token for scripts; its secret is shown this once."""
-    current_session().require_login()
+    current_authentication().require_login()
     return tokens.create_personal_token(current_user(), **data)
 
 

@@ -8,7 +8,7 @@ from flask import Response
 
 from app.domain import clock, errors
 from app.models import ledger
-from app.models.account import Applied
+from app.models.idempotency import Applied
 from app.models.ledger import BalanceTransaction
 from app.schemas.inputs import CashInput, DaysInput, StatementInput, TransactionListInput
 from app.schemas.outputs import (
@@ -21,7 +21,7 @@ from app.schemas.outputs import (
     TransactionListOutput,
     TransactionOutput,
 )
-from app.services import accounts, history, statements
+from app.services import cash, history, portfolio, statements
 from app.views.api.blueprint import JsonBlueprint, current_user, idempotency_key, page_request, paged, replay_header
 from app.views.http import csv_answer, prices
 
@@ -43,7 +43,7 @@ def get_balance() -> Any:
 @blueprint.response(201, CashMovementOutput)
 def deposit(data: dict[str, Any]) -> Any:
     """Add cash."""
-    applied = accounts.deposit(current_user().username, **data, idempotency_key=idempotency_key())
+    applied = cash.deposit(current_user().username, **data, idempotency_key=idempotency_key())
     return _cash_movement("Deposit successful", applied)
 
 
@@ -54,7 +54,7 @@ def deposit(data: dict[str, Any]) -> Any:
 @blueprint.response(201, CashMovementOutput)
 def withdraw(data: dict[str, Any]) -> Any:
     """Take cash out, at most the balance."""
-    applied = accounts.withdraw(current_user().username, **data, idempotency_key=idempotency_key())
+    applied = cash.withdraw(current_user().username, **data, idempotency_key=idempotency_key())
     return _cash_movement("Withdrawal successful", applied)
 
 
@@ -106,7 +106,7 @@ def get_transaction(transaction_id: str) -> Any:
 @blueprint.response(200, HoldingListOutput)
 def list_holdings() -> Any:
     """Every asset ever held, at current prices."""
-    return {"data": accounts.list_holdings(current_user().username, prices())}
+    return {"data": portfolio.list_holdings(current_user().username, prices())}
 
 
 @blueprint.get("/balance/asset/<asset_id>")
@@ -115,7 +115,7 @@ def list_holdings() -> Any:
 @blueprint.response(200, HoldingOutput)
 def get_holding(asset_id: str) -> Any:
     """One holding at the current price."""
-    return accounts.get_holding(current_user().username, asset_id, prices())
+    return portfolio.get_holding(current_user().username, asset_id, prices())
 
 
 @blueprint.get("/portfolio")
@@ -123,7 +123,7 @@ def get_holding(asset_id: str) -> Any:
 @blueprint.response(200, PortfolioOutput)
 def get_portfolio() -> Any:
     """Cash and holdings at current prices, and their total."""
-    return accounts.get_portfolio(current_user().username, prices(), now=clock.now())
+    return portfolio.get_portfolio(current_user().username, prices(), now=clock.now())
 
 
 @blueprint.get("/portfolio/history")

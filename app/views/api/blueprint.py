@@ -15,14 +15,14 @@ from webargs.flaskparser import FlaskParser
 from werkzeug.exceptions import BadRequest, HTTPException, RequestEntityTooLarge, UnsupportedMediaType
 
 from app.domain.errors import FieldError, InvalidInput, NotAdmin, NotAuthenticated, ProductError
-from app.models.account import Applied
-from app.models.table import Page, PageRequest
+from app.models.idempotency import Applied
+from app.models.paging import Page, PageRequest
 from app.models.users import User
-from app.schemas.fields import JsonNumber
+from app.schemas.amounts import JsonNumber
 from app.services import tokens
 from app.services.admin import require_admin
-from app.views.cursors import read_cursor, write_cursor
 from app.views.http import answer_http_error
+from app.views.paging import read_cursor, write_cursor
 
 ViewT = TypeVar("ViewT", bound=Callable[..., Any])
 
@@ -127,13 +127,13 @@ class JsonBlueprint(Blueprint):
         return self.doc(**{"x-refusals": {each.code: each for each in refusals}})
 
 
-def current_session() -> tokens.Session:
-    session: tokens.Session = g.session
+def current_authentication() -> tokens.Authentication:
+    session: tokens.Authentication = g.session
     return session
 
 
 def current_user() -> User:
-    return current_session().user
+    return current_authentication().user
 
 
 def idempotency_key() -> str | None:

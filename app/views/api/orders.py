@@ -5,11 +5,12 @@ from __future__ import annotations
 from typing import Any
 
 from app.domain import errors
-from app.models import ledger, orders
+from app.models import ledger
+from app.models import orders as order_items
 from app.schemas.fields import ORDER_TYPES
 from app.schemas.inputs import OrderInput, OrderListInput, PageInput
 from app.schemas.outputs import AssetTransactionListOutput, OneOrderOutput, OrderListOutput
-from app.services import trading
+from app.services import orders
 from app.views.api.blueprint import (
     JsonBlueprint,
     current_user,
@@ -44,7 +45,7 @@ def place_order(data: dict[str, Any]) -> Any:
 
     `price` is the limit, or the worst price that a market order accepts.
     """
-    applied = trading.place_order(current_user().username, prices=prices(), idempotency_key=idempotency_key(), **data)
+    applied = orders.place_order(current_user().username, prices=prices(), idempotency_key=idempotency_key(), **data)
     return {"data": applied.item}, 201, replay_header(applied)
 
 
@@ -58,7 +59,7 @@ def list_orders(query: dict[str, Any]) -> Any:
     username = current_user().username
     side, price_type = ORDER_TYPES.get(query["order_type"], (None, None))
     binding = ("orders", username, query["asset_id"], query["order_type"], query["status"])
-    page = orders.list_orders(
+    page = order_items.list_orders(
         username,
         page_request(query, *binding),
         asset_id=query["asset_id"],
@@ -75,7 +76,7 @@ def list_orders(query: dict[str, Any]) -> Any:
 @blueprint.response(200, OneOrderOutput)
 def get_order(order_id: str) -> Any:
     """One order."""
-    return {"data": orders.get_order(current_user().username, read_order_id(order_id))}
+    return {"data": order_items.get_order(current_user().username, read_order_id(order_id))}
 
 
 @blueprint.post("/orders/<order_id>/cancel")
@@ -84,7 +85,7 @@ def get_order(order_id: str) -> Any:
 @blueprint.response(200, OneOrderOutput)
 def cancel_order(order_id: str) -> Any:
     """End an open order and give back what it reserves."""
-    applied = trading.cancel_order(current_user().username, read_order_id(order_id), idempotency_key=idempotency_key())
+    applied = orders.cancel_order(current_user().username, read_order_id(order_id), idempotency_key=idempotency_key())
     return {"data": applied.item}, 200, replay_header(applied)
 
 
@@ -111,5 +112,5 @@ def list_trades_of_asset(query: dict[str, Any], asset_id: str) -> Any:
 def _trades(query: dict[str, Any], asset_id: str | None) -> dict[str, Any]:
     username = current_user().username
     binding = ("trades", username, asset_id)
-    page = ledger.list_asset_transactions(username, page_request(query, *binding), asset_id=asset_id)
+    page = ledger.list_trades(username, page_request(query, *binding), asset_id=asset_id)
     return {"data": page.items, **paged(page, *binding)}

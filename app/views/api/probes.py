@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from app.domain.errors import Busy, StoreUnavailable
-from app.models.tables import tables_answer
+from app.models.create_tables import tables_answer
 from app.schemas.outputs import HealthOutput
 from app.views.api.blueprint import JsonBlueprint
 

@@ -5,17 +5,18 @@ from __future__ import annotations
 from flask import Flask
 
 from app.views.pages import (
-    account,
     activity,
     admin,
-    front,
+    cash,
+    dashboard,
+    formatters,
     market,
     orders,
     profile,
     sessions,
+    sign_in,
     statement,
     static,
-    text,
     trade,
 )
 
@@ -25,6 +26,6 @@ def init_app(app: Flask) -> None:
     app.jinja_env.lstrip_blocks = True
     sessions.init_app(app)
     static.init_app(app)
-    text.init_app(app)
-    for part in (front, account, market, trade, orders, activity, statement, profile, admin):
+    formatters.init_app(app)
+    for part in (sign_in, dashboard, cash, market, trade, orders, activity, statement, profile, admin):
         app.register_blueprint(part.blueprint)

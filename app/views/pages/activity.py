@@ -57,7 +57,7 @@ def trades() -> str:
     query = read_query(TradeListInput())
     username, asset_id = current_username(), query["asset_id"]
     binding = ("trades", username, asset_id)
-    page = ledger.list_asset_transactions(username, wanted_page(query, *binding), asset_id=asset_id)
+    page = ledger.list_trades(username, wanted_page(query, *binding), asset_id=asset_id)
     return render_template("trades.html", listing=listing(page, *binding), asset_id=asset_id, assets=CATALOGUE.values())
 
 

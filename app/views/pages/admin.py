@@ -14,17 +14,17 @@ from app.domain.errors import UserNotFound
 from app.domain.orders import OrderStatus
 from app.domain.users import UserStatus
 from app.models import ledger, orders
-from app.models.table import PageRequest
+from app.models.paging import PageRequest
 from app.models.users import User
 from app.schemas.fields import Text
 from app.schemas.inputs import AdjustmentInput, Input, PageInput, StatusInput
 from app.services import admin
 from app.views.http import prices
+from app.views.pages.formatters import write_money, write_signed_money
 from app.views.pages.forms import Form, submits
 from app.views.pages.lists import listing, read_query, wanted_page
 from app.views.pages.sessions import only_for_users
 from app.views.pages.statement import read_filter
-from app.views.pages.text import write_money, write_signed_money
 
 LATEST = PageRequest(limit=5)
 STATUS_CHANGED = {

@@ -13,8 +13,8 @@ from decimal import Decimal
 from itertools import accumulate
 from typing import Any
 
-from app.services.overview import Share
-from app.views.pages.text import write_short_time
+from app.services.portfolio import Share
+from app.views.pages.formatters import write_short_time
 
 Point = tuple[datetime, Decimal]
 

@@ -9,9 +9,9 @@ from urllib.parse import urlencode
 from flask import request
 from marshmallow import Schema, ValidationError
 
-from app.models.table import Page, PageRequest
+from app.models.paging import Page, PageRequest
 from app.views.api.blueprint import invalid_input, page_request
-from app.views.cursors import write_cursor
+from app.views.paging import write_cursor
 
 ROWS = 25
 

@@ -6,19 +6,19 @@ from flask import Blueprint, render_template, request
 
 from app.domain import clock, money
 from app.domain.assets import Asset
-from app.domain.orders import ALLOWANCE_PERCENT, Side, worst_price
+from app.domain.orders import ALLOWANCE_PERCENT, Side, default_limit_price
 from app.prices import MAX_HISTORY_DAYS
 from app.schemas.fields import ORDER_TYPES
 from app.schemas.inputs import DaysInput
-from app.services import accounts, market
-from app.services.accounts import ValuedHolding, ValuedPortfolio
+from app.services import market, portfolio
 from app.services.market import AssetDetail
+from app.services.portfolio import ValuedHolding, ValuedPortfolio
 from app.views.http import prices
 from app.views.pages.charts import LineChart, line_chart
+from app.views.pages.formatters import write_price
 from app.views.pages.forms import Form
 from app.views.pages.lists import read_query
 from app.views.pages.sessions import current_username, is_logged_in
-from app.views.pages.text import write_price
 
 # Days of price history to choose from.
 PERIODS = ((1, "1 day"), (7, "7 days"), (30, "30 days"), (MAX_HISTORY_DAYS, "1 year"))
@@ -78,10 +78,10 @@ def _price_chart(asset: Asset, days: int) -> LineChart:
 def _worst_prices(detail: AssetDetail) -> dict[str, str]:
     """What the script fills in as the worst price of a market order, by its side."""
     decimals = detail.asset.price_decimals
-    return {side: money.plain(worst_price(side, detail.market.price, decimals=decimals)) for side in Side}
+    return {side: money.plain(default_limit_price(side, detail.market.price, decimals=decimals)) for side in Side}
 
 
 def _portfolio() -> ValuedPortfolio | None:
     if not is_logged_in():
         return None
-    return accounts.get_portfolio(current_username(), prices(), now=clock.now())
+    return portfolio.get_portfolio(current_username(), prices(), now=clock.now())

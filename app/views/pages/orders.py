@@ -11,9 +11,10 @@ from flask.typing import ResponseReturnValue
 from app.domain.assets import CATALOGUE, get_asset
 from app.domain.errors import OrderNotFound
 from app.domain.orders import OrderStatus
-from app.models import ledger, orders
+from app.models import ledger
+from app.models import orders as order_items
 from app.schemas.inputs import Input, OrderListInput, PageInput
-from app.services import trading
+from app.services import orders
 from app.views.pages.forms import Form, submits
 from app.views.pages.lists import listing, read_query, wanted_page
 from app.views.pages.sessions import current_username, only_for_users
@@ -27,7 +28,7 @@ def order_list() -> str:
     query = read_query(OrderListInput())
     username, asset_id, status = current_username(), query["asset_id"], query["status"]
     binding = ("orders", username, asset_id, status)
-    page = orders.list_orders(username, wanted_page(query, *binding), asset_id=asset_id, status=status)
+    page = order_items.list_orders(username, wanted_page(query, *binding), asset_id=asset_id, status=status)
     return render_template(
         "orders.html",
         listing=listing(page, *binding),
@@ -39,7 +40,7 @@ def order_list() -> str:
 
 
 def _order_page(form: Form, order_id: str) -> str:
-    found = orders.get_order(current_username(), _checked(order_id))
+    found = order_items.get_order(current_username(), _checked(order_id))
     return render_template("order.html", form=form, order=found, asset=get_asset(found.asset_id))
 
 
@@ -67,6 +68,6 @@ def transactions(order_id: str) -> str:
 @blueprint.post("/orders/<order_id>")
 @submits(Input, again=_order_page)
 def cancel(form: Form, data: dict[str, Any], order_id: str) -> ResponseReturnValue:
-    trading.cancel_order(current_username(), _checked(order_id), idempotency_key=form.sent_key())
+    orders.cancel_order(current_username(), _checked(order_id), idempotency_key=form.sent_key())
     flash("Your order is cancelled. What it reserved is yours again.")
     return redirect(url_for("orders.order", order_id=order_id), 303)

@@ -96,7 +96,7 @@ def _ask_to_log_in() -> ResponseReturnValue | None:
         # The way back is the page of the form, which has the same address.
         wanted = request.path
         flash("Your session had ended, so nothing was applied. Log in and send the form again.")
-    return redirect(url_for("front.log_in", next=wanted), 303)
+    return redirect(url_for("sign_in.log_in", next=wanted), 303)
 
 
 def local_path(wanted: str | None) -> str | None:

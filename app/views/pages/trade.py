@@ -17,15 +17,16 @@ from app.domain.assets import get_asset
 from app.domain.errors import PriceMoved
 from app.domain.orders import ALLOWANCE_PERCENT, Preview, PriceType, Side
 from app.models.orders import Order
-from app.schemas.fields import ORDER_TYPES, Money, Quantity
+from app.schemas.amounts import Money, Quantity
+from app.schemas.fields import ORDER_TYPES
 from app.schemas.inputs import OrderInput
-from app.services import trading
+from app.services import orders
 from app.services.preview import find_preview, get_preview
 from app.views.http import prices
+from app.views.pages.formatters import write_money, write_quantity
 from app.views.pages.forms import Form, submits
 from app.views.pages.market import asset_page
 from app.views.pages.sessions import current_username, only_for_users
-from app.views.pages.text import write_money, write_quantity
 
 DONE = {"BUY": "Bought", "SELL": "Sold"}
 
@@ -103,7 +104,7 @@ def place(form: Form, data: dict[str, Any], asset_id: str) -> ResponseReturnValu
         # The quantity must be one that has been seen, and the same when the form is sent twice.
         return _review_page(form, get_preview(current_username(), prices=prices(), **data))
     del data["spend"]
-    order = trading.place_order(current_username(), prices=prices(), idempotency_key=form.sent_key(), **data).item
+    order = orders.place_order(current_username(), prices=prices(), idempotency_key=form.sent_key(), **data).item
     flash(_what_happened(order))
     return redirect(url_for("orders.order", order_id=order.order_id), 303)
 

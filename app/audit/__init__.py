@@ -1,0 +1,1 @@
+"""Checking the books: every invariant recomputed from the items themselves."""

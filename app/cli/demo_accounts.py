@@ -1,0 +1,269 @@
+"""Demonstration accounts: a year of believable activity, made by the same code that people's own orders go through.
+
+The plan is the same for the same start: what an interrupted run has done is found again by its idempotency keys, and
+the rest is done. Prices are those of the simulated market at the time of each step.
+"""
+
+from __future__ import annotations
+
+import random
+from collections import defaultdict
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+from decimal import Decimal
+
+from app.domain import clock, money
+from app.domain.assets import CATALOGUE
+from app.domain.errors import UsernameTaken
+from app.domain.orders import PriceType, Side, reaches
+from app.domain.users import Role, UserStatus
+from app.models import order_changes as order_book
+from app.models.orders import Order, get_order
+from app.models.users import User, find_user, set_role, set_status
+from app.prices import PriceSource
+from app.services import cash, orders
+from app.services.auth import Registration, register
+from app.services.passwords import is_password
+
+CUSTOMER, SUSPENDED, ADMIN = "demo", "demo_suspended", "demo_admin"
+USERNAMES = (CUSTOMER, SUSPENDED, ADMIN)
+YEAR = timedelta(days=365)
+MONTH = timedelta(days=30)
+
+FAVOURITES = ("BTC", "ETH", "SOL", "ADA", "LINK", "DOGE", "XMR", "DOT")
+SPENDING = ("Rent", "Holiday", "New bicycle", "Groceries", "Dentist", "Concert tickets", "Insurance", "Presents")
+
+Step = Callable[[], object]
+
+
+@dataclass(frozen=True)
+class Plan:
+    """Steps in the order of time, each with its moment."""
+
+    steps: list[tuple[datetime, Step]]
+
+    def carry_out(self, advance: Callable[[int], None]) -> None:
+        """Do what is not done yet; `advance` is told of each step."""
+        for moment, step in self.steps:
+            with clock.at(moment):
+                step()
+            advance(1)
+
+
+def is_complete() -> bool:
+    """Whether a run has come to its end: the operator is made last."""
+    user = find_user(ADMIN)
+    return user is not None and user.is_admin
+
+
+def is_demo_password(password: str) -> bool:
+    """Whether all demonstration accounts (still) have this password."""
+    users = [find_user(username) for username in USERNAMES]
+    return all(user is not None and is_password(password, user.password_hash) for user in users)
+
+
+def plan_demo(market: PriceSource, password: str, *, months: int, bcrypt_rounds: int) -> Plan:
+    """What is to be done, for the customer from a year ago until now, or as an earlier run had begun it.
+
+    `market` must follow `app.domain.clock`. Raises UsernameTaken where a name belongs to somebody else.
+    """
+
+    def join(username: str, first_name: str, moment: datetime) -> User:
+        with clock.at(moment):
+            return _join(username, first_name, password, bcrypt_rounds)
+
+    start = join(CUSTOMER, "Dana", clock.now() - YEAR).created_at
+    join(SUSPENDED, "Sam", start + 8 * MONTH)
+    year = _Year(market, start, months)
+    steps = sorted([*year.steps(), *_suspended_life(market, start + 8 * MONTH)], key=lambda step: step[0])
+    end = start + YEAR
+    steps.append((end, lambda: set_status(SUSPENDED, UserStatus.SUSPENDED, now=clock.now())))
+
+    def open_office() -> None:
+        join(ADMIN, "Ada", end)
+        set_role(ADMIN, Role.ADMIN, now=clock.now())
+
+    return Plan([*steps, (end, open_office)])
+
+
+def _join(username: str, first_name: str, password: str, bcrypt_rounds: int) -> User:
+    user = find_user(username)
+    if user is None:
+        return register(
+            Registration(
+                username=username,
+                email=f"{username}@example.com",
+                password=password,
+                first_name=first_name,
+                last_name="Example",
+            ),
+            bcrypt_rounds=bcrypt_rounds,
+        )
+    if not is_password(password, user.password_hash):
+        raise UsernameTaken(f"A user {username} exists that is not of this demonstration. Remove or rename it first.")
+    return user
+
+
+@dataclass
+class _Year:
+    """The customer's year, month by month; never spends more than the month's salary, nor sells what is not held."""
+
+    market: PriceSource
+    start: datetime
+    months: int
+    chance: random.Random = field(default_factory=lambda: random.Random(20))
+    held: dict[str, Decimal] = field(default_factory=lambda: defaultdict(Decimal))
+
+    def steps(self) -> Iterator[tuple[datetime, Step]]:
+        yield self.start + timedelta(hours=2), _deposit(Decimal("5000.00"), "Savings", "savings")
+        for month in range(12 - self.months, 12):
+            first_day = self.start + YEAR - MONTH * (12 - month)
+            yield first_day + timedelta(hours=8), _deposit(self._amount(2700, 2900), "Salary", f"salary {month}")
+            yield from self._trades(month, first_day)
+            if month % 3:
+                spent = SPENDING[month % len(SPENDING)]
+                yield self._moment(first_day, 20), _withdraw(self._amount(80, 400), spent, f"spending {month}")
+        yield from self._waiting_orders()
+
+    def _trades(self, month: int, first_day: datetime) -> Iterator[tuple[datetime, Step]]:
+        for number in range(4):
+            asset_id = FAVOURITES[(month * 3 + number) % len(FAVOURITES)]
+            moment = self._moment(first_day, 2 + 4 * number)
+            quantity = self._quantity(asset_id, moment, self._amount(120, 550))
+            self.held[asset_id] += quantity
+            yield moment, _order(self.market, Side.BUY, asset_id, quantity, f"buy {month} {number}")
+        asset_id = max(self.held, key=lambda name: (self.held[name] * CATALOGUE[name].base_price, name))
+        quantity = _rounded(self.held[asset_id] * self.chance.randint(15, 40) / 100)
+        self.held[asset_id] -= quantity
+        yield self._moment(first_day, 19), _order(self.market, Side.SELL, asset_id, quantity, f"sell {month}")
+
+    def _waiting_orders(self) -> Iterator[tuple[datetime, Step]]:
+        """Orders at a limit: one of each end, then those that still wait, far from today's price."""
+        end = self.start + YEAR
+        yield from self._filled("ETH", end - timedelta(days=75))
+        placed = end - timedelta(days=60)
+        forgotten = self._waiting(Side.BUY, "SOL", placed, 40)
+        yield placed, forgotten.place(self._quantity("SOL", placed, Decimal(300)), placed + timedelta(days=14))
+        yield placed + timedelta(days=14, minutes=1), forgotten.expire
+        placed = end - timedelta(days=50, hours=3)
+        regretted = self._waiting(Side.BUY, "LINK", placed, 40)
+        yield placed, regretted.place(self._quantity("LINK", placed, Decimal(300)), placed + MONTH)
+        yield placed + timedelta(days=4), regretted.cancel
+        largest, second = sorted(self.held, key=lambda name: self.held[name] * CATALOGUE[name].base_price)[-2:]
+        for side, asset_id, percent in (
+            (Side.BUY, "BTC", 75),
+            (Side.BUY, "ADA", 60),
+            (Side.SELL, largest, 150),
+            (Side.SELL, second, 170),
+        ):
+            placed = end - timedelta(hours=self.chance.randint(5, 70))
+            wanted = self._quantity(asset_id, placed, Decimal(400))
+            quantity = wanted if side is Side.BUY else _rounded(self.held[asset_id] / 4)
+            yield placed, self._waiting(side, asset_id, placed, percent).place(quantity, end + 2 * MONTH)
+
+    def _waiting(self, side: Side, asset_id: str, moment: datetime, percent: int) -> _Waiting:
+        """An order at a limit of so many percent of the price of its moment."""
+        return _Waiting(self.market, side, asset_id, self._limit(asset_id, moment, percent))
+
+    def _filled(self, asset_id: str, day: datetime) -> Iterator[tuple[datetime, Step]]:
+        """A purchase that waits for a lower price and gets it within ten days, begun on a day when that is so."""
+        for moment in (day - timedelta(days=back) for back in range(60)):
+            hours = [moment + timedelta(hours=passed) for passed in range(12, 240)]
+            limit = self._limit(asset_id, moment, 98)
+            reached = next((hour for hour in hours if reaches(Side.BUY, limit, self._price(asset_id, hour))), None)
+            if reached:
+                order = _Waiting(self.market, Side.BUY, asset_id, limit)
+                yield moment, order.place(self._quantity(asset_id, moment, Decimal(500)), moment + MONTH)
+                yield reached, order.fill
+                return
+
+    def _moment(self, first_day: datetime, day: int) -> datetime:
+        return first_day + timedelta(days=day, seconds=self.chance.randint(0, 86_399))
+
+    def _amount(self, least: int, most: int) -> Decimal:
+        return Decimal(self.chance.randint(least * 100, most * 100)).scaleb(-2)
+
+    def _price(self, asset_id: str, moment: datetime) -> Decimal:
+        with clock.at(moment):
+            return self.market.quote(asset_id).price
+
+    def _quantity(self, asset_id: str, moment: datetime, worth: Decimal) -> Decimal:
+        return _rounded(worth / self._price(asset_id, moment))
+
+    def _limit(self, asset_id: str, moment: datetime, percent: int) -> Decimal:
+        limit = self._price(asset_id, moment) * percent / 100
+        return limit.quantize(Decimal(1).scaleb(-CATALOGUE[asset_id].price_decimals))
+
+
+def _suspended_life(market: PriceSource, start: datetime) -> Iterator[tuple[datetime, Step]]:
+    yield start + timedelta(hours=1), _deposit(Decimal("1500.00"), "First deposit", "first", SUSPENDED)
+    for number, asset_id in enumerate(("ETH", "XRP")):
+        moment = start + timedelta(days=3 + 9 * number, minutes=17)
+        with clock.at(moment):
+            quantity = _rounded(Decimal(420) / market.quote(asset_id).price)
+        yield moment, _order(market, Side.BUY, asset_id, quantity, f"buy {number}", SUSPENDED)
+
+
+def _rounded(quantity: Decimal) -> Decimal:
+    """A quantity as a person would type it: four digits that count, above zero."""
+    return Decimal(f"{quantity:.4g}").quantize(money.MIN_QUANTITY)
+
+
+def _deposit(amount: Decimal, description: str, key: str, username: str = CUSTOMER) -> Step:
+    return lambda: cash.deposit(username, amount, description, idempotency_key=f"demo {key}")
+
+
+def _withdraw(amount: Decimal, description: str, key: str) -> Step:
+    return lambda: cash.withdraw(CUSTOMER, amount, description, idempotency_key=f"demo {key}")
+
+
+def _order(
+    market: PriceSource, side: Side, asset_id: str, quantity: Decimal, key: str, username: str = CUSTOMER
+) -> Step:
+    return lambda: orders.place_order(
+        username, side, PriceType.MARKET, asset_id, quantity, market, idempotency_key=f"demo {key}"
+    )
+
+
+@dataclass
+class _Waiting:
+    """A limit order of the customer, placed by one step and ended by another."""
+
+    market: PriceSource
+    side: Side
+    asset_id: str
+    limit: Decimal
+    order_id: str = ""
+
+    def place(self, quantity: Decimal, expires_at: datetime) -> Step:
+        def step() -> None:
+            self.order_id = orders.place_order(
+                CUSTOMER,
+                self.side,
+                PriceType.LIMIT,
+                self.asset_id,
+                quantity,
+                self.market,
+                price=self.limit,
+                expires_at=expires_at,
+                idempotency_key=f"demo wait {self.side} {self.asset_id} {clock.to_text(expires_at)}",
+            ).item.order_id
+
+        return step
+
+    def cancel(self) -> None:
+        if self._open_order():
+            orders.cancel_order(CUSTOMER, self.order_id)
+
+    def expire(self) -> None:
+        if order := self._open_order():
+            order_book.expire_order(order)
+
+    def fill(self) -> None:
+        if order := self._open_order():
+            order_book.fill_order(order, self.market.quote(self.asset_id).price)
+
+    def _open_order(self) -> Order | None:
+        order = get_order(CUSTOMER, self.order_id)
+        return order if order.is_pending else None

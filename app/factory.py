@@ -1,0 +1,72 @@
+"""The application factory: puts the parts together."""
+
+from __future__ import annotations
+
+from flask import Flask, appcontext_pushed, g
+from flask_cors import CORS
+from flask_wtf.csrf import CSRFProtect
+from werkzeug.middleware.proxy_fix import ProxyFix
+
+from app import cli, logs
+from app.config import Config
+from app.models.database import Database
+from app.prices import create_price_source
+from app.views import api, http, pages, request_log
+
+MAX_BODY_BYTES = 64 * 1024
+EXPOSED_HEADERS = ("X-Request-ID", "Idempotent-Replayed", "Retry-After", "Server-Timing")
+
+
+def create_app(config: Config | None = None) -> Flask:
+    """The application with this configuration, read from the environment when none is given."""
+    config = config or Config.from_environment()
+    logs.configure(config.log_level)
+    app = Flask("app", static_folder=None)
+    app.config.update(
+        SECRET_KEY=config.secret_key,
+        SESSION_COOKIE_NAME="session",
+        SESSION_COOKIE_HTTPONLY=True,
+        SESSION_COOKIE_SAMESITE="Lax",
+        SESSION_COOKIE_SECURE=config.cookie_secure,
+        MAX_CONTENT_LENGTH=MAX_BODY_BYTES,
+        BCRYPT_ROUNDS=config.bcrypt_rounds,
+        # A form stays good as long as the session that it was made in.
+        WTF_CSRF_TIME_LIMIT=None,
+        WORKER_METRICS=config.worker_metrics,
+    )
+    app.extensions["database"] = database = Database(
+        endpoint=config.dynamodb_endpoint,
+        region=config.aws_region,
+        table_names={"users": config.users_table, "orders": config.orders_table},
+        max_connections=config.max_connections,
+    )
+    app.extensions["prices"] = create_price_source(
+        config.price_source, speed=config.market_speed, coingecko=config.coingecko
+    )
+    _use_in_every_context(app, database)
+    if config.trusted_proxies:
+        trusted = config.trusted_proxies
+        app.wsgi_app = ProxyFix(app.wsgi_app, x_for=trusted, x_proto=trusted)  # type: ignore[method-assign]
+    if config.cors_origins:
+        CORS(app, resources={"/api/*": {"origins": list(config.cors_origins)}}, expose_headers=EXPOSED_HEADERS)
+    # First, as what it prepares for each request is needed to answer whatever comes after it refuses.
+    http.init_app(app)
+    request_log.init_app(app, enabled=config.metrics, port=config.metrics_port)
+    csrf = CSRFProtect(app)
+    api.init_app(app, csrf)
+    pages.init_app(app)
+    cli.init_app(app)
+    return app
+
+
+def _use_in_every_context(app: Flask, database: Database) -> None:
+    """Requests and commands find the tables of their own application, also where two run in one process."""
+
+    def enter(_: Flask, **__: object) -> None:
+        g.database_before = database.use()
+
+    def leave(_: BaseException | None) -> None:
+        database.leave(g.database_before)
+
+    appcontext_pushed.connect(enter, app, weak=False)
+    app.teardown_appcontext(leave)

@@ -1,0 +1,163 @@
+"""Counters for the operator, in the terms of Prometheus.
+
+Every label has few values, and all of them are this application's own words: nothing that a client sends, such as a
+path or a username, ever becomes one. `route` is the template of a route, or `orders run` for the worker.
+
+Processes that share the directory PROMETHEUS_MULTIPROC_DIR are counted together; it must be set before this is
+imported. docs/operations.md lists what is counted.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterable, Mapping
+from functools import cache
+
+from prometheus_client import (
+    CollectorRegistry,
+    Counter,
+    Gauge,
+    Histogram,
+    disable_created_metrics,
+    generate_latest,
+    start_http_server,
+)
+from prometheus_client.exposition import CONTENT_TYPE_PLAIN_0_0_4
+from prometheus_client.multiprocess import MultiProcessCollector
+
+from app.models.meter import Meter
+
+CONTENT_TYPE = CONTENT_TYPE_PLAIN_0_0_4
+REQUEST_SECONDS = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5)
+ROUND_SECONDS = (0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60)
+LAG_SECONDS = (1, 2.5, 5, 10, 30, 60, 300, 1800, 3600, 86400)
+
+ORDER_CHANGES = ("placed", "filled", "cancelled", "expired")
+
+# When a counter was made is not known of those of several processes: leave it out everywhere.
+disable_created_metrics()  # type: ignore[no-untyped-call]
+_own = CollectorRegistry()
+
+_requests = Counter("http_requests", "Requests answered.", ["route", "method", "status"], registry=_own)
+_request_seconds = Histogram(
+    "http_request_duration_seconds",
+    "From reading a request to having its whole answer.",
+    ["route"],
+    buckets=REQUEST_SECONDS,
+    registry=_own,
+)
+_calls = Counter(
+    "dynamodb_calls", "Requests sent to DynamoDB, resends included.", ["operation", "route"], registry=_own
+)
+_seconds = Counter("dynamodb_seconds", "Time spent waiting for DynamoDB.", ["operation", "route"], registry=_own)
+_read_units = Counter("dynamodb_read_units", "Read capacity units used.", ["operation", "route"], registry=_own)
+_write_units = Counter("dynamodb_write_units", "Write capacity units used.", ["operation", "route"], registry=_own)
+_resends = Counter("dynamodb_resends", "Requests that botocore sent again.", ["operation", "route"], registry=_own)
+_conflicts = Counter(
+    "change_conflicts",
+    "Changes tried again as another one came first or DynamoDB was throttled.",
+    ["change", "route"],
+    registry=_own,
+)
+_failed_logins = Counter("logins_failed", "Attempts to log in that were refused.", ["reason"], registry=_own)
+_orders = Counter("orders", "Orders by what happened to them.", ["change"], registry=_own)
+for _change in ORDER_CHANGES:
+    _orders.labels(_change)  # present from the start, so that a rate sees the first one
+
+
+def count_request(route: str, method: str, status: int, seconds: float) -> None:
+    _requests.labels(route, method, status).inc()
+    _request_seconds.labels(route).observe(seconds)
+
+
+def count_usage(used: Meter, route: str) -> None:
+    """Add what a request or a round used of DynamoDB."""
+    for operation, part in used.by_operation.items():
+        _calls.labels(operation, route).inc(part.calls)
+        _seconds.labels(operation, route).inc(part.seconds)
+        for counter, number in (
+            (_read_units, part.read_units),
+            (_write_units, part.write_units),
+            (_resends, part.resends),
+        ):
+            if number:
+                counter.labels(operation, route).inc(float(number))
+    for change, number in used.conflicts.items():
+        _conflicts.labels(change, route).inc(number)
+
+
+def count_failed_login(reason: str) -> None:
+    _failed_logins.labels(reason).inc()
+
+
+def count_orders(change: str, number: int = 1) -> None:
+    """`change` is one of ORDER_CHANGES."""
+    _orders.labels(change).inc(number)
+
+
+class WorkerCounters:
+    """What the worker's process counts beside the rest."""
+
+    def __init__(self) -> None:
+        self._rounds = Counter("worker_rounds", "Rounds by outcome.", ["outcome"], registry=_own)
+        for outcome in ("done", "given_up"):
+            self._rounds.labels(outcome)
+        self._duration = Histogram(
+            "worker_round_duration_seconds", "Duration of a round.", buckets=ROUND_SECONDS, registry=_own
+        )
+        self._orders = Counter("worker_orders", "Orders that a round tried to end.", ["outcome"], registry=_own)
+        self._lag = Histogram(
+            "worker_expiry_lag_seconds",
+            "How long after its time an order was ended.",
+            buckets=LAG_SECONDS,
+            registry=_own,
+        )
+        self._last_round = Gauge(
+            "worker_last_round_timestamp_seconds",
+            "When the last round was done (Unix time); 0 before the first.",
+            registry=_own,
+            multiprocess_mode="mostrecent",
+        )
+
+    def count_round(self, outcomes: Mapping[str, int], lags: Iterable[float], seconds: float) -> None:
+        """A round that was done: how many orders had which outcome, and how late those past their time were ended."""
+        self._rounds.labels("done").inc()
+        self._duration.observe(seconds)
+        self._last_round.set_to_current_time()
+        for outcome, number in outcomes.items():
+            self._orders.labels(outcome).inc(number)
+            if outcome in ORDER_CHANGES:
+                count_orders(outcome, number)
+        for lag in lags:
+            self._lag.observe(lag)
+
+    def count_round_given_up(self) -> None:
+        """A round that stopped, as the store or the prices did not answer."""
+        self._rounds.labels("given_up").inc()
+
+
+@cache
+def worker_counters() -> WorkerCounters:
+    """Made where they are first asked for: a web server must not report rounds that it does not run."""
+    return WorkerCounters()
+
+
+def write_counters() -> bytes:
+    """All counters in Prometheus' text format (CONTENT_TYPE)."""
+    return generate_latest(_registry())
+
+
+def serve_counters(host: str, port: int) -> None:
+    """Answer every request at this address with the counters, from a thread that ends with the process.
+
+    Raises OSError when the address cannot be used.
+    """
+    start_http_server(port, host, _registry())
+
+
+def _registry() -> CollectorRegistry:
+    if not os.environ.get("PROMETHEUS_MULTIPROC_DIR"):
+        return _own
+    shared = CollectorRegistry()
+    MultiProcessCollector(shared)  # type: ignore[no-untyped-call]
+    return shared

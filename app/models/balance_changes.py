@@ -1,0 +1,159 @@
+"""The only code that changes balances and holdings; what orders do to them is in `trading.py`, through this.
+
+Each change is one read, one decision of `app.domain`, and one batch of conditional writes; it is run again with a
+fresh read when another change came first. A refusal writes nothing. See DESIGN.md, section 3, for the conditions.
+"""
+
+from __future__ import annotations
+
+from datetime import datetime
+from decimal import Decimal
+
+from app.domain import clock, money
+from app.domain.errors import EmailTaken, UsernameTaken
+from app.domain.idempotency import IdempotencyKey
+from app.domain.ledger import CashAccount, Posting, TransactionType, post
+from app.models.batch import Batch, Cancelled, retry_while_busy
+from app.models.idempotency import Applied, apply_once
+from app.models.ledger import Balance, BalanceTransaction, Holding, get_balance, get_transaction
+from app.models.users import EmailClaim, User, UsersItem
+
+
+@retry_while_busy
+def open_account(user: User) -> User:
+    """Make a user with an empty balance, and claim the e-mail address. One call.
+
+    Raises UsernameTaken, EmailTaken (the first when both are).
+    """
+    batch = Batch()
+    batch.put("user", user)
+    batch.put(
+        "balance",
+        Balance(
+            *Balance.key(user.username),
+            username=user.username,
+            current_balance=money.ZERO,
+            total_deposits=money.ZERO,
+            total_withdrawals=money.ZERO,
+            reserved_cash=money.ZERO,
+            version=0,
+            created_at=user.created_at,
+            updated_at=user.created_at,
+        ),
+    )
+    batch.put("email", EmailClaim(*EmailClaim.key(user.email), username=user.username))
+    try:
+        batch.commit()
+    except Cancelled as cancelled:
+        raise EmailTaken() if cancelled.refused == {"email"} else UsernameTaken() from cancelled
+    return user
+
+
+@retry_while_busy
+def post_transaction(
+    username: str,
+    transaction_type: TransactionType,
+    amount: Decimal,
+    *,
+    description: str | None = None,
+    actor: str | None = None,
+    request: IdempotencyKey | None = None,
+) -> Applied[BalanceTransaction]:
+    """Deposit, withdraw or adjust (a signed amount). Two calls.
+
+    `actor` is who did it, if not the owner.
+
+    Raises InsufficientFunds, IdempotencyKeyReused, and Busy when every attempt lost its race.
+    """
+
+    def change(batch: Batch) -> BalanceTransaction:
+        balance = get_balance(username)
+        posting = post(balance.account, transaction_type, amount)
+        return write_posting(batch, balance, posting, clock.now(), description=description, actor=actor)
+
+    return apply_once(
+        change,
+        username,
+        request,
+        reference=lambda transaction: transaction.transaction_id,
+        find=lambda transaction_id: get_transaction(username, transaction_id),
+    )
+
+
+def read_balance_and_holding(username: str, asset_id: str) -> tuple[Balance, Holding | None]:
+    """The balance and one holding, None if there never was one. One call."""
+    items = list(UsersItem.batch_get([Balance.key(username), Holding.key(username, asset_id)], consistent_read=True))
+    balance = next(item for item in items if isinstance(item, Balance))
+    return balance, next((item for item in items if isinstance(item, Holding)), None)
+
+
+def write_posting(
+    batch: Batch,
+    balance: Balance,
+    posting: Posting,
+    now: datetime,
+    *,
+    description: str | None = None,
+    order_id: str | None = None,
+    actor: str | None = None,
+) -> BalanceTransaction:
+    """Add one transaction and the balance after it to a batch."""
+    write_balance(batch, balance, posting.account, now)
+    transaction = BalanceTransaction(
+        *BalanceTransaction.key(balance.username, posting.transaction_id),
+        username=balance.username,
+        transaction_id=posting.transaction_id,
+        transaction_type=posting.transaction_type.value,
+        amount=posting.amount,
+        previous_balance=posting.previous_balance,
+        new_balance=posting.account.current_balance,
+        description=description,
+        order_id=order_id,
+        actor=actor,
+        created_at=now,
+    )
+    batch.put("transaction", transaction)
+    return transaction
+
+
+def write_balance(batch: Batch, balance: Balance, after: CashAccount, now: datetime) -> None:
+    """Add a balance's new state to a batch; `balance` is the one that was read."""
+    batch.update(
+        "balance",
+        balance,
+        [
+            Balance.current_balance.set(after.current_balance),
+            Balance.total_deposits.set(after.total_deposits),
+            Balance.total_withdrawals.set(after.total_withdrawals),
+            Balance.reserved_cash.set(after.reserved_cash),
+            Balance.version.set(after.version),
+            Balance.updated_at.set(now),
+        ],
+        # An escrow that is used up whole changes the reserve without a transaction, so without a new version.
+        condition=(Balance.version == balance.version) & (Balance.reserved_cash == balance.reserved_cash),
+    )
+
+
+def write_holding(
+    batch: Batch, username: str, asset_id: str, holding: Holding | None, quantity: Decimal, now: datetime
+) -> None:
+    """Add a holding's new quantity to a batch; `holding` is the one that was read, if any."""
+    if holding is None:
+        batch.put(
+            "holding",
+            Holding(
+                *Holding.key(username, asset_id),
+                username=username,
+                asset_id=asset_id,
+                quantity=quantity,
+                created_at=now,
+                updated_at=now,
+            ),
+        )
+        return
+    batch.update(
+        "holding",
+        holding,
+        [Holding.quantity.set(quantity), Holding.updated_at.set(now)],
+        condition=Holding.quantity == holding.quantity,
+    )

@@ -1,0 +1,88 @@
+"""What every item, list and change is made of.
+
+`Item` is one row, `list_page` one page of one query in one call, and `Batch` the one way to change several items:
+a single TransactWriteItems in which every step carries a condition and a label.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Mapping, Sequence
+from typing import Any, Self, TypeVar
+
+from pynamodb.attributes import DiscriminatorAttribute, UnicodeAttribute
+from pynamodb.connection.table import TableConnection
+from pynamodb.expressions.condition import Condition
+from pynamodb.models import Model
+
+from app.models.database import database
+
+Key = tuple[str, str]
+ItemT = TypeVar("ItemT", bound="Item")
+
+log = logging.getLogger(__name__)
+
+
+class TableMeta:
+    """What PynamoDB wants to know of a table; an instance, so that the name follows the database in use."""
+
+    region = None
+    host = None
+
+    def __init__(self, table: str) -> None:
+        self.table = table
+
+    @property
+    def table_name(self) -> str:
+        return database().table_names[self.table]
+
+
+class Item(Model):
+    """One row of either table.
+
+    The root class of each table declares its `Meta`, its indexes and its own `entity_type`, by which the kinds of
+    items are told apart; each kind declares how its key is made.
+    """
+
+    PK = UnicodeAttribute(hash_key=True)
+    SK = UnicodeAttribute(range_key=True)
+    entity_type: DiscriminatorAttribute
+
+    @classmethod
+    def find(cls, key: Key, *, consistent: bool = True) -> Self | None:
+        """The item at this key, or None. One call; half the units when it need not be consistent."""
+        try:
+            return cls.get(*key, consistent_read=consistent)
+        except cls.DoesNotExist:
+            return None
+
+    @classmethod
+    def absent(cls) -> Condition:
+        """The condition that no item stands at the key."""
+        return cls.PK.does_not_exist()
+
+    @classmethod
+    def _get_connection(cls) -> TableConnection:
+        # Overrides PynamoDB, which builds a client for every class: pinned, and tested in test_model_database.py.
+        return database().table(cls.Meta.table, lambda: table_schema(cls))  # type: ignore[attr-defined]
+
+
+def table_schema(item: type[Item]) -> dict[str, Any]:
+    """Keys and indexes of an item's table in the words of DynamoDB's CreateTable."""
+    schema = item._get_schema()
+
+    def hash_first(keys: Sequence[Mapping[str, Any]]) -> list[Mapping[str, Any]]:
+        return sorted(keys, key=lambda key: str(key["KeyType"]))
+
+    return {
+        "KeySchema": hash_first(schema["key_schema"]),
+        "AttributeDefinitions": schema["attribute_definitions"],
+        "GlobalSecondaryIndexes": [
+            {
+                "IndexName": index["index_name"],
+                "KeySchema": hash_first(index["key_schema"]),
+                "Projection": index["projection"],
+            }
+            for index in schema["global_secondary_indexes"]
+        ],
+    }

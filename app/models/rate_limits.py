@@ -1,0 +1,68 @@
+"""Table `users`: rate windows, which count what happened too often.
+
+| item | PK | SK |
+|---|---|---|
+| RateWindow | `RATE#{scope}#{subject}` | start of the window in seconds since 1970 |
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterable
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+
+from pynamodb.attributes import NumberAttribute, TTLAttribute
+from pynamodb.expressions.update import Action
+
+from app.models.batch import write_if
+from app.models.item import Key
+from app.models.users import UsersItem
+
+
+@dataclass(frozen=True)
+class RateLimit:
+    """At most `hits` of one kind (`scope`) by one subject in each window of `seconds`."""
+
+    scope: str
+    hits: int
+    seconds: int
+
+
+class RateWindow(UsersItem, discriminator="RATE"):
+    """How often something happened in one window; counts as gone once the window is over."""
+
+    hits = NumberAttribute()
+    ttl = TTLAttribute()
+
+    @staticmethod
+    def key(rate: RateLimit, subject: str, now: datetime) -> Key:
+        # A subject may be anything that was typed, and personal: only its digest is kept.
+        digest = hashlib.sha256(subject.encode()).hexdigest()[:32]
+        return f"RATE#{rate.scope}#{digest}", f"{_start(rate, now):012d}"
+
+
+def _start(rate: RateLimit, now: datetime) -> int:
+    return int(now.timestamp()) // rate.seconds * rate.seconds
+
+
+def seconds_left(rate: RateLimit, now: datetime) -> int:
+    """How long the current window still lasts, at least 1."""
+    return _start(rate, now) + rate.seconds - int(now.timestamp())
+
+
+def count_hits(subjects: Iterable[tuple[RateLimit, str]], *, now: datetime) -> dict[str, int]:
+    """The hits of the current windows by scope. One call, for any number of rates of different scope."""
+    keys = {RateWindow.key(rate, subject, now): rate.scope for rate, subject in subjects}
+    windows = UsersItem.batch_get(list(keys), consistent_read=False)
+    hits = {keys[window.PK, window.SK]: int(window.hits) for window in windows if isinstance(window, RateWindow)}
+    return {scope: hits.get(scope, 0) for scope in keys.values()}
+
+
+def add_hit(rate: RateLimit, subject: str, *, now: datetime) -> None:
+    """Count one more hit, up to the bound. One call."""
+    window = RateWindow(*RateWindow.key(rate, subject, now))
+    end = datetime.fromtimestamp(_start(rate, now), UTC) + timedelta(seconds=rate.seconds)
+    # The update makes the item when it is the first: it must say of what kind it is.
+    actions: list[Action] = [RateWindow.hits.add(1), RateWindow.ttl.set(end), RateWindow.entity_type.set(RateWindow)]
+    write_if(lambda: window.update(actions, condition=RateWindow.absent() | (RateWindow.hits < rate.hits)))

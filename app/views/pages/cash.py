@@ -1,0 +1,52 @@
+"""Deposits and withdrawals."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from flask import Blueprint, flash, redirect, render_template, url_for
+from flask.typing import ResponseReturnValue
+
+from app.models import ledger
+from app.schemas.inputs import CashInput
+from app.services import cash
+from app.views.pages.formatters import write_money
+from app.views.pages.forms import Form, submits
+from app.views.pages.sessions import current_username, only_for_users
+
+blueprint = Blueprint("cash", __name__)
+only_for_users(blueprint)
+
+
+def _deposit_page(form: Form) -> str:
+    return render_template("deposit.html", form=form, balance=ledger.get_balance(current_username()))
+
+
+def _withdraw_page(form: Form) -> str:
+    return render_template("withdraw.html", form=form, balance=ledger.get_balance(current_username()))
+
+
+@blueprint.get("/deposit")
+def deposit() -> str:
+    return _deposit_page(Form())
+
+
+@blueprint.post("/deposit")
+@submits(CashInput, again=_deposit_page)
+def send_deposit(form: Form, data: dict[str, Any]) -> ResponseReturnValue:
+    made = cash.deposit(current_username(), **data, idempotency_key=form.sent_key()).item
+    flash(f"Deposited {write_money(made.amount)}. Your balance is now {write_money(made.new_balance)}.")
+    return redirect(url_for("dashboard.dashboard"), 303)
+
+
+@blueprint.get("/withdraw")
+def withdraw() -> str:
+    return _withdraw_page(Form())
+
+
+@blueprint.post("/withdraw")
+@submits(CashInput, again=_withdraw_page)
+def send_withdrawal(form: Form, data: dict[str, Any]) -> ResponseReturnValue:
+    made = cash.withdraw(current_username(), **data, idempotency_key=form.sent_key()).item
+    flash(f"Withdrew {write_money(made.amount)}. Your balance is now {write_money(made.new_balance)}.")
+    return redirect(url_for("dashboard.dashboard"), 303)

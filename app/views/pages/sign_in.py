@@ -1,0 +1,77 @@
+"""The way in and out: the first page, registering, logging in, logging out."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from flask import Blueprint, current_app, flash, redirect, render_template, request, url_for
+from flask.typing import ResponseReturnValue
+
+from app.schemas.inputs import LoginInput, RegistrationInput
+from app.services import auth, market
+from app.views.http import begin_login, prices
+from app.views.pages.forms import Form, submits
+from app.views.pages.sessions import begin_session, end_session, is_logged_in, local_path
+
+blueprint = Blueprint("sign_in", __name__)
+
+
+def _is_public_page() -> bool:
+    return request.endpoint != "sign_in.log_out" and request.method in {"GET", "HEAD"}
+
+
+@blueprint.before_request
+def go_to_dashboard() -> ResponseReturnValue | None:
+    """Whoever is logged in has no use for these pages."""
+    return redirect(url_for("dashboard.dashboard"), 303) if _is_public_page() and is_logged_in() else None
+
+
+def _back() -> str | None:
+    return local_path(request.args.get("next"))
+
+
+def _register_page(form: Form) -> str:
+    return render_template("register.html", form=form, back=_back())
+
+
+def _log_in_page(form: Form) -> str:
+    return render_template("log_in.html", form=form, back=_back())
+
+
+@blueprint.get("/")
+def landing() -> str:
+    return render_template("landing.html", assets=market.list_assets(prices(), active_only=True, limit=5))
+
+
+@blueprint.get("/register")
+def register() -> str:
+    return _register_page(Form())
+
+
+@blueprint.post("/register")
+@submits(RegistrationInput, again=_register_page)
+def send_registration(form: Form, data: dict[str, Any]) -> ResponseReturnValue:
+    user = auth.register(auth.Registration(**data), bcrypt_rounds=current_app.config["BCRYPT_ROUNDS"])
+    begin_session(user)
+    flash(f"Welcome, {user.first_name}. Your account is open.")
+    return redirect(_back() or url_for("dashboard.dashboard"), 303)
+
+
+@blueprint.get("/login")
+def log_in() -> str:
+    return _log_in_page(Form())
+
+
+@blueprint.post("/login")
+@submits(LoginInput, again=_log_in_page)
+def send_log_in(form: Form, data: dict[str, Any]) -> ResponseReturnValue:
+    attempt = begin_login(data["username"])
+    begin_session(auth.check_password(attempt, data["password"], bcrypt_rounds=current_app.config["BCRYPT_ROUNDS"]))
+    return redirect(_back() or url_for("dashboard.dashboard"), 303)
+
+
+@blueprint.post("/logout")
+def log_out() -> ResponseReturnValue:
+    end_session()
+    flash("You are logged out.")
+    return redirect(url_for("sign_in.landing"), 303)

@@ -1,0 +1,353 @@
+"""Statements as CSV and the history of an account's worth: both agree with the ledger, and read no more than asked."""
+
+from __future__ import annotations
+
+import csv
+import io
+import tracemalloc
+from datetime import UTC, date, datetime, timedelta
+from decimal import Decimal
+from typing import Any
+
+import pytest
+from flask import Flask
+
+from app.domain import clock
+from app.services.statements import open_statement, write_csv
+from tests.proofs.races.traders import FixedPrices
+from tests.support.books import check_books, query
+from tests.support.people import AUTHENTICATION, Person, fields_named, metered, problem, register, usage_of
+
+COLUMNS = [
+    "created_at",
+    "transaction_id",
+    "transaction_type",
+    "amount",
+    "effect",
+    "previous_balance",
+    "new_balance",
+    "description",
+    "order_id",
+]
+
+
+def statement(person: Person, period: str = "") -> list[dict[str, str]]:
+    """The rows of a statement, whose form is checked: columns, opening and closing balance, and an unbroken chain."""
+    response = person.get(f"/balance/transactions.csv{period}")
+    assert response.status_code == 200, response.text
+    assert response.content_type == "text/csv; charset=utf-8"
+    assert "attachment" in response.headers["Content-Disposition"]
+    assert response.data.endswith(b"\r\n") and b"\n" not in response.data.replace(b"\r\n", b"")
+    table = list(csv.DictReader(io.StringIO(response.text, newline="")))
+    assert list(table[0]) == COLUMNS
+    opening, *rows, closing = table
+    assert (opening["transaction_type"], closing["transaction_type"]) == ("opening_balance", "closing_balance")
+    standing = Decimal(opening["new_balance"])
+    for row in rows:
+        assert Decimal(row["previous_balance"]) == standing
+        standing += Decimal(row["effect"])
+        assert Decimal(row["new_balance"]) == standing
+    assert Decimal(closing["new_balance"]) == standing
+    return table
+
+
+# The first and last instant of a day, and two that lie beside midnight of the next and the last but one.
+INSTANTS = [
+    "2026-03-01T00:00:00.000000Z",
+    "2026-03-01T23:59:59.999999Z",
+    "2026-03-02T00:00:00.000000Z",
+    "2026-03-02T12:00:00.000000Z",
+    "2026-03-04T00:00:00.000000Z",
+    "2026-03-04T23:59:59.999999Z",
+]
+
+
+def write_history(store: Any, username: str, times: list[str]) -> None:
+    """A ledger of deposits of 1.00 at these times, written past the application."""
+    requests = [
+        {
+            "PutRequest": {
+                "Item": {
+                    name: {"S": value}
+                    for name, value in {
+                        "PK": username,
+                        "SK": f"TRANS#{number:012d}",
+                        "entity_type": "TRANSACTION",
+                        "username": username,
+                        "transaction_id": f"{number:012d}",
+                        "transaction_type": "DEPOSIT",
+                        "amount": "1.00",
+                        "previous_balance": f"{number - 1}.00",
+                        "new_balance": f"{number}.00",
+                        "status": "COMPLETED",
+                        "description": f"number {number}",
+                        "created_at": time,
+                    }.items()
+                }
+            }
+        }
+        for number, time in enumerate(times, start=1)
+    ]
+    for start in range(0, len(requests), 25):
+        assert not store.batch_write_item(RequestItems={"users": requests[start : start + 25]})["UnprocessedItems"]
+    store.update_item(
+        TableName="users",
+        Key={"PK": {"S": username}, "SK": {"S": "BALANCE"}},
+        UpdateExpression="SET current_balance = :sum, total_deposits = :sum, version = :count",
+        ExpressionAttributeValues={":sum": {"S": f"{len(times)}.00"}, ":count": {"N": str(len(times))}},
+    )
+
+
+@pytest.fixture(scope="module")
+def saver(app: Flask, store: Any) -> Person:
+    """Six deposits of 1.00 in the first days of March."""
+    person = register(app)
+    write_history(store, person.username, INSTANTS)
+    check_books(store, person.username)
+    return person
+
+
+# period; numbers of the deposits in it, and with that the opening balance.
+PERIODS = {
+    "everything": ("", [1, 2, 3, 4, 5, 6]),
+    "from the year 1": ("?from=0001-01-01", [1, 2, 3, 4, 5, 6]),
+    "from the first day": ("?from=2026-03-01", [1, 2, 3, 4, 5, 6]),
+    "from before": ("?from=2000-01-01", [1, 2, 3, 4, 5, 6]),
+    "from the second day": ("?from=2026-03-02", [3, 4, 5, 6]),
+    "from a day without any": ("?from=2026-03-03", [5, 6]),
+    "from after": ("?from=2026-03-05", []),
+    "to the first day": ("?to=2026-03-01", [1, 2]),
+    "to a day without any": ("?to=2026-03-03", [1, 2, 3, 4]),
+    "to before": ("?to=2026-02-28", []),
+    "to after": ("?to=2099-12-31", [1, 2, 3, 4, 5, 6]),
+    "one day": ("?from=2026-03-02&to=2026-03-02", [3, 4]),
+    "one day without any": ("?from=2026-03-03&to=2026-03-03", []),
+    "two days": ("?from=2026-03-01&to=2026-03-02", [1, 2, 3, 4]),
+    "the future": ("?from=2098-01-01&to=2099-01-01", []),
+}
+
+
+@pytest.mark.parametrize(("period", "numbers"), PERIODS.values(), ids=PERIODS.keys())
+def test_periods(saver, period, numbers):
+    """Whole days in UTC, both included; what was before is the opening balance."""
+    opening, *rows, closing = statement(saver, period)
+    assert [int(row["transaction_id"]) for row in rows] == numbers
+    before = sum(time < period[6:16] for time in INSTANTS) if "from" in period else 0
+    assert (opening["new_balance"], closing["new_balance"]) == (f"{before}.00", f"{before + len(numbers)}.00")
+
+
+@pytest.mark.parametrize(
+    ("period", "field"),
+    [
+        ("?from=2026-03-02&to=2026-03-01", "to"),
+        ("?from=2026-02-30", "from"),
+        ("?to=yesterday", "to"),
+        ("?from=20260301", "from"),
+        ("?from=2026-03-01T00:00:00Z", "from"),
+        ("?to=", "to"),
+        ("?from=2026-W10-1", "from"),
+        ("?from=0000-01-01", "from"),
+    ],
+)
+def test_no_periods(saver, period, field):
+    response = saver.get(f"/balance/transactions.csv{period}")
+    assert fields_named(problem(response, 422, "invalid_input")) == [field]
+
+
+def test_rows_are_the_ledgers(person):
+    person.post("/balance/deposit", {"amount": "100", "description": "Savings"})
+    person.withdraw("30.5")
+    order = person.buy("DOGE", "50")
+    opening, *rows, closing = statement(person)
+    listed = person.get("/balance/transactions").json["transactions"][::-1]
+    assert [{**{name: row[name] or None for name in COLUMNS if name != "effect"}} for row in rows] == [
+        {name: row[name] for name in COLUMNS if name != "effect"} for row in listed
+    ]
+    assert [row["effect"] for row in rows] == ["100.00", "-30.50", f"-{order['total_amount']}"]
+    assert (opening["new_balance"], closing["new_balance"]) == ("0.00", person.balance())
+
+
+def test_a_statement_without_transactions(person):
+    opening, closing = statement(person)
+    assert (opening["new_balance"], closing["new_balance"]) == ("0.00", "0.00")
+    assert len(statement(person, f"?from={clock.now().date()}&to={clock.now().date()}")) == 2
+
+
+FORMULAS = [
+    "=1+1",
+    "+1",
+    "-1+2",
+    "@SUM(A1)",
+    '=HYPERLINK("http://x","y")',
+    "=cmd|' /C calc'!A0",
+    "＝1+1",
+    "＋1",
+    "＠A1",
+]
+HARMLESS = ["Für später", 'a "quoted", comma; and \'', "1=1", "a\u2028b", "🪙", "x" * 200]
+
+
+def test_text_stays_text_in_a_spreadsheet(person):
+    for description in FORMULAS + HARMLESS:
+        response = person.post("/balance/deposit", {"amount": "1", "description": description})
+        assert response.status_code == 201
+    texts = [row["description"] for row in statement(person)[1:-1]]
+    assert texts == [f"'{formula}" for formula in FORMULAS] + HARMLESS
+
+
+def test_a_statement_is_ones_own(person, new_user, client):
+    person.deposit("5")
+    assert len(statement(new_user())) == 2
+    problem(client.get("/api/v1/balance/transactions.csv"), 401, "not_authenticated")
+    problem(person.get("/balance/transactions.csv?username=x&from=x"), 422, "invalid_input")
+
+
+@pytest.fixture(scope="module")
+def old_hand(app: Flask, store: Any) -> Person:
+    """4,000 deposits, 400 a day."""
+    person = register(app)
+    start = datetime(2026, 1, 1, tzinfo=UTC)
+    times = [start + timedelta(days=number // 400, minutes=number % 400) for number in range(4_000)]
+    write_history(store, person.username, [clock.to_text(time) for time in times])
+    return person
+
+
+def test_a_long_statement_is_streamed_in_constant_memory(app, old_hand):
+    """However long the statement is, only some hundred rows are in memory."""
+    with app.app_context(), metered() as meter:
+        tracemalloc.start()
+        lines = sum(1 for _ in write_csv(open_statement(old_hand.username, None, None)))
+        peak = tracemalloc.get_traced_memory()[1]
+        tracemalloc.stop()
+        assert lines == 4_003 and meter.read_units < 500
+    assert peak < 10_000_000
+
+
+def test_a_long_statement_begins_before_all_is_read(old_hand):
+    response = old_hand.get("/balance/transactions.csv", buffered=False)
+    used = usage_of(response) - AUTHENTICATION
+    assert used.calls == 2 and used.read_units < 60, "the balance and 500 rows; the others are read while they are sent"
+    lines = iter(response.response)
+    assert [next(lines)[:12] for _ in range(3)] == [b"created_at,t", b",,opening_ba", b"2026-01-01T0"]
+    response.close()
+
+
+# Days; the calls: balance, 50 transactions at known numbers for each end that is given, and pages of 500 rows.
+@pytest.mark.parametrize(
+    ("first", "last", "most_calls", "rows"),
+    [(9, None, 6, 800), (None, 1, 5, 400), (5, 5, 5, 400), (20, None, 3, 0), (None, None, 10, 4_000)],
+)
+def test_what_a_statement_costs(app, old_hand, first, last, most_calls, rows):
+    with app.app_context(), metered() as meter:
+        days = [day and date(2026, 1, day) for day in (first, last)]
+        assert sum(1 for _ in open_statement(old_hand.username, *days).transactions) == rows
+        assert meter.calls <= most_calls, meter.operations
+        # 0.1 units for a row of about 400 bytes, of which up to 800 lie around the period.
+        assert meter.read_units <= 1 + 100 + (rows + 800) * Decimal("0.11")
+
+
+@pytest.fixture
+def trader(new_user, market, market_app) -> Person:
+    """Nothing yet; BTC is 100 and ETH is 10, now and ever before."""
+    market_app.extensions["prices"] = FixedPrices(BTC="100", ETH="10")
+    return new_user(market_app)
+
+
+def history(person: Person, days: int) -> list[tuple[str, str, str]]:
+    """Cash, assets and total of each day, whose form is checked: one point a day, up to today."""
+    response = person.get(f"/portfolio/history?days={days}")
+    assert response.status_code == 200, response.text
+    points = response.json["points"]
+    today = clock.now().date()
+    assert [point["date"] for point in points] == [
+        (today - timedelta(days=ago)).isoformat() for ago in range(days, -1, -1)
+    ]
+    for point in points:
+        assert Decimal(point["cash"]) + Decimal(point["assets"]) == Decimal(point["total"])
+        assert set(point) == {"date", "cash", "assets", "total"}
+    return [(point["cash"], point["assets"], point["total"]) for point in points]
+
+
+def age(store: Any, username: str, days: int) -> None:
+    """Make everything that happened so far happen some days earlier."""
+
+    def earlier(text: str) -> str:
+        return clock.to_text(clock.from_text(text) - timedelta(days=days))
+
+    for row in query(store, "users", "PK", username):
+        if row["SK"].startswith("TRANS#"):
+            store.update_item(
+                TableName="users",
+                Key={name: {"S": row[name]} for name in ("PK", "SK")},
+                UpdateExpression="SET created_at = :then",
+                ExpressionAttributeValues={":then": {"S": earlier(row["created_at"])}},
+            )
+    for row in query(store, "users", "username", username, index="UserTransactionsIndex"):
+        moved = {**row, **{name: earlier(row[name]) for name in ("SK", "traded_at", "created_at")}}
+        store.delete_item(TableName="users", Key={name: {"S": row[name]} for name in ("PK", "SK")})
+        store.put_item(TableName="users", Item={name: {"S": value} for name, value in moved.items()})
+
+
+@pytest.mark.parametrize("days", [1, 30, 365])
+def test_the_history_of_an_empty_account(trader, days):
+    assert history(trader, days) == [("0.00", "0.00", "0.00")] * (days + 1)
+
+
+@pytest.mark.parametrize("days", [1, 30, 365])
+def test_the_history_of_today(trader, days):
+    trader.deposit("1000")
+    trader.buy("BTC", "2")
+    trader.buy("ETH", "5")
+    trader.sell("BTC", "0.5")
+    assert history(trader, days) == [("0.00", "0.00", "0.00")] * days + [("800.00", "200.00", "1000.00")]
+    assert trader.get("/portfolio").json["total_value"] == "1000.00"
+
+
+@pytest.mark.parametrize("days", [1, 30, 365])
+def test_the_history_of_some_days(trader, store, days):
+    """Ten days ago a deposit and a purchase, five days ago a sale and a withdrawal, today another purchase."""
+    trader.deposit("1000")
+    trader.buy("BTC", "5")
+    age(store, trader.username, 5)
+    trader.sell("BTC", "2")
+    trader.withdraw("100")
+    age(store, trader.username, 5)
+    trader.buy("ETH", "10")
+    expected = (
+        [("0.00", "0.00", "0.00")] * 400
+        + [("500.00", "500.00", "1000.00")] * 5
+        + [("600.00", "300.00", "900.00")] * 5
+        + [("500.00", "400.00", "900.00")]
+    )
+    assert history(trader, days) == expected[-days - 1 :]
+
+
+def test_a_history_shows_the_prices_of_its_days(trader, market_app):
+    prices = market_app.extensions["prices"]
+    trader.deposit("1000")
+    trader.buy("BTC", "2")
+    prices.prices["BTC"] = Decimal("150.005")
+    assert history(trader, 1)[-1] == ("800.00", "300.01", "1100.01")
+
+
+@pytest.mark.parametrize(("order_type", "price"), [("limit_sell", "900"), ("limit_buy", "1")])
+def test_what_open_orders_reserve_is_part_of_the_history(trader, store, order_type, price):
+    """It is still the owner's, and before the order was placed it was neither missing nor below zero."""
+    trader.deposit("1000")
+    trader.buy("BTC", "2")
+    age(store, trader.username, 2)
+    trader.order(order_type, "BTC", "2", price=price)
+    assert history(trader, 5) == [("0.00", "0.00", "0.00")] * 3 + [("800.00", "200.00", "1000.00")] * 3
+
+
+@pytest.mark.parametrize("days", ["0", "366", "-1", "x", "1.5", "", "１"])
+def test_no_number_of_days(person, days):
+    assert fields_named(problem(person.get(f"/portfolio/history?days={days}"), 422, "invalid_input")) == ["days"]
+
+
+def test_what_a_history_costs(trader, store):
+    """Orders, balance, dates and opening balance, transactions, trades, holdings; not the age of the account."""
+    trader.deposit("1000")
+    trader.buy("BTC", "2")
+    age(store, trader.username, 3)
+    assert (usage_of(trader.get("/portfolio/history?days=30")) - AUTHENTICATION).calls <= 7

@@ -1,0 +1,614 @@
+"""Every damage to an item is found, and named, by the audit; an account that only the product has touched has none."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from datetime import timedelta
+from decimal import Decimal
+from itertools import groupby
+from typing import Any
+
+import pytest
+from flask import Flask
+
+from app.audit import rows as reading
+from app.audit.checks import ItemKey
+from app.audit.run import Report, audit_all, audit_user
+from app.domain import clock
+from app.domain.idempotency import identify
+from app.domain.ledger import TransactionType
+from app.domain.orders import NewOrder, PriceType, Side
+from app.factory import create_app
+from app.models import order_changes
+from app.models.balance_changes import open_account, post_transaction
+from app.models.create_tables import create_tables
+from app.models.orders import Order, OrdersItem
+from app.models.rate_limits import RateLimit, add_hit
+from app.models.users import Token, User, UsersItem, add_token
+from tests.support.people import config
+
+TABLES = {"users": "audit_users", "orders": "audit_orders"}
+RawItem = Mapping[str, Mapping[str, Any]]
+
+
+@pytest.fixture(scope="module")
+def audit_app(endpoint: str) -> Flask:
+    """An application on tables of its own, which the damages do not leave."""
+    app = create_app(config(endpoint, users_table=TABLES["users"], orders_table=TABLES["orders"]))
+    with app.app_context():
+        create_tables()
+        for username in ("ann", "ben"):
+            _live(username)
+    return app
+
+
+def _place(
+    username: str,
+    side: Side,
+    asset_id: str,
+    quantity: str,
+    price: str,
+    limit: str | None = None,
+    key: str | None = None,
+) -> Order:
+    expires_at = clock.now() + timedelta(days=30) if limit else None
+    request = NewOrder(
+        side,
+        PriceType.LIMIT if limit else PriceType.MARKET,
+        asset_id,
+        Decimal(quantity),
+        Decimal(limit) if limit else None,
+        expires_at,
+    )
+    return order_changes.place_order(
+        username, request, lambda: Decimal(price), request=identify(key, side, asset_id, quantity, price)
+    ).item
+
+
+def _live(username: str) -> None:
+    """Everything that can happen to an account happens to this one."""
+    now = clock.now()
+    open_account(
+        User(
+            *User.key(username),
+            username=username,
+            email=f"{username}@example.com",
+            password_hash="hash",
+            first_name="A",
+            last_name="B",
+            created_at=now,
+            updated_at=now,
+        )
+    )
+    post_transaction(username, TransactionType.DEPOSIT, Decimal("10000.00"), request=identify("cash", "deposit"))
+    post_transaction(username, TransactionType.WITHDRAW, Decimal("100.00"), description="Rent")
+    post_transaction(
+        username, TransactionType.SYSTEM_ADJUSTMENT, Decimal("-5.00"), description="A fee", actor="operator"
+    )
+    _place(username, Side.BUY, "BTC", "0.1", "50000.00", key="order")
+    _place(username, Side.SELL, "BTC", "0.02", "51000.01")
+    _place(username, Side.BUY, "ETH", "0.5", "1999.99", limit="2000")
+    order_changes.fill_order(_place(username, Side.BUY, "ETH", "1", "2500", limit="2000"), Decimal("1900.005"))
+    order_changes.fill_order(_place(username, Side.BUY, "SOL", "1", "120", limit="100"), Decimal("100"))
+    order_changes.fill_order(_place(username, Side.SELL, "BTC", "0.01", "50000", limit="60000"), Decimal("61000.50"))
+    order_changes.cancel_order(username, _place(username, Side.BUY, "ETH", "0.1", "2500", limit="1000").order_id)
+    order_changes.cancel_order(username, _place(username, Side.SELL, "ETH", "0.1", "2500", limit="3000").order_id)
+    order_changes.expire_order(_place(username, Side.BUY, "ADA", "100", "0.4", limit="0.3"))
+    _place(username, Side.BUY, "ETH", "0.5", "2500", limit="1000")
+    _place(username, Side.SELL, "BTC", "0.01", "50000", limit="90000")
+    add_token(
+        Token(
+            *Token.key(username, "0" * 16),
+            username=username,
+            token_id="0" * 16,
+            secret_hash="x",
+            name="n",
+            scopes="read",
+            created_at=now,
+            expires_at=now,
+            ttl=now,
+        )
+    )
+    add_hit(RateLimit("log-in", 10, 60), username, now=now)
+
+
+@dataclass
+class Shelf:
+    """The two tables, damaged by hand with a bare client, and as they were before."""
+
+    store: Any
+    sound: dict[ItemKey, RawItem]
+    touched: set[ItemKey] = field(default_factory=set)
+
+    @staticmethod
+    def read(store: Any) -> dict[ItemKey, RawItem]:
+        return {
+            ItemKey(table, item["PK"]["S"], item["SK"]["S"]): item
+            for table, name in TABLES.items()
+            for item in store.scan(TableName=name)["Items"]
+        }
+
+    def find(self, label: str) -> ItemKey:
+        """The one item of ann that a label means."""
+        if label in KEYS:
+            return KEYS[label]
+        [key] = [
+            key
+            for key, item in self.sound.items()
+            if LABELS[label].items() <= _plain(item).items() and item.get("username", {}).get("S") == "ann"
+        ]
+        return key
+
+    def trade_of(self, label: str) -> ItemKey:
+        order_id = self.find(label).PK
+        [key] = [
+            key
+            for key, item in self.sound.items()
+            if _plain(item).get("order_id") == order_id and item["entity_type"]["S"] == "ASSET_TRANSACTION"
+        ]
+        return key
+
+    def transaction_of(self, label: str, kind: str) -> ItemKey:
+        order_id = self.find(label).PK
+        [key] = [
+            key
+            for key, item in self.sound.items()
+            if _plain(item).get("order_id") == order_id and _plain(item).get("transaction_type") == f"ORDER_{kind}"
+        ]
+        return key
+
+    def at(self, label: str) -> ItemKey:
+        """`market buy`, `trade of market buy`, `PAYMENT of market buy`."""
+        what, _, order = label.partition(" of ")
+        if not order:
+            return self.find(label)
+        return self.trade_of(order) if what == "trade" else self.transaction_of(order, what)
+
+    def put(self, key: ItemKey, item: RawItem) -> None:
+        self.touched.add(key)
+        self.store.put_item(TableName=TABLES[key.table], Item={**item, "PK": {"S": key.PK}, "SK": {"S": key.SK}})
+
+    def delete(self, key: ItemKey) -> None:
+        self.touched.add(key)
+        self.store.delete_item(TableName=TABLES[key.table], Key={"PK": {"S": key.PK}, "SK": {"S": key.SK}})
+
+    def change(self, key: ItemKey, changes: Mapping[str, Any]) -> None:
+        """Set attributes: text, None to remove, or a raw value."""
+        item = dict(self.sound[key])
+        for name, value in changes.items():
+            item.pop(name, None)
+            if value is not None:
+                item[name] = {"S": value} if isinstance(value, str) else value
+        self.put(key, item)
+
+    def restore(self) -> None:
+        for key in list(self.touched):
+            self.put(key, self.sound[key]) if key in self.sound else self.delete(key)
+        self.touched.clear()
+
+
+def _plain(item: RawItem) -> dict[str, Any]:
+    return {name: next(iter(value.values())) for name, value in item.items()}
+
+
+KEYS = {
+    "user": ItemKey("users", "ann", "USER"),
+    "balance": ItemKey("users", "ann", "BALANCE"),
+    "claim": ItemKey("users", "EMAIL#ann@example.com", "EMAIL"),
+    "deposit": ItemKey("users", "ann", "TRANS#000000000001"),
+    "withdrawal": ItemKey("users", "ann", "TRANS#000000000002"),
+    "adjustment": ItemKey("users", "ann", "TRANS#000000000003"),
+    "BTC": ItemKey("users", "ann", "ASSET#BTC"),
+    "request cash": ItemKey("users", "ann", "REQUEST#cash"),
+    "request order": ItemKey("users", "ann", "REQUEST#order"),
+    "token": ItemKey("users", "ann", f"TOKEN#{'0' * 16}"),
+}
+LIMIT_BUY = {"order_type": "BUY", "price_type": "LIMIT"}
+LIMIT_SELL = {"order_type": "SELL", "price_type": "LIMIT"}
+LABELS: dict[str, dict[str, str]] = {
+    "market buy": {"order_type": "BUY", "price_type": "MARKET"},
+    "market sell": {"order_type": "SELL", "price_type": "MARKET"},
+    "limit at once": {**LIMIT_BUY, "asset_id": "ETH", "order_price": "1999.99"},
+    "better": {**LIMIT_BUY, "order_price": "1900.005"},
+    "exact": {**LIMIT_BUY, "asset_id": "SOL"},
+    "filled sell": {**LIMIT_SELL, "status": "COMPLETED"},
+    "cancelled buy": {**LIMIT_BUY, "status": "CANCELLED"},
+    "cancelled sell": {**LIMIT_SELL, "status": "CANCELLED"},
+    "expired buy": {**LIMIT_BUY, "status": "EXPIRED"},
+    "open buy": {**LIMIT_BUY, "status": "PENDING"},
+    "open sell": {**LIMIT_SELL, "status": "PENDING"},
+}
+
+
+@pytest.fixture(scope="module")
+def _shelf(audit_app: Flask, store: Any) -> Iterator[Shelf]:
+    shelf = Shelf(store, Shelf.read(store))
+    yield shelf
+    assert Shelf.read(store) == shelf.sound
+
+
+@pytest.fixture
+def shelf(audit_app: Flask, _shelf: Shelf) -> Iterator[Shelf]:
+    with audit_app.app_context():
+        yield _shelf
+    _shelf.restore()
+
+
+def named(report: Report) -> set[tuple[str, ItemKey]]:
+    return {violation.identity for violation in report.violations}
+
+
+def test_a_sound_account_has_no_violation(shelf: Shelf) -> None:
+    report = audit_all(pauses=())
+    assert (report.violations, report.accounts, report.items) == ([], 2, len(shelf.sound))
+    for username in ("ann", "ben"):
+        alone = audit_user(username, pauses=())
+        assert alone.violations == []
+        assert alone.items == sum(row.owner == username for row in _rows(shelf))
+
+
+def _rows(shelf: Shelf) -> list[reading.Row]:
+    return [reading.Row(key.table, item) for key, item in shelf.sound.items()]
+
+
+DELETED: dict[str, Any] = {}
+# What is damaged, how (no change: it is deleted), and the check that must name it.
+DAMAGES: list[tuple[str, dict[str, Any], str]] = [
+    # Who someone is
+    ("user", DELETED, "user_missing"),
+    ("user", DELETED, "email_claim_stray"),
+    ("balance", DELETED, "balance_missing"),
+    ("claim", DELETED, "email_claim_missing"),
+    ("user", {"email": "other@example.com"}, "email_claim_missing"),
+    ("user", {"email": "other@example.com"}, "email_claim_stray"),
+    ("user", {"email": "ben@example.com"}, "email_claim_of_another"),
+    ("claim", {"username": "ben"}, "email_claim_of_another"),
+    ("claim", {"username": "ben"}, "email_claim_stray"),
+    ("claim", {"username": "nobody"}, "email_claim_stray"),
+    ("claim", {"email": "ann@example.com"}, "attribute_unknown"),
+    ("user", {"username": "ben"}, "key_mismatch"),
+    ("user", {"role": "GOD"}, "attribute_malformed"),
+    ("user", {"status": "ASLEEP"}, "attribute_malformed"),
+    ("user", {"session_epoch": {"N": "1.5"}}, "attribute_malformed"),
+    ("user", {"marketing_emails_consent": "yes"}, "attribute_malformed"),
+    ("user", {"email": None}, "attribute_missing"),
+    ("user", {"created_at": "2026-01-01"}, "attribute_malformed"),
+    ("user", {"created_at": "2026-01-01T25:00:00.000000Z"}, "attribute_malformed"),
+    ("token", {"token_id": "1" * 16}, "key_mismatch"),
+    ("token", {"secret_hash": None}, "attribute_missing"),
+    # The form of items
+    ("balance", {"entity_type": "BALANCES"}, "unknown_entity_type"),
+    ("balance", {"entity_type": None}, "unknown_entity_type"),
+    ("balance", {"entity_type": {"N": "1"}}, "unknown_entity_type"),
+    ("balance", {"entity_type": "USER"}, "key_mismatch"),
+    ("balance", {"entity_type": "ORDER"}, "unknown_entity_type"),
+    ("market buy", {"entity_type": "TRANSACTION"}, "unknown_entity_type"),
+    *(
+        ("balance", {"current_balance": damage}, "attribute_malformed")
+        for damage in ("NaN", {"N": "10"}, {"NULL": True}, {"L": []}, {"B": b"10.00"}, {"SS": ["1.00"]})
+    ),
+    ("balance", {"version": {"N": "1.5"}}, "attribute_malformed"),
+    ("balance", {"version": {"S": "20"}}, "attribute_malformed"),
+    ("balance", {"reserved_cash": None}, "attribute_missing"),
+    ("balance", {"asset_id": "BTC"}, "attribute_unknown"),
+    ("deposit", {"traded_at": "2026-01-01T00:00:00.000000Z"}, "attribute_unknown"),
+    # The sequence of transactions
+    ("deposit", {"amount": "9999.99"}, "effect_mismatch"),
+    ("deposit", {"amount": "9999.99"}, "deposits_mismatch"),
+    ("deposit", {"amount": "-10000.00"}, "amount_not_positive"),
+    ("withdrawal", {"amount": "0.00"}, "amount_not_positive"),
+    ("withdrawal", {"amount": "99.99"}, "withdrawals_mismatch"),
+    ("deposit", {"previous_balance": "1.00", "new_balance": "10001.00"}, "chain_broken"),
+    ("deposit", {"new_balance": "9999.00"}, "effect_mismatch"),
+    ("withdrawal", {"previous_balance": "9000.00", "new_balance": "8900.00"}, "chain_broken"),
+    ("withdrawal", {"new_balance": "-9900.00"}, "negative_balance"),
+    ("withdrawal", {"transaction_type": "DEPOSIT"}, "effect_mismatch"),
+    ("withdrawal", {"transaction_type": "BRIBE"}, "attribute_malformed"),
+    ("withdrawal", {"status": "PENDING"}, "attribute_malformed"),
+    ("withdrawal", {"transaction_id": "000000000001"}, "sequence_duplicate"),
+    ("withdrawal", {"transaction_id": "000000000001"}, "key_mismatch"),
+    ("withdrawal", {"transaction_id": "2"}, "transaction_id_malformed"),
+    ("withdrawal", {"transaction_id": "000000000000"}, "transaction_id_malformed"),
+    ("withdrawal", {"transaction_id": "00000000000x"}, "transaction_id_malformed"),
+    ("withdrawal", {"username": "ben"}, "key_mismatch"),
+    ("deposit", DELETED, "sequence_gap"),
+    ("deposit", DELETED, "reference_missing"),
+    ("withdrawal", DELETED, "sequence_gap"),
+    ("withdrawal", DELETED, "chain_broken"),
+    ("adjustment", {"amount": "0.00"}, "adjustment_zero"),
+    ("adjustment", {"amount": "5.00"}, "effect_mismatch"),
+    ("adjustment", {"actor": None}, "adjustment_unexplained"),
+    ("adjustment", {"description": None}, "adjustment_unexplained"),
+    ("adjustment", {"order_id": "order_1"}, "order_reference_unexpected"),
+    ("adjustment", {"order_id": "order_1"}, "order_unknown"),
+    # The balance
+    ("balance", {"current_balance": "1000000.00"}, "balance_mismatch"),
+    ("balance", {"current_balance": "-1.00"}, "negative_balance"),
+    ("balance", {"version": {"N": "7"}}, "version_mismatch"),
+    ("balance", {"version": {"N": "-7"}}, "version_mismatch"),
+    ("balance", {"total_deposits": "1.00"}, "deposits_mismatch"),
+    ("balance", {"total_withdrawals": "1.00"}, "withdrawals_mismatch"),
+    ("balance", {"reserved_cash": "0.00"}, "reserve_mismatch"),
+    ("balance", {"reserved_cash": "-500.00"}, "negative_reserve"),
+    ("balance", {"username": "ben"}, "key_mismatch"),
+    # Holdings
+    ("BTC", {"quantity": "0.07"}, "holding_mismatch"),
+    ("BTC", {"quantity": "-0.05"}, "negative_quantity"),
+    ("BTC", {"quantity": "0"}, "holding_mismatch"),
+    ("BTC", {"asset_id": "ETH"}, "key_mismatch"),
+    ("BTC", DELETED, "holding_missing"),
+    # Asset transactions
+    ("trade of market buy", DELETED, "trade_missing"),
+    ("trade of filled sell", DELETED, "holding_mismatch"),
+    *(
+        ("trade of market buy", change, "trade_differs")
+        for change in (
+            {"username": "ben"},
+            {"asset_id": "ETH"},
+            {"transaction_type": "SELL"},
+            {"quantity": "0.2"},
+            {"price": "50001"},
+            {"total_amount": "5000.01"},
+            {"traded_at": "2026-01-01T00:00:00.000000Z"},
+        )
+    ),
+    ("trade of market buy", {"username": "ben"}, "key_mismatch"),
+    ("trade of market buy", {"total_amount": "5000.01"}, "trade_total_wrong"),
+    ("trade of market buy", {"quantity": "0.2"}, "holding_mismatch"),
+    ("trade of market buy", {"quantity": "0"}, "amount_not_positive"),
+    ("trade of market buy", {"price": "-50000"}, "amount_not_positive"),
+    ("trade of market buy", {"order_id": "order_unknown"}, "order_unknown"),
+    ("trade of market buy", {"order_id": None}, "attribute_missing"),
+    ("trade of market buy", {"order_id": {"N": "1"}}, "attribute_malformed"),
+    ("trade of market buy", {"order_id": ""}, "order_unknown"),
+    ("trade of market buy", {"status": "PENDING"}, "attribute_malformed"),
+    # Orders
+    ("market buy", DELETED, "order_unknown"),
+    ("market buy", DELETED, "reference_missing"),
+    ("market buy", {"username": "ben"}, "order_of_another_user"),
+    ("market buy", {"username": None}, "attribute_missing"),
+    ("market buy", {"username": None}, "order_of_another_user"),
+    ("market buy", {"username": "nobody"}, "user_missing"),
+    ("market buy", {"order_id": "order_other"}, "key_mismatch"),
+    ("market buy", {"asset_id": "NOPE"}, "asset_unknown"),
+    ("market buy", {"asset_id": "NOPE"}, "trade_differs"),
+    ("market buy", {"order_type": "SELL"}, "payment_unexpected"),
+    ("market buy", {"order_type": "SELL"}, "sale_missing"),
+    ("market buy", {"order_type": "HOLD"}, "attribute_malformed"),
+    ("market buy", {"quantity": "0.2"}, "order_total_wrong"),
+    ("market buy", {"order_price": "50001"}, "order_total_wrong"),
+    ("market buy", {"total_amount": "5000.01"}, "order_total_wrong"),
+    ("market buy", {"quantity": "-0.1"}, "amount_not_positive"),
+    ("market buy", {"status": "PENDING"}, "market_order_unfinished"),
+    ("market buy", {"status": "CANCELLED"}, "trade_unexpected"),
+    ("market buy", {"executed_at": None}, "executed_at_wrong"),
+    ("market buy", {"limit_price": {"N": "50000"}}, "limit_unexpected"),
+    ("market buy", {"reserved_amount": "5000.00"}, "reserve_wrong"),
+    ("market buy", {"price_type": "LIMIT"}, "limit_missing"),
+    ("market buy", {"open_book": "BTC#BUY"}, "closed_order_in_index"),
+    ("limit at once", {"limit_price": {"N": "1999.98"}}, "limit_violated"),
+    ("limit at once", {"reserved_amount": "1000.00"}, "reserve_wrong"),
+    ("filled sell", {"limit_price": {"N": "61000.51"}}, "limit_violated"),
+    ("filled sell", {"reserved_quantity": None}, "reserve_wrong"),
+    ("exact", {"reserved_amount": None}, "reserve_wrong"),
+    ("better", {"reserved_amount": "2000.01"}, "reserve_wrong"),
+    ("better", {"limit_price": None}, "limit_missing"),
+    ("better", {"expiry_day": "2026-01-01"}, "closed_order_in_index"),
+    ("cancelled buy", {"status": "EXPIRED", "executed_at": "2026-01-01T00:00:00.000000Z"}, "executed_at_wrong"),
+    ("cancelled buy", {"order_price": "1001"}, "order_price_wrong"),
+    ("cancelled buy", {"status": "COMPLETED"}, "trade_missing"),
+    ("cancelled buy", {"status": "PENDING"}, "refund_unexpected"),
+    ("cancelled buy", {"status": "PENDING"}, "open_index_wrong"),
+    ("cancelled buy", {"status": "PENDING"}, "reserve_mismatch"),
+    ("cancelled sell", {"status": "PENDING"}, "holding_mismatch"),
+    ("cancelled sell", {"status": "COMPLETED"}, "sale_missing"),
+    ("open buy", {"status": "CANCELLED"}, "refund_missing"),
+    ("open buy", {"status": "CANCELLED"}, "closed_order_in_index"),
+    ("open buy", {"status": "EXPIRED"}, "reserve_mismatch"),
+    ("open buy", {"reserved_amount": None}, "reserve_wrong"),
+    ("open buy", {"reserved_amount": "400.00"}, "reserve_mismatch"),
+    ("open buy", {"reserved_amount": "-500.00"}, "reserve_wrong"),
+    ("open buy", {"open_book": None}, "open_index_wrong"),
+    ("open buy", {"open_book": "BTC#BUY"}, "open_index_wrong"),
+    ("open buy", {"expiry_day": None}, "open_index_wrong"),
+    ("open buy", {"expires_at": None}, "limit_missing"),
+    ("open buy", {"expires_at": "2026-01-01T00:00:00.000000Z"}, "open_index_wrong"),
+    ("open buy", {"limit_price": {"N": "999"}}, "order_price_wrong"),
+    ("open buy", DELETED, "reserve_mismatch"),
+    ("open buy", DELETED, "order_unknown"),
+    ("open sell", {"reserved_quantity": "0.02"}, "reserve_wrong"),
+    ("open sell", {"reserved_quantity": None}, "holding_mismatch"),
+    ("open sell", {"status": "CANCELLED"}, "holding_mismatch"),
+    ("open sell", {"status": "COMPLETED"}, "sale_missing"),
+    ("open sell", DELETED, "holding_mismatch"),
+    # Balance transactions of orders
+    ("PAYMENT of market buy", DELETED, "payment_missing"),
+    ("PAYMENT of market buy", {"amount": "4999.99"}, "payment_wrong"),
+    ("PAYMENT of market buy", {"order_id": None}, "order_reference_missing"),
+    ("PAYMENT of market buy", {"order_id": "order_unknown"}, "order_unknown"),
+    ("PAYMENT of market buy", {"transaction_type": "ORDER_REFUND"}, "refund_unexpected"),
+    ("PAYMENT of market buy", {"transaction_type": "WITHDRAW"}, "order_reference_unexpected"),
+    ("PAYMENT of open buy", {"amount": "499.99"}, "payment_wrong"),
+    ("PAYMENT of open buy", DELETED, "payment_missing"),
+    ("SALE of market sell", DELETED, "sale_missing"),
+    ("SALE of filled sell", {"amount": "1.00"}, "sale_wrong"),
+    ("REFUND of better", DELETED, "refund_missing"),
+    ("REFUND of better", {"amount": "99.98"}, "refund_wrong"),
+    ("REFUND of cancelled buy", DELETED, "refund_missing"),
+    ("REFUND of expired buy", {"amount": "29.99"}, "refund_wrong"),
+    # Request claims
+    ("request cash", {"reference": "000000000099"}, "reference_missing"),
+    ("request cash", {"reference": "order_nothing"}, "reference_missing"),
+    ("request order", {"reference": "nonsense"}, "reference_missing"),
+    ("request order", {"ttl": {"S": "1"}}, "attribute_malformed"),
+    ("request order", {"fingerprint": None}, "attribute_missing"),
+]
+
+
+def _by_damage() -> Iterator[Any]:
+    """One case for each damage, with all the checks that must name it."""
+    for (label, text), group in groupby(DAMAGES, key=lambda damage: (damage[0], str(damage[1]))):
+        cases = list(group)
+        name = f"{label} {text}"[:60].encode("ascii", "backslashreplace").decode()
+        yield pytest.param(label, cases[0][1], {check for _, _, check in cases}, id=name)
+
+
+@pytest.mark.parametrize(("label", "changes", "checks"), list(_by_damage()))
+def test_a_damage_is_found_and_named(shelf: Shelf, label: str, changes: dict[str, Any], checks: set[str]) -> None:
+    key = shelf.at(label)
+    shelf.change(key, changes) if changes else shelf.delete(key)
+    report = audit_user("ann", pauses=())
+    if not checks <= {violation.check for violation in report.violations}:
+        report = audit_all(pauses=())  # what stands in nobody's account, or in another's
+    assert checks <= {violation.check for violation in report.violations}, report.violations
+    for violation in report.violations:
+        assert violation.message.endswith(".") and violation.item.PK and violation.item.SK
+
+
+TEXTS: list[tuple[str, str, Any]] = [
+    *(
+        ("balance", "current_balance", text)
+        for text in (
+            "",
+            "abc",
+            "Infinity",
+            "1e3",
+            "10",
+            "10.0",
+            "10.000",
+            "1,000.00",
+            "+1.00",
+            "01.00",
+            "-0.00",
+            "１２.00",
+            "1_000.00",
+            " 1.00",
+            "1.00\n",
+            "9" * 400 + ".00",
+            {"BOOL": True},
+            {"M": {"a": {"S": "1"}}},
+        )
+    ),
+    *(
+        ("BTC", "quantity", text)
+        for text in ("", "0.10", "1.", ".1", "0.123456789", "1E-7", "-0", "00.1", "5\n", {"N": "0.1"})
+    ),
+    *(("balance", "version", text) for text in ({"N": "1.5"}, {"N": "NaN"}, {"S": "1"})),
+    *(
+        ("balance", "updated_at", text)
+        for text in (
+            "",
+            "now",
+            "2026-01-01",
+            "2026-01-01T00:00:00Z",
+            "2026-02-30T00:00:00.000000Z",
+            "2026-01-01T25:00:00.000000Z",
+            "2026-01-01T00:00:00.000000+00:00",
+            "2026-01-01 00:00:00.000000Z",
+        )
+    ),
+    *(("open buy", "limit_price", text) for text in ({"S": "1000"}, {"N": "1e99"}, {"N": ""})),
+]
+
+
+@pytest.mark.parametrize(("label", "name", "text"), TEXTS, ids=lambda value: ascii(value)[:30])
+def test_a_value_that_cannot_be_read_is_named(shelf: Shelf, label: str, name: str, text: Any) -> None:
+    key = shelf.at(label)
+    damaged = {**shelf.sound[key], name: {"S": text} if isinstance(text, str) else text}
+    values, [violation] = reading.decode(reading.Row(key.table, damaged))
+    assert name not in values
+    assert (violation.check, violation.item, violation.figures["name"]) == ("attribute_malformed", key, name)
+
+
+# What is copied, to which key and with which changes, and what the copy must be called.
+COPIES: list[tuple[str, ItemKey, dict[str, Any], str]] = [
+    ("claim", ItemKey("users", "EMAIL#more@example.com", "EMAIL"), {}, "email_claim_stray"),
+    ("balance", ItemKey("users", "zoe", "BALANCE"), {"username": "zoe"}, "user_missing"),
+    ("user", ItemKey("users", "zoe", "USER"), {"username": "zoe"}, "balance_missing"),
+    ("deposit", ItemKey("users", "ann", "TRANS#000000000099"), {"transaction_id": "000000000099"}, "sequence_gap"),
+    ("deposit", ItemKey("users", "ann", "TRANS#0000000000020"), {}, "key_mismatch"),
+    ("BTC", ItemKey("users", "ann", "ASSET#LTC"), {"asset_id": "LTC"}, "holding_mismatch"),
+    ("BTC", ItemKey("users", "ann", "ASSET#NOPE"), {"asset_id": "NOPE"}, "asset_unknown"),
+    ("REFUND of better", ItemKey("users", "ann", "TRANS#000000000050"), {}, "refund_duplicate"),
+    ("REFUND of cancelled buy", ItemKey("users", "ann", "TRANS#000000000050"), {}, "refund_duplicate"),
+    (
+        "REFUND of cancelled buy",
+        ItemKey("users", "ben", "TRANS#000000000050"),
+        {"username": "ben"},
+        "order_of_another_user",
+    ),
+    ("PAYMENT of market buy", ItemKey("users", "ann", "TRANS#000000000050"), {}, "payment_duplicate"),
+    ("SALE of market sell", ItemKey("users", "ann", "TRANS#000000000050"), {}, "sale_duplicate"),
+    ("trade of market buy", ItemKey("users", "TRANS#ann#BTC", "2020-01-01T00:00:00.000000Z"), {}, "trade_duplicate"),
+    (
+        "trade of market buy",
+        ItemKey("users", "TRANS#ben#BTC", "2020-01-01T00:00:00.000000Z"),
+        {"username": "ben"},
+        "order_of_another_user",
+    ),
+    ("trade of market buy", ItemKey("users", "TRANS#zoe#BTC", "2020-01-01T00:00:00.000000Z"), {}, "user_missing"),
+    ("trade of market buy", ItemKey("users", "TRANS#ann#SHIB", "2020-01-01T00:00:00.000000Z"), {}, "key_mismatch"),
+    ("trade of market buy", ItemKey("users", "TRANS#ann", "2020-01-01T00:00:00.000000Z"), {}, "key_mismatch"),
+    ("market buy", ItemKey("orders", "order_copy", "ORDER"), {"order_id": "order_copy"}, "payment_missing"),
+    ("open sell", ItemKey("orders", "order_copy", "ORDER"), {"order_id": "order_copy"}, "holding_mismatch"),
+    ("market buy", ItemKey("orders", "order_copy", "OTHER"), {"order_id": "order_copy"}, "key_mismatch"),
+    ("market buy", ItemKey("users", "order_copy", "ORDER"), {}, "unknown_entity_type"),
+    ("user", ItemKey("users", "x#y", "USER"), {}, "key_mismatch"),
+    ("request order", ItemKey("users", "zoe", "REQUEST#order"), {}, "reference_missing"),
+    ("request order", ItemKey("users", "zoe#", "REQUEST#order"), {}, "key_mismatch"),
+    ("token", ItemKey("users", "zoe", f"TOKEN#{'0' * 16}"), {"username": "zoe"}, "user_missing"),
+    ("token", ItemKey("users", "RATE#log-in#1", "soon"), {"entity_type": "RATE"}, "key_mismatch"),
+]
+
+
+@pytest.mark.parametrize(("label", "key", "changes", "check"), COPIES, ids=lambda value: str(value)[:30])
+def test_an_item_too_many_is_found_and_named(
+    shelf: Shelf, label: str, key: ItemKey, changes: dict[str, Any], check: str
+) -> None:
+    item = dict(shelf.sound[shelf.at(label)]) | {name: {"S": value} for name, value in changes.items()}
+    shelf.put(key, item)
+    report = audit_all(pauses=())
+    assert check in {violation.check for violation in report.violations}, report.violations
+
+
+def test_a_violation_names_the_item_and_its_figures(shelf: Shelf) -> None:
+    shelf.change(shelf.at("balance"), {"current_balance": "1000000.00"})
+    expected = shelf.sound[shelf.at("balance")]["current_balance"]["S"]
+    [violation] = audit_user("ann", pauses=()).violations
+    assert violation.identity == ("balance_mismatch", shelf.at("balance"))
+    assert violation.message == f"current_balance is 1000000.00, and should be {expected}."
+    assert violation.figures == {"found": "1000000.00", "expected": expected}
+
+
+def test_the_audit_of_one_account_sees_what_the_audit_of_all_sees_of_it(shelf: Shelf) -> None:
+    for label in ("REFUND of better", "trade of market buy", "open sell"):
+        shelf.delete(shelf.at(label))
+    everything = audit_all(pauses=())
+    assert named(audit_user("ann", pauses=())) == named(everything) != set()
+    assert not audit_user("ben", pauses=()).violations
+
+
+def test_a_change_during_the_audit_is_no_violation(shelf: Shelf) -> None:
+    """What looks wrong in an account that has just changed is reported when it still does after a pause."""
+    key = shelf.at("BTC")
+    shelf.change(key, {"quantity": "0.07", "updated_at": clock.to_text(clock.now())})
+    seen: list[float] = []
+
+    def pauses() -> Iterator[float]:
+        seen.append(0)
+        shelf.put(key, shelf.sound[key])
+        yield 0.0
+
+    assert not audit_user("ann", pauses=pauses()).violations
+    assert seen
+
+
+def test_an_empty_user_name_and_an_unknown_one_have_no_items(shelf: Shelf) -> None:
+    assert audit_user("nobody_at_all", pauses=()).items == 0
+
+
+def test_every_kind_of_item_is_known() -> None:
+    for root in (UsersItem, OrdersItem):
+        kinds = set(root.entity_type.get_registered_subclasses(root)) - {root}
+        assert kinds == {model for model in reading.MODELS if issubclass(model, root)}

@@ -1,0 +1,103 @@
+"""What holds of every page in a real browser: accessible, narrow, quiet, and light."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import pytest
+
+from tests.browser.conftest import NewVisitor
+from tests.support.page_client import Browser
+from tests.support.visitor import Visitor
+
+PUBLIC = ["/", "/login", "/register", "/assets", "/assets/BTC", "/nope", "/api/docs/errors"]
+PRIVATE = [
+    "/history?days=30",
+    "/dashboard",
+    "/assets",
+    "/assets/BTC?days=1",
+    "/assets/MATIC",
+    "/deposit",
+    "/withdraw",
+    "/orders",
+    "/orders?status=expired",
+    "/activity",
+    "/activity/trades",
+    "/activity/000000000002",
+    "/statement",
+    "/account",
+]
+
+
+@pytest.fixture
+def busy(rich: Visitor, client: Browser) -> Visitor:
+    """A user with something on every page."""
+    client.done("/assets/BTC", quantity="2")
+    client.done("/assets/ETH", order_type="limit_buy", quantity="1", price="9")
+    return rich
+
+
+def refused_form(visitor: Visitor) -> Visitor:
+    return visitor.open("/assets/BTC").fill(quantity="x").press("Place the order").sees("Write digits")
+
+
+def review(visitor: Visitor) -> Visitor:
+    """By a worst price that is refused: with a script, the only way to a review."""
+    return visitor.open("/assets/BTC").fill(quantity="1", price="1").press("Place the order").sees("Review your order")
+
+
+def every_page(visitor: Visitor) -> Iterator[str]:
+    visitor.open("/orders")
+    order = visitor.page.get_attribute("tbody a", "href")
+    for path in [*PRIVATE, order, f"{order}/transactions"]:
+        visitor.open(path)
+        yield path
+    for step in (refused_form, review):
+        step(visitor)
+        yield step.__name__
+    visitor.context.clear_cookies()
+    for path in PUBLIC:
+        visitor.open(path)
+        yield path
+
+
+def test_every_page_is_accessible_and_fits_a_small_screen(busy: Visitor) -> None:
+    busy.bring_axe()
+    broken, wide = [], []
+    for name in every_page(busy):
+        broken += [breach for scheme in ("light", "dark") for breach in busy.breaches(scheme)]
+        # 320 pixels are also what is left of 1280 at 400 % zoom.
+        busy.page.set_viewport_size({"width": 320, "height": 640})
+        wide += [name] if busy.is_wider_than_screen() else []
+        busy.page.set_viewport_size({"width": 1280, "height": 800})
+    assert not broken, "\n".join(broken)
+    assert not wide
+
+
+@pytest.mark.parametrize("path", ["/", "/dashboard", "/assets/BTC"])
+def test_the_first_visit_is_light_and_the_next_is_one_request(
+    busy: Visitor, new_visitor: NewVisitor, path: str
+) -> None:
+    fresh = new_visitor()
+    if path != "/":
+        fresh.context.add_cookies(busy.context.cookies())
+    session = fresh.context.new_cdp_session(fresh.page)
+    session.send("Network.enable")
+    sizes: list[float] = []
+    asked: list[str] = []
+    session.on("Network.loadingFinished", lambda event: sizes.append(event["encodedDataLength"]))
+    fresh.page.on("request", lambda request: asked.append(request.url))
+    fresh.page.goto(path, wait_until="networkidle")
+    print(f"{path}: {sum(sizes):.0f} bytes in {len(sizes)} requests")
+    assert 0 < sum(sizes) <= 60_000
+    asked.clear()
+    sizes.clear()
+    fresh.page.goto("/assets" if path == "/" else path, wait_until="networkidle")
+    assert len([size for size in sizes if size > 0]) <= 1 + (path == "/dashboard"), asked
+
+
+def test_without_motion(new_visitor: NewVisitor) -> None:
+    visitor = new_visitor().open("/")
+    visitor.page.emulate_media(reduced_motion="reduce")
+    assert visitor.page.evaluate("""[...document.querySelectorAll("*")].every(
+        (element) => getComputedStyle(element).transitionDuration === "0s")""")

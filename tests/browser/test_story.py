@@ -1,0 +1,191 @@
+"""The whole story as a person lives it, with and without JavaScript, and sent twice wherever money moves."""
+
+from __future__ import annotations
+
+import re
+from typing import Any
+
+import pytest
+
+from tests.browser.conftest import NewVisitor
+from tests.support.page_client import Browser
+from tests.support.visitor import Visitor
+
+
+def test_the_story_with_javascript(new_visitor: NewVisitor) -> None:
+    rich = new_visitor().register()
+    rich.open("/deposit").fill(amount="1000").press("Deposit").sees("Deposited 1,000.00. Your balance is now 1,000.00.")
+    rich.open("/assets/BTC").fill(quantity="2")
+    rich.sees("Costs about 200.00, at most 201.00. Leaves 800.00 in cash.")
+    rich.press("Place the order").sees("Bought 2 BTC for 200.00.", "Placed", "Filled")
+    rich.page.get_by_role("button", name="Its transactions").click()
+    rich.sees("Order payment", "−200.00")
+    rich.open("/dashboard").sees("Total value 1,000.00", "Bitcoin 2 BTC", "20.00%")
+    rich.page.wait_for_selector("#value-chart")
+    rich.open("/assets/BTC").press("Sell all").sees("Brings about 200.00, at least 199.00. Leaves 0 BTC.")
+    rich.press("Place the order").sees("Sold 2 BTC for 200.00.")
+    rich.open("/withdraw").fill(amount="1000").press("Withdraw").sees("Your balance is now 0.00.")
+    rich.page.get_by_role("button", name="Log out").click()
+    rich.sees("You are logged out.")
+
+
+def test_the_story_without_javascript(new_visitor: NewVisitor) -> None:
+    scriptless = new_visitor(script=False).register()
+    scriptless.open("/deposit").fill(amount="1000").press("Deposit").sees("Deposited 1,000.00.")
+    scriptless.open("/assets/BTC").fill(quantity="2").press("Review the order")
+    scriptless.sees("Costs now 200.00", "At most 201.00", "Cash after 800.00", "BTC after 2")
+    scriptless.press("Place the order").sees("Bought 2 BTC for 200.00.")
+    scriptless.open("/dashboard").sees("Total value 1,000.00", "See how the total value changed")
+    scriptless.page.get_by_role("link", name="See how the total value changed").click()
+    scriptless.sees("The same as a table")
+    scriptless.open("/assets/BTC").press("Sell all").press("Review the order")
+    scriptless.sees("Brings now 200.00", "At least 199.00", "BTC after 0")
+    scriptless.press("Place the order").sees("Sold 2 BTC for 200.00.")
+
+
+def test_buying_for_an_amount_with_javascript(rich: Visitor) -> None:
+    rich.open("/assets/BTC").fill(spend="250")
+    assert rich.page.input_value("#quantity") == "2.48756218"
+    rich.sees("Costs about 248.76, at most 250.00. Leaves 751.24 in cash.")
+    rich.press("Place the order").sees("Bought 2.48756218 BTC for 248.76.")
+
+
+def test_buying_for_an_amount_without_javascript(scriptless: Visitor) -> None:
+    scriptless.open("/assets/BTC").fill(spend="250").press("Review the order")
+    scriptless.sees("Costs now 248.76", "At most 250.00").press("Place the order")
+    scriptless.sees("Bought 2.48756218 BTC for 248.76.")
+
+
+def test_a_limit_order_from_its_reserve_to_its_refund(rich: Visitor) -> None:
+    rich.open("/assets/BTC").choose("Buy at a limit").fill(quantity="2", price="90")
+    rich.sees("Reserves 180.00 until the price is there. Leaves 820.00 in cash.")
+    rich.press("Place the order").sees("is open and waits for its price", "Reserved", "Waiting")
+    order = rich.path
+    rich.open("/dashboard").sees("Open orders", "Buy 2 BTC", "In open orders 180.00", "Total value 1,000.00")
+    rich.open(order).press("Cancel the order").sees("Cancelled", "what was reserved came back to you")
+    rich.page.get_by_role("button", name="Its transactions").click()
+    rich.sees("Order payment", "Order refund")
+
+
+def test_what_open_sells_reserve_is_counted(rich: Visitor) -> None:
+    rich.open("/assets/BTC").fill(quantity="2").press("Place the order").sees("Bought")
+    rich.open("/assets/BTC").choose("Sell at a limit").fill(quantity="2", price="150")
+    rich.sees("Brings 300.00 when the price is there. Leaves 0 BTC.")
+    rich.press("Place the order").sees("waits for its price")
+    rich.open("/dashboard").sees("Total value 1,000.00", "Assets in open orders 200.00")
+
+
+@pytest.mark.parametrize("script", [True, False])
+def test_a_market_that_moved_shows_a_new_quote(
+    new_visitor: NewVisitor, client: Browser, market: Any, script: bool
+) -> None:
+    visitor = new_visitor(script=script).be(client)
+    visitor.open("/assets/BTC").fill(quantity="2")
+    if not script:
+        visitor.press("Review the order")
+    market.set("BTC", "101.00")
+    visitor.press("Place the order").sees("The price is now 101, worse than the 100.5 that you accept.")
+    visitor.sees("Costs now 202.00")
+    assert visitor.page.input_value("#price") == "101.51"
+    visitor.press("Place the order").sees("Bought 2 BTC for 202.00.")
+
+
+def test_an_amount_stays_the_most_when_the_market_moved(rich: Visitor, market: Any) -> None:
+    rich.open("/assets/BTC").fill(spend="1000")
+    market.set("BTC", "200.00")
+    rich.press("Place the order").sees("The price is now 200", "At most 1,000.00")
+    rich.press("Place the order").sees("Bought 4.9")
+
+
+@pytest.mark.parametrize(
+    ("path", "fields", "button"),
+    [
+        ("/deposit", {"amount": "10"}, "Deposit"),
+        ("/withdraw", {"amount": "10"}, "Withdraw"),
+        ("/assets/BTC", {"quantity": "1"}, "Place the order"),
+    ],
+)
+def test_a_double_click_and_a_reload_apply_a_form_once(
+    rich: Visitor, path: str, fields: dict[str, str], button: str
+) -> None:
+    rich.open(path).fill(**fields)
+    # Both at once, before the script of the page can disable the button.
+    rich.page.eval_on_selector_all(
+        "main button:not([hidden])",
+        """(buttons, name) => buttons.filter((button) => button.textContent === name)
+            .forEach((button) => { const form = button.form; form.submit(); form.submit(); })""",
+        button,
+    )
+    rich.page.wait_for_url(re.compile("/(dashboard|orders/.+)$"))
+    rich.page.reload()
+    rich.page.go_back()
+    rich.open("/activity")
+    assert rich.page.locator("tbody tr").count() == 2
+
+
+def test_a_button_that_is_clicked_twice_places_one_order(rich: Visitor) -> None:
+    rich.open("/assets/BTC").fill(quantity="1")
+    rich.page.get_by_role("button", name="Place the order").dblclick()
+    rich.page.wait_for_url("**/orders/*")
+    rich.open("/orders")
+    assert rich.page.locator("tbody tr").count() == 1
+
+
+def test_a_form_of_an_ended_session_comes_back(rich: Visitor) -> None:
+    rich.open("/assets/BTC").fill(quantity="1")
+    rich.context.clear_cookies()
+    rich.press("Place the order").sees("Your session had ended, so nothing was applied")
+    assert "/login?next=" in rich.page.url
+
+
+def test_errors_take_the_focus_and_lead_to_the_field(rich: Visitor) -> None:
+    rich.open("/assets/BTC").fill(quantity="x").press("Place the order").sees("Write digits and at most one point")
+    assert rich.page.evaluate("document.activeElement.className") == "errors"
+    rich.page.get_by_role("link", name="Quantity").click()
+    assert rich.page.evaluate("document.activeElement.id") == "quantity"
+    assert rich.page.input_value("#quantity") == "x"
+
+
+def test_a_chart_is_read_off(rich: Visitor) -> None:
+    rich.open("/assets/BTC?days=7")
+    rich.page.hover("#price-chart .plot")
+    rich.page.locator(".reading", has_text=" · ").wait_for()
+    rich.page.get_by_text("The same as a table").click()
+    assert rich.page.locator("#price-chart tbody tr").count() == 25
+
+
+def tab_to(visitor: Visitor, selector: str) -> None:
+    """Press Tab until the focus is there, and visible."""
+    for _ in range(60):
+        visitor.page.keyboard.press("Tab")
+        if visitor.page.evaluate("(selector) => document.activeElement.matches(selector)", selector):
+            outline = visitor.page.evaluate("getComputedStyle(document.activeElement).outlineStyle")
+            shadow = visitor.page.evaluate("getComputedStyle(document.activeElement).boxShadow")
+            assert outline != "none" or shadow != "none", f"the focus on {selector} is not to be seen"
+            return
+    raise AssertionError(f"{selector} cannot be reached by Tab")
+
+
+def test_by_keyboard_alone(rich: Visitor) -> None:
+    keyboard = rich.page.keyboard
+    rich.open("/dashboard")
+    keyboard.press("Tab")
+    keyboard.press("Enter")
+    assert rich.page.evaluate("document.activeElement.id") == "main"
+    tab_to(rich, "main a[href='/assets']")
+    keyboard.press("Enter")
+    rich.page.wait_for_url("**/assets")
+    tab_to(rich, "a[href='/assets/BTC']")
+    keyboard.press("Enter")
+    rich.page.wait_for_url("**/assets/BTC")
+    tab_to(rich, "#order_type-market_buy")
+    keyboard.press("ArrowDown")
+    keyboard.press("ArrowUp")
+    tab_to(rich, "#quantity")
+    keyboard.type("1")
+    keyboard.press("Enter")
+    rich.page.wait_for_url("**/orders/*")
+    rich.sees("Bought 1 BTC for 100.00.")
+    tab_to(rich, "header button")
+    keyboard.press("Enter")
+    rich.page.wait_for_url(re.compile("/$"))

@@ -1,0 +1,30 @@
+"""schemathesis over the whole specification: a bounded run in `make test`, as long as you like in `make fuzz`."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable
+
+import pytest
+from flask import Flask
+
+from tests.contract.fuzzing import fuzz
+from tests.support.people import Person
+
+# Of each operation, in each random phase. The cases of the other phases follow from the specification alone.
+MAX_EXAMPLES = int(os.environ.get("SCHEMATHESIS_MAX_EXAMPLES") or 2)
+# The bounded run sends the same every time; a long one is for finding what nobody has sent yet.
+SEED = None if os.environ.get("SCHEMATHESIS_MAX_EXAMPLES") else 1
+
+
+@pytest.mark.parametrize(("paths", "is_admin"), [("^(?!.*/admin/)", False), ("/admin/", True)])
+def test_no_request_gets_an_answer_that_is_not_documented(
+    contract_app: Flask, new_person: Callable[..., Person], paths: str, is_admin: bool
+) -> None:
+    person = new_person(is_admin=is_admin)
+    run = fuzz(contract_app, person.username, paths=paths, max_examples=MAX_EXAMPLES, seed=SEED)
+    print(run.report())
+    assert not run.failures and not run.errors, run.report()
+    assert set(run.cases) == {"examples", "coverage", "fuzzing", "stateful"}
+    never = [label for label, statuses in run.answers.items() if not any(200 <= each < 300 for each in statuses)]
+    assert never == [], "nothing got through to these"

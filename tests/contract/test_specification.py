@@ -1,0 +1,468 @@
+"""The OpenAPI file: valid, complete, and true of every answer of a journey through all routes and refusals."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import Any
+
+import pytest
+from flask import Flask
+from marshmallow import Schema
+from openapi_spec_validator import OpenAPIV31SpecValidator
+
+from app.factory import create_app
+from app.schemas import inputs, outputs
+from app.schemas.fields import Output
+from tests.contract.specification import Specification
+from tests.support.people import PASSWORD, Person, config, registration
+
+NewPerson = Callable[..., Person]
+NO_ORDER = "order_01JD0QZ5M4X8W3T7K2V9N6B1CF"
+
+
+def test_it_is_valid(specification: Specification) -> None:
+    assert [str(error) for error in OpenAPIV31SpecValidator(specification.document).iter_errors()] == []
+
+
+def test_it_has_every_route(contract_app: Flask, specification: Specification) -> None:
+    routes = {
+        (re.sub(r"<(?:\w+:)?(\w+)>", r"{\1}", rule.rule), method.lower())
+        for rule in contract_app.url_map.iter_rules()
+        if rule.rule.startswith("/api/v1/") or rule.rule in {"/health", "/ready"}
+        for method in (rule.methods or set()) - {"HEAD", "OPTIONS"}
+    }
+    # The file does not describe itself.
+    assert routes - {("/api/v1/openapi.json", "get")} == {(path, method) for path, method, _ in specification.routes()}
+
+
+def test_operations_have_names_of_their_own(specification: Specification) -> None:
+    assert len(specification.operations) == len(specification.routes())
+    for name, operation in specification.operations.items():
+        assert re.fullmatch("[a-z_]+", name)
+        assert operation["summary"].endswith(".") and len(operation["tags"]) == 1, name
+
+
+def test_authentication_is_asked_for_everywhere_but_where_it_cannot_be(specification: Specification) -> None:
+    free = {name for name, operation in specification.operations.items() if "security" not in operation}
+    assert free == {"register", "login", "list_assets", "get_asset", "list_prices", "health", "ready"}
+
+
+def test_links_lead_to_parameters_of_operations(specification: Specification) -> None:
+    for path, _method, operation in specification.routes():
+        for response in operation["responses"].values():
+            for link in specification.resolve(response).get("links", {}).values():
+                [target] = [
+                    (its_path, its_operation)
+                    for its_path, _, its_operation in specification.routes()
+                    if its_operation["operationId"] == link["operationId"]
+                ]
+                query = {each["name"] for each in target[1].get("parameters", []) if "name" in each}
+                assert set(link["parameters"]) <= query | set(re.findall(r"\{(\w+)\}", target[0])), (path, link)
+
+
+def test_every_field_is_there(specification: Specification) -> None:
+    schemas = specification.document["components"]["schemas"]
+    for module, suffix in ((inputs, ""), (outputs, "Output")):
+        for name, schema in vars(module).items():
+            written = isinstance(schema, type) and issubclass(schema, Schema) and name.endswith(suffix)
+            if written and name.removesuffix(suffix) in schemas:
+                fields = {field.data_key or key for key, field in schema().fields.items()}
+                assert set(schemas[name.removesuffix(suffix)]["properties"]) == fields, name
+
+
+def test_every_key_of_an_answer_is_required_and_no_other_allowed(specification: Specification) -> None:
+    schemas = specification.document["components"]["schemas"]
+    written = [name for name in vars(outputs) if name.endswith("Output") and issubclass(vars(outputs)[name], Output)]
+    used = [schemas[name.removesuffix("Output")] for name in written if name.removesuffix("Output") in schemas]
+    assert len(used) > 30
+    for schema in used:
+        assert schema["additionalProperties"] is False
+        assert set(schema.get("required", [])) == set(schema["properties"])
+
+
+def bodies(specification: Specification) -> Iterator[tuple[str, str, dict[str, Any]]]:
+    """Path, method and the example of every operation that takes a body."""
+    for path, method, operation in specification.routes():
+        if "requestBody" in operation:
+            schema = specification.resolve(operation["requestBody"]["content"]["application/json"]["schema"])
+            yield (
+                path,
+                method,
+                {name: field["example"] for name, field in schema["properties"].items() if "example" in field}
+                | {
+                    name: field["enum"][0]
+                    for name, field in schema["properties"].items()
+                    if name in schema.get("required", []) and "example" not in field
+                },
+            )
+
+
+def test_examples_fit_their_schemas(specification: Specification) -> None:
+    for path, method, body in bodies(specification):
+        operation = specification.find(method, path)
+        assert operation
+        assert not specification.faults(operation["requestBody"]["content"]["application/json"]["schema"], body), path
+    for path, _, operation in specification.routes():
+        for parameter in specification.document["paths"][path].get("parameters", []):
+            assert not specification.faults(parameter["schema"], parameter["example"]), parameter
+        for response in map(specification.resolve, operation["responses"].values()):
+            for content in response.get("content", {}).values():
+                for example in content.get("examples", {}).values():
+                    assert not specification.faults(content["schema"], example["value"]), example
+
+
+def test_examples_work_when_they_are_pasted(endpoint: str, specification: Specification) -> None:
+    """In the order in which a reader would send them."""
+    app = create_app(config(endpoint, users_table="example_users", orders_table="example_orders"))
+    assert app.test_cli_runner().invoke(args=["tables", "create"]).exit_code == 0
+    client = app.test_client(use_cookies=False)
+    examples = {(path.removeprefix("/api/v1"), method): body for path, method, body in bodies(specification)}
+    headers: dict[str, str] = {}
+
+    def send(method: str, path: str, status: int, template: str = "") -> Any:
+        body = examples.pop((template or path, method))
+        response = client.open(f"/api/v1{path}", method=method, json=body, headers=headers)
+        assert response.status_code == status, response.text
+        return response.json if response.data else None
+
+    send("post", "/auth/register", 201)
+    headers["Authorization"] = f"Bearer {send('post', '/auth/login', 200)['access_token']}"
+    send("put", "/auth/profile", 200)
+    send("post", "/balance/deposit", 201)
+    send("post", "/orders", 201)
+    client.post("/api/v1/balance/deposit", json={"amount": "1000.00"}, headers=headers)
+    send("post", "/balance/withdraw", 201)
+    send("post", "/auth/tokens", 201)
+    assert app.test_cli_runner().invoke(args=["users", "promote", "ann_smith"]).exit_code == 0
+    headers["Authorization"] = (
+        "Bearer "
+        + client.post("/api/v1/auth/login", json={"username": "ann_smith", "password": PASSWORD}).json["access_token"]
+    )
+    send("post", "/admin/users/ann_smith/adjustments", 201, "/admin/users/{username}/adjustments")
+    send("patch", "/admin/users/ann_smith", 200, "/admin/users/{username}")
+    headers["Authorization"] = (
+        "Bearer "
+        + client.post("/api/v1/auth/login", json={"username": "ann_smith", "password": PASSWORD}).json["access_token"]
+    )
+    send("post", "/auth/password", 204)
+    assert not examples
+
+
+@pytest.mark.parametrize(
+    ("value", "fits"),
+    [
+        ("0.01", True),
+        ("1000000.00", True),
+        ("00012.5", True),
+        (12.5, True),
+        (1, True),
+        ("0.00", False),
+        ("0.001", False),
+        ("1000000.01", False),
+        ("1e3", False),
+        ("", False),
+        ("-1", False),
+        (0, False),
+        (1000001, False),
+        (True, False),
+        (None, False),
+        ("١", False),
+    ],
+)
+def test_the_schema_of_money_takes_what_the_code_takes(specification: Specification, value: Any, fits: bool) -> None:
+    schema = {"$ref": "#/components/schemas/CashInput"}
+    assert (not specification.faults(schema, {"amount": value})) is fits
+
+
+# What needs a fault, or a limit, or a second price source: tested where those are.
+NEEDS_A_FAULT = {"internal_error", "busy", "store_unavailable", "too_many_requests"}
+
+
+def test_every_answer_of_a_journey_is_as_documented(
+    contract_app: Flask, specification: Specification, new_person: NewPerson
+) -> None:
+    """Each route succeeds here once, and refuses in every way that it documents and in no other."""
+    contract_app.extensions["prices"].prices.pop("XRP", None)
+    person, other, admin = new_person(), new_person(), new_person(is_admin=True)
+    journey = Journey(specification, person, other, admin)
+    journey.register_and_log_in()
+    journey.change_account()
+    journey.move_cash()
+    journey.trade()
+    journey.look_at_assets(contract_app)
+    journey.administrate()
+    journey.refuse_what_all_refuse()
+    documented = {
+        (name, int(status), code)
+        for name, operation in specification.operations.items()
+        for status, response in operation["responses"].items()
+        for code in codes_of(specification.resolve(response))
+        if code not in NEEDS_A_FAULT and not (code == "bad_request" and "requestBody" not in operation)
+    }
+    assert documented - specification.seen == set()
+
+
+def codes_of(response: dict[str, Any]) -> list[str]:
+    problem = response.get("content", {}).get("application/problem+json")
+    return problem["schema"]["allOf"][1]["properties"]["code"]["enum"] if problem else [""]
+
+
+class Journey:
+    """Requests whose answers are compared with the specification."""
+
+    def __init__(self, specification: Specification, person: Person, other: Person, admin: Person) -> None:
+        self.specification = specification
+        self.person, self.other, self.admin = person, other, admin
+
+    def send(
+        self, method: str, path: str, expected: str, json: Any = None, *, who: Person | None = None, **kwargs: Any
+    ) -> Any:
+        """`expected` is the status, and the code of an error."""
+        if json is not None:
+            kwargs["json"] = json
+        response = (who or self.person).call(method, path, **kwargs)
+        self.specification.check(response)
+        code = response.json["code"] if response.status_code >= 400 else ""
+        assert f"{response.status_code} {code}".strip() == expected, response.text
+        return response.json if response.is_json and response.data else response.text
+
+    @contextmanager
+    def as_token(self, token: str) -> Iterator[None]:
+        kept, self.person.token = self.person.token, token
+        yield
+        self.person.token = kept
+
+    def register_and_log_in(self) -> None:
+        body = registration()
+        self.send("POST", "/auth/register", "201", body)
+        self.send("POST", "/auth/register", "409 username_taken", {**body, "email": "another@example.com"})
+        self.send("POST", "/auth/register", "409 email_taken", {**registration(), "email": body["email"]})
+        self.send("POST", "/auth/register", "422 invalid_input", {})
+        login = {"username": body["username"], "password": body["password"]}
+        self.send("POST", "/auth/login", "200", login)
+        self.send("POST", "/auth/login", "401 invalid_credentials", {**login, "password": "not this one"})
+        self.send("POST", "/auth/login", "422 invalid_input", {"username": ""})
+        self.send("PATCH", f"/admin/users/{body['username']}", "200", {"status": "suspended"}, who=self.admin)
+        self.send("POST", "/auth/login", "403 account_suspended", login)
+
+    def change_account(self) -> None:
+        self.send("GET", "/auth/profile", "200")
+        self.send("PUT", "/auth/profile", "200", {"phone": "0123456789", "date_of_birth": "1990-12-31"})
+        self.send("PUT", "/auth/profile", "409 email_taken", {"email": self.other.email})
+        self.send("PUT", "/auth/profile", "422 invalid_input", {"phone": "1"})
+        made = self.send("POST", "/auth/tokens", "201", {"name": "reader"})
+        self.send("POST", "/auth/tokens", "422 invalid_input", {"name": ""})
+        self.send("GET", "/auth/tokens", "200")
+        with self.as_token(made["access_token"]):
+            self.refuse_a_reader()
+        token = made["data"]["token_id"]
+        self.send("DELETE", f"/auth/tokens/{token}", "204")
+        self.send("DELETE", f"/auth/tokens/{token}", "404 token_not_found")
+        change = {"current_password": PASSWORD, "new_password": "nine yellow saucers"}
+        self.send("POST", "/auth/password", "422 invalid_input", {**change, "current_password": "wrong"})
+        self.send("POST", "/auth/password", "204", change)
+        login = {"username": self.person.username, "password": change["new_password"]}
+        for _ in range(2):
+            self.person.token = self.send("POST", "/auth/login", "200", login)["access_token"]
+            if _ == 0:
+                self.send("POST", "/auth/logout", "200")
+
+    def refuse_a_reader(self) -> None:
+        for _name, operation in self.specification.operations.items():
+            path, method = next(
+                (path, method) for path, method, each in self.specification.routes() if each is operation
+            )
+            if "security" in operation and method != "get":
+                self.send(method.upper(), filled(path), "403 insufficient_scope", {})
+
+    def move_cash(self) -> None:
+        for way in ("deposit", "withdraw"):
+            key = {"key": f"{way} once"[:3] + way}
+            moved = self.send("POST", f"/balance/{way}", "201", {"amount": "2.00", "description": "x"}, **key)
+            self.send("POST", f"/balance/{way}", "201", {"amount": 2}, who=self.other)
+            self.send("POST", f"/balance/{way}", "422 idempotency_key_reused", {"amount": "3.00"}, **key)
+            self.send("POST", f"/balance/{way}", "422 invalid_input", {"amount": "x"})
+            self.send("POST", f"/balance/{way}", "422 invalid_input", {"amount": "1"}, key="two words")
+            again = self.person.post(f"/balance/{way}", {"amount": "2.00", "description": "x"}, **key)
+            self.specification.check(again)
+            assert again.headers["Idempotent-Replayed"] == "true" and again.json == moved
+            self.send("GET", f"/balance/transactions/{moved['transaction_id']}", "200")
+        self.send("POST", "/balance/withdraw", "422 insufficient_funds", {"amount": "1000000"})
+        self.send("GET", "/balance", "200")
+        self.send("GET", "/balance/transactions/000000009999", "404 transaction_not_found")
+        self.send("GET", "/balance/transactions.csv", "200")
+        self.send("GET", "/balance/transactions.csv?from=soon", "422 invalid_input")
+        self.send("GET", "/portfolio", "200")
+        self.send("GET", "/portfolio/history?days=2", "200")
+        self.send("GET", "/portfolio/history?days=0", "422 invalid_input")
+        self.lists("/balance/transactions")
+
+    def lists(self, path: str, who: Person | None = None) -> None:
+        first = self.send("GET", f"{path}?limit=1", "200", who=who)
+        if first["next_cursor"]:
+            self.send("GET", f"{path}?limit=1&cursor={first['next_cursor']}", "200", who=who)
+        self.send("GET", f"{path}?limit=0", "422 invalid_input", who=who)
+        self.send("GET", f"{path}?cursor=x", "400 invalid_cursor", who=who)
+
+    def trade(self) -> None:
+        def buy(expected: str, **more: Any) -> Any:
+            order = {"order_type": "market_buy", "asset_id": "BTC", "quantity": "0.1", **more}
+            return self.send(
+                "POST",
+                "/orders",
+                expected,
+                {k: v for k, v in order.items() if k != "key"},
+                **({"key": more["key"]} if "key" in more else {}),
+            )
+
+        buy("201", key="order")
+        buy("422 idempotency_key_reused", key="order", quantity="0.2")
+        buy("422 invalid_input", quantity="x")
+        buy("422 asset_not_tradeable", asset_id="MATIC")
+        buy("503 price_unavailable", asset_id="AVAX")
+        buy("409 price_moved", price="99")
+        buy("422 order_too_small", asset_id="SHIB", quantity="0.00000001")
+        buy("422 order_too_large", quantity="1000000")
+        buy("422 insufficient_funds", quantity="10000")
+        buy("422 insufficient_holding", order_type="market_sell", quantity="9999")
+        placed = buy("201", order_type="limit_buy", price="1", expires_at=None)["data"]["order_id"]
+        self.send("GET", f"/orders/{placed}", "200")
+        self.send("GET", f"/orders/{NO_ORDER}", "404 order_not_found")
+        self.send("GET", "/orders/short", "422 invalid_input")
+        self.send("POST", f"/orders/{placed}/cancel", "200", key="cancel")
+        other = buy("201", order_type="limit_buy", price="1")["data"]["order_id"]
+        self.send("POST", f"/orders/{other}/cancel", "422 idempotency_key_reused", key="cancel")
+        self.send("POST", f"/orders/{placed}/cancel", "409 order_not_pending")
+        self.send("POST", f"/orders/{NO_ORDER}/cancel", "404 order_not_found")
+        self.send("POST", "/orders/short/cancel", "422 invalid_input")
+        for path in ("/orders", "/assets/transactions", "/assets/btc/transactions"):
+            self.lists(path)
+        self.send("GET", "/balance/assets", "200")
+        self.send("GET", "/balance/asset/btc", "200")
+        self.send("GET", "/balance/asset/nope", "404 asset_not_found")
+        self.send("GET", "/balance/asset/eth", "404 holding_not_found")
+
+    def look_at_assets(self, app: Flask) -> None:
+        self.send("GET", "/inventory/assets", "200")
+        self.send("GET", "/inventory/assets?limit=251", "422 invalid_input")
+        self.send("GET", "/inventory/assets/btc", "200")
+        self.send("GET", "/inventory/assets/nope", "404 asset_not_found")
+        self.send("GET", "/inventory/assets/no-id", "422 invalid_input")
+        self.send("GET", "/inventory/assets/btc/prices?days=1", "200")
+        self.send("GET", "/inventory/assets/btc/prices?days=x", "422 invalid_input")
+        self.send("GET", "/inventory/assets/nope/prices", "404 asset_not_found")
+        with without_prices(app):
+            self.send("GET", "/inventory/assets", "200")
+            self.send("GET", "/inventory/assets/btc", "503 price_unavailable")
+            self.send("GET", "/inventory/assets/btc/prices", "503 price_unavailable")
+            self.send("GET", "/portfolio", "200")
+            self.send("GET", "/balance/assets", "200")
+            self.send("GET", "/portfolio/history", "503 price_unavailable")
+
+    def administrate(self) -> None:
+        admin, username = self.admin, self.other.username
+        self.send("GET", f"/admin/users?username={username}", "200", who=admin)
+        self.send("GET", "/admin/users?email=nobody@example.com", "200", who=admin)
+        self.send("GET", "/admin/users", "422 invalid_input", who=admin)
+        self.send("GET", f"/admin/users/{username}", "200", who=admin)
+        self.send("PATCH", f"/admin/users/{username}", "200", {"status": "active"}, who=admin)
+        self.other.log_in()
+        self.send("PATCH", f"/admin/users/{username}", "422 invalid_input", {"status": "x"}, who=admin)
+        self.send("PATCH", f"/admin/users/{admin.username}", "409 own_account", {"status": "suspended"}, who=admin)
+        self.send("PATCH", "/admin/users/nobody_at_all", "404 user_not_found", {"status": "active"}, who=admin)
+        adjustments, body = f"/admin/users/{username}/adjustments", {"amount": "-1.00", "reason": "x"}
+        self.send("POST", adjustments, "201", body, who=admin, key="adjust")
+        self.send("POST", adjustments, "422 idempotency_key_reused", {**body, "amount": 1}, who=admin, key="adjust")
+        self.send("POST", adjustments, "422 insufficient_funds", {**body, "amount": "-1000000"}, who=admin)
+        self.send("POST", adjustments, "422 invalid_input", {}, who=admin)
+        self.send("POST", "/admin/users/nobody_at_all/adjustments", "404 user_not_found", body, who=admin)
+        for path in (
+            f"/admin/users/{username}/transactions",
+            f"/admin/users/{username}/orders",
+            "/admin/assets/btc/balances",
+            "/admin/assets/btc/transactions",
+        ):
+            self.lists(path, admin)
+        for path in ("", "/transactions", "/orders"):
+            self.send("GET", f"/admin/users/nobody_at_all{path}", "404 user_not_found", who=admin)
+
+    def refuse_what_all_refuse(self) -> None:
+        suspended = self.other
+        self.send("PATCH", f"/admin/users/{suspended.username}", "200", {"status": "suspended"}, who=self.admin)
+        with_personal_token = dict(self.send("POST", "/auth/tokens", "201", {"name": "x", "scopes": "read trade"}))
+        self.send("PATCH", f"/admin/users/{self.person.username}", "200", {"status": "suspended"}, who=self.admin)
+        for path, method, operation in self.specification.routes():
+            self.refuse(method.upper(), filled(path), path, operation, with_personal_token["access_token"])
+        self.send("PATCH", f"/admin/users/{self.person.username}", "200", {"status": "active"}, who=self.admin)
+        with self.as_token(with_personal_token["access_token"]):
+            for path, method, operation in self.specification.routes():
+                if "/admin/" in path:
+                    self.send(method.upper(), filled(path), "403 not_admin", {})
+                elif "requestBody" in operation and "security" in operation:
+                    self.refuse_bodies(method.upper(), filled(path))
+        for path, method, operation in self.specification.routes():
+            if "/admin/" in path and "requestBody" in operation:
+                self.refuse_bodies(method.upper(), filled(path), who=self.admin)
+        for path in ("/auth/register", "/auth/login"):
+            self.refuse_bodies("POST", path)
+
+    def refuse(self, method: str, path: str, template: str, operation: dict[str, Any], suspended: str) -> None:
+        if template in {"/health", "/ready"}:
+            self.specification.check(self.person.client.open(template, method=method))
+            return
+        if "{" in template:
+            response = self.person.call(method, path.replace(filled_parameter(template), "a%2Fb", 1))
+            operation_id = operation["operationId"]
+            assert response.status_code == 404 and response.json["code"] == "not_found", (template, response.text)
+            self.specification.seen.add((operation_id, 404, "not_found"))
+        if "security" in operation:
+            with self.as_token("nonsense"):
+                self.send(method, path, "401 not_authenticated")
+            with self.as_token(suspended):
+                self.send(method, path, "403 account_suspended")
+
+    def refuse_bodies(self, method: str, path: str, **kwargs: Any) -> None:
+        json_type = {"content_type": "application/json", **kwargs}
+        self.send(method, path, "400 bad_request", data="{", **json_type)
+        self.send(method, path, "413 body_too_large", data=b" " * 70_000, **json_type)
+        self.send(method, path, "415 unsupported_media_type", data="{}", content_type="text/plain", **kwargs)
+
+
+FILLED = {
+    "username": "somebody",
+    "asset_id": "BTC",
+    "order_id": NO_ORDER,
+    "transaction_id": "000000000001",
+    "token_id": "0" * 16,
+}
+
+
+def filled(template: str) -> str:
+    return re.sub(r"\{(\w+)\}", lambda match: FILLED[match[1]], template.removeprefix("/api/v1"))
+
+
+def filled_parameter(template: str) -> str:
+    return FILLED[re.findall(r"\{(\w+)\}", template)[0]]
+
+
+@contextmanager
+def without_prices(app: Flask) -> Iterator[None]:
+    """The market is closed."""
+    from app.domain.errors import PriceUnavailable
+
+    class NoPrices:
+        def quotes(self) -> dict[str, Any]:
+            return {}
+
+        summaries = quotes
+
+        def refuse(self, asset_id: str, **kwargs: Any) -> Any:
+            raise PriceUnavailable()
+
+        quote = stats = history = refuse
+
+    kept, app.extensions["prices"] = app.extensions["prices"], NoPrices()
+    yield
+    app.extensions["prices"] = kept

@@ -1,0 +1,100 @@
+"""What a refusal tells: a sentence to the person, and named values to a program."""
+
+from __future__ import annotations
+
+from decimal import Decimal
+
+import pytest
+
+from app.domain import errors, money
+from app.domain.users import contains_name
+
+TELLING = {
+    "insufficient_funds": (
+        lambda: errors.InsufficientFunds(available=Decimal("5.00"), required=Decimal("7.50")),
+        "The balance is 5.00, and this needs 7.50. Deposit more, or choose a smaller amount.",
+        {"available": "5.00", "required": "7.50"},
+    ),
+    "insufficient_holding": (
+        lambda: errors.InsufficientHolding(asset_id="BTC", available="1", required="1.5"),
+        "You hold 1 BTC, and this needs 1.5. Choose a smaller quantity.",
+        {"asset_id": "BTC", "available": "1", "required": "1.5"},
+    ),
+    "price_moved": (
+        lambda: errors.PriceMoved(price="101", worst_price="100"),
+        "The price is now 101, worse than the 100 that you accept. Look at the new price and order again.",
+        {"price": "101", "worst_price": "100"},
+    ),
+    "order_not_pending": (
+        lambda: errors.OrderNotPending("CANCELLED"),
+        "This order is cancelled already and can no longer change.",
+        {"order_status": "cancelled"},
+    ),
+    "asset_not_tradeable": (
+        lambda: errors.AssetNotTradeable("MATIC"),
+        "MATIC cannot be traded here. See the list of assets for those that can.",
+        {"asset_id": "MATIC"},
+    ),
+    "too_many_requests": (
+        lambda: errors.TooManyRequests(limit=20, reset_seconds=90),
+        "Too many attempts. Wait 90 seconds, then try again.",
+        {},
+    ),
+    "invalid_input": (
+        lambda: errors.InvalidInput(errors.FieldError("amount", "Choose another.")),
+        "Some of what was sent cannot be used. See the list of fields.",
+        {},
+    ),
+}
+
+
+@pytest.mark.parametrize(("code", "case"), TELLING.items(), ids=TELLING.keys())
+def test_what_a_refusal_says(code, case):
+    make, sentence, details = case
+    refusal = make()
+    assert isinstance(refusal, errors.Refusal) and refusal.code == code
+    assert (str(refusal), refusal.details) == (sentence, details)
+
+
+def test_what_else_a_refusal_carries():
+    limited = errors.TooManyRequests(limit=20, reset_seconds=90)
+    assert (limited.limit, limited.reset_seconds) == (20, 90)
+    fields = [errors.FieldError("amount", "Choose another."), errors.FieldError("", "Two of them.")]
+    assert errors.InvalidInput(*fields).errors == fields
+
+
+@pytest.mark.parametrize(
+    ("parse", "text", "message"),
+    [
+        (money.parse_money, "ten", "Write digits and at most one point, such as 1000.00."),
+        (money.parse_money, "1.001", "At most 2 decimals, such as 1000.00."),
+        (money.parse_money, "0", "Choose an amount from 0.01 to 1000000.00."),
+        (money.parse_adjustment, "--1", "Write digits and at most one point, such as 1000.00."),
+        (money.parse_quantity, "ten", "Write digits and at most one point, such as 0.25."),
+        (money.parse_quantity, "0.000000001", "At most 8 decimals, such as 0.25."),
+        (money.parse_quantity, "0", "Choose a quantity from 0.00000001 to 1000000000."),
+        (money.parse_price, "ten", "Write digits and at most one point, such as 60000.00."),
+        (money.parse_price, "1.000000001", "At most 8 decimals, such as 60000.00."),
+        (money.parse_price, "0", "Choose a price above 0, at most 1000000000."),
+    ],
+)
+def test_what_is_no_amount_says_how_to_write_one(parse, text, message):
+    with pytest.raises(money.InvalidAmount) as refused:
+        parse(text)
+    assert str(refused.value) == message
+
+
+@pytest.mark.parametrize(
+    ("password", "names", "contained"),
+    [
+        ("my name is Ann", ["ann"], True),
+        ("ANN@EXAMPLE.COM!", ["bob", "ann@example.com"], True),
+        ("seven green kettles", ["ann", "ann@example.com"], False),
+        ("seven", [None, ""], False),
+        (None, ["ann"], False),
+        ("", ["ann"], False),
+        (None, ["xxx"], False),
+    ],
+)
+def test_a_name_in_a_password(password, names, contained):
+    assert contains_name(password, *names) is contained

@@ -1,0 +1,166 @@
+"""The tables as DynamoDB knows them, and the items as they stand on the wire."""
+
+from __future__ import annotations
+
+import re
+
+import pytest
+
+from app.models.create_tables import create_tables, tables_answer
+from tests.support.books import plain_row
+
+KEYS_ONLY_AND_KIND = {"ProjectionType": "INCLUDE", "NonKeyAttributes": ["entity_type"]}
+ALL = {"ProjectionType": "ALL"}
+INDEXES = {
+    "users": {
+        "EmailIndex": (["email"], KEYS_ONLY_AND_KIND),
+        "AssetIndex": (["asset_id", "username"], ALL),
+        "UserTransactionsIndex": (["username", "traded_at"], ALL),
+    },
+    "orders": {
+        "UserOrdersIndex": (["username", "asset_id"], ALL),
+        "UserOrderHistoryIndex": (["username", "PK"], ALL),
+        "OpenOrdersIndex": (["open_book", "limit_price"], ALL),
+        "ExpiringOrdersIndex": (["expiry_day", "expires_at"], KEYS_ONLY_AND_KIND),
+    },
+}
+
+
+def keys(schema: list[dict[str, str]]) -> list[str]:
+    assert [key["KeyType"] for key in schema] == ["HASH", "RANGE"][: len(schema)]
+    return [key["AttributeName"] for key in schema]
+
+
+@pytest.mark.parametrize("table", INDEXES)
+def test_tables_and_indexes(app, store, table):
+    description = store.describe_table(TableName=table)["Table"]
+    assert keys(description["KeySchema"]) == ["PK", "SK"]
+    indexes = description["GlobalSecondaryIndexes"]
+    assert {index["IndexName"]: (keys(index["KeySchema"]), index["Projection"]) for index in indexes} == INDEXES[table]
+    types = {each["AttributeName"]: each["AttributeType"] for each in description["AttributeDefinitions"]}
+    assert {name for name, type_ in types.items() if type_ == "N"} == {"limit_price"} & set(types)
+    assert description["BillingModeSummary"]["BillingMode"] == "PAY_PER_REQUEST"
+
+
+def test_making_the_tables_again_changes_nothing(in_app):
+    assert create_tables() == []
+    assert tables_answer()
+
+
+# Of each kind: the attributes that an item may have beyond its keys and entity_type, and those that it always has.
+KINDS = {
+    "USER": (
+        "username email password_hash first_name last_name phone date_of_birth marketing_emails_consent role status "
+        "session_epoch created_at updated_at",
+        "phone date_of_birth",
+    ),
+    "EMAIL": ("username", ""),
+    "BALANCE": (
+        "username current_balance total_deposits total_withdrawals reserved_cash version created_at updated_at",
+        "",
+    ),
+    "TRANSACTION": (
+        "username transaction_id transaction_type amount previous_balance new_balance status description order_id "
+        "actor created_at",
+        "description order_id actor",
+    ),
+    "ASSET": ("username asset_id quantity created_at updated_at", ""),
+    "ASSET_TRANSACTION": (
+        "username asset_id transaction_type quantity price total_amount order_id status traded_at created_at",
+        "",
+    ),
+    "REQUEST": ("fingerprint reference created_at ttl", ""),
+    "TOKEN": (
+        "username token_id secret_hash name scopes session_epoch created_at expires_at last_used_at ttl",
+        "session_epoch last_used_at",
+    ),
+    "ORDER": (
+        "order_id username asset_id order_type price_type quantity order_price total_amount status expires_at "
+        "executed_at reserved_amount reserved_quantity open_book limit_price expiry_day created_at updated_at",
+        "expires_at executed_at reserved_amount reserved_quantity open_book limit_price expiry_day",
+    ),
+}
+TIMES = {"created_at", "updated_at", "executed_at", "expires_at", "traded_at", "last_used_at"}
+MONEY = {
+    "current_balance",
+    "total_deposits",
+    "total_withdrawals",
+    "amount",
+    "previous_balance",
+    "new_balance",
+    "total_amount",
+    "reserved_cash",
+    "reserved_amount",
+}
+PLAIN = {"quantity", "price", "order_price", "reserved_quantity"}
+
+
+@pytest.fixture
+def items(new_user, market, market_app, store):
+    """One item of each kind, as the store has it, by kind."""
+    market.set("BTC", "50000.10")
+    person = new_user(market_app, phone="+44 20 7946 0000", date_of_birth="1990-12-31")
+    person.post("/balance/deposit", {"amount": 1000, "description": "Savings"}, key="k")
+    order = person.buy("BTC", "0.010")
+    own = store.query(
+        TableName="users", KeyConditionExpression="PK = :pk", ExpressionAttributeValues={":pk": {"S": person.username}}
+    )["Items"]
+    trades = store.query(
+        TableName="users",
+        KeyConditionExpression="PK = :pk",
+        ExpressionAttributeValues={":pk": {"S": f"TRANS#{person.username}#BTC"}},
+    )["Items"]
+    claim = store.get_item(TableName="users", Key={"PK": {"S": f"EMAIL#{person.email}"}, "SK": {"S": "EMAIL"}})
+    placed = store.get_item(TableName="orders", Key={"PK": {"S": order["order_id"]}, "SK": {"S": "ORDER"}})
+    return {item["entity_type"]["S"]: item for item in [*own, *trades, claim["Item"], placed["Item"]]}
+
+
+def test_items_on_the_wire(items):
+    """Names, and the form of each value: money and times as text, plain quantities, small items."""
+    assert set(items) == set(KINDS)
+    for kind, item in items.items():
+        allowed, optional = (set(names.split()) for names in KINDS[kind])
+        names = set(item) - {"PK", "SK", "entity_type"}
+        assert allowed - optional <= names <= allowed, kind
+        values = plain_row(item)
+        for name in names & MONEY:
+            assert "S" in item[name] and re.fullmatch(r"[0-9]+\.[0-9]{2}", values[name]), (kind, name)
+        for name in names & PLAIN:
+            assert "S" in item[name] and re.fullmatch(r"[0-9]+(\.[0-9]*[1-9])?", values[name]), (kind, name)
+        for name in names & TIMES:
+            assert "S" in item[name], (kind, name)
+            assert re.fullmatch(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{6}Z", values[name]), (kind, name)
+        assert {name for name in names if "N" in item[name]} <= {"version", "session_epoch", "ttl", "limit_price"}
+        assert all(re.fullmatch(r"[0-9]+", value["N"]) for value in item.values() if "N" in value)
+        assert sum(len(name) + len(str(value)) for name, value in values.items()) < 1024, kind
+
+
+def test_values_on_the_wire(items):
+    rows = {kind: plain_row(item) for kind, item in items.items()}
+    user = rows["USER"]["username"]
+    assert {kind: (row["PK"], row["SK"]) for kind, row in rows.items()} == {
+        "USER": (user, "USER"),
+        "EMAIL": (f"EMAIL#{rows['USER']['email']}", "EMAIL"),
+        "BALANCE": (user, "BALANCE"),
+        "TRANSACTION": (user, "TRANS#000000000002"),
+        "ASSET": (user, "ASSET#BTC"),
+        "ASSET_TRANSACTION": (f"TRANS#{user}#BTC", rows["ASSET_TRANSACTION"]["traded_at"]),
+        "REQUEST": (user, "REQUEST#k"),
+        "TOKEN": (user, f"TOKEN#{rows['TOKEN']['token_id']}"),
+        "ORDER": (rows["ORDER"]["order_id"], "ORDER"),
+    }
+    assert (rows["BALANCE"]["current_balance"], rows["BALANCE"]["version"]) == ("499.99", "2")
+    assert rows["BALANCE"]["total_deposits"] == "1000.00"
+    assert rows["ASSET"]["quantity"] == "0.01"
+    order = rows["ORDER"]
+    assert (order["order_type"], order["price_type"], order["status"]) == ("BUY", "MARKET", "COMPLETED")
+    assert (order["quantity"], order["order_price"], order["total_amount"]) == ("0.01", "50000.1", "500.01")
+    assert re.fullmatch(r"order_[0-9A-Z]{26}", order["order_id"])
+    assert (rows["USER"]["role"], rows["USER"]["status"]) == ("CUSTOMER", "ACTIVE")
+    assert rows["USER"]["password_hash"].startswith("$2b$04$")
+
+
+def test_no_secret_is_stored(items):
+    """A token and a password stand nowhere as they are."""
+    assert re.fullmatch(r"[0-9a-f]{64}", items["TOKEN"]["secret_hash"]["S"])
+    assert "kettles" not in str(items)

@@ -1,0 +1,214 @@
+"""General mutation testing, with mutmut: every operator, number, text and argument of the rules and of the money code.
+
+    make mutmut                  everything
+    make mutmut ONLY=domain      one of the runs
+
+Works on a copy of the project under `var/`, where it leaves mutmut's results (`mutmut browse` shows them). Prints the
+score of each module and each mutant that no test killed; ends with 1 when one of them is not known to be equivalent.
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import re
+import shutil
+import subprocess
+import sys
+import time
+from collections import Counter
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+PROJECT = Path(__file__).resolve().parents[2]
+COPIED = ("app", "tests", "bench", "docs", "wsgi.py", "setup.cfg", "gunicorn.conf.py", "Procfile")
+LINKED = ("node_modules",)
+
+
+@dataclass(frozen=True)
+class Run:
+    """Which files are mutated, and the tests that may notice: of these mutmut runs those that reach the mutant.
+
+    It names each test to pytest, which must understand the name: no file whose test ids hold quotes and backslashes.
+    """
+
+    mutated: tuple[str, ...]
+    tests: tuple[str, ...]
+
+
+RUNS = {
+    "domain": Run(
+        tuple(
+            f"app/domain/{name}.py"
+            for name in ("assets", "clock", "errors", "ledger", "money", "orders", "passwords", "requests", "users")
+        ),
+        ("tests/domain", "tests/test_assets.py"),
+    ),
+    "models": Run(
+        ("app/models/account.py", "app/models/trading.py"),
+        (
+            "tests/orders/test_orders_between.py",
+            "tests/orders/test_orders_limit.py",
+            "tests/api/test_api_idempotency.py",
+        ),
+    ),
+}
+
+NO_SUCH_LETTER = "there is no X in a number"
+LABEL = "nothing asks for the label of this step"
+TYPES = "only tells the types"
+KEY_WAS_READ = "a holding that was sold from exists, and its update takes the key from what was read"
+IN_A_REFUSAL = "only a refusal names the asset, and nobody is refused what is added"
+
+# Mutants that no test can tell from the original: function, the line as it is mutated, and why it makes no difference.
+EQUIVALENT = {
+    ("money.x_plain", 'text = format(number, "F")'): "differs from f in NaN and Infinity alone, which are no amounts",
+    ("money.x_plain", 'return text.rstrip("XX0XX").rstrip(".") if "." in text else text'): NO_SUCH_LETTER,
+    ("money.x_plain", 'return text.rstrip("0").rstrip("XX.XX") if "." in text else text'): NO_SUCH_LETTER,
+    (
+        "money.x_moved_price",
+        "return max(tick, moved.quantize(tick, rounding=ROUND_CEILING if percent >= 0 else ROUND_FLOOR, "
+        "context=_ROUNDING))",
+    ): "nobody moves a price by nothing",
+    (
+        "trading.x__reserve",
+        'assert order.price is not None or order.expires_at is not None, "an order that waits has a limit and an end"',
+    ): TYPES,
+    (
+        "trading.x__reserve",
+        "assert order.price is not None and order.expires_at is not None, "
+        '"XXan order that waits has a limit and an endXX"',
+    ): TYPES,
+    (
+        "trading.x__reserve",
+        'assert order.price is not None and order.expires_at is not None, "AN ORDER THAT WAITS HAS A LIMIT AND AN END"',
+    ): TYPES,
+    (
+        "trading.x__reserve",
+        "held = holding_after(None, order.asset_id, order.quantity, _quantity(holding))",
+    ): "whoever does not buy sells",
+    ("trading.x_fill_order", "held = holding_after(Side.BUY, None, order.quantity, _quantity(holding))"): IN_A_REFUSAL,
+    (
+        "trading.x__give_back",
+        "held = holding_after(Side.BUY, None, order.reserved_quantity, _quantity(holding))",
+    ): IN_A_REFUSAL,
+    ("trading.x_fill_order", "batch.put(None, _asset_transaction(order, now))"): LABEL,
+    ("trading.x__reserve", "batch.put(None, placed)"): LABEL,
+    ("trading.x__execute", "batch.put(None, placed)"): LABEL,
+    ("trading.x__execute", 'batch.put("XXorderXX", placed)'): LABEL,
+    ("trading.x__execute", 'batch.put("ORDER", placed)'): LABEL,
+    ("account.x_write_holding", '"XXholdingXX", holding,'): LABEL,
+    ("account.x_write_holding", '"HOLDING", holding,'): LABEL,
+    (
+        "trading.x__commit",
+        'raise OrderNotPending("ENDED") if "order" in cancelled.refused else Busy() from cancelled',
+    ): "a status is shown in lower case",
+    ("trading.x__end", "if price is not None or total_amount is not None:"): "both are given, or neither",
+    ("trading.x__reserve", 'batch.put("XXorderXX", placed)'): LABEL,
+    ("trading.x__reserve", 'batch.put("ORDER", placed)'): LABEL,
+    ("trading.x_fill_order", 'batch.put("XXasset transactionXX", _asset_transaction(order, now))'): LABEL,
+    ("trading.x_fill_order", 'batch.put("ASSET TRANSACTION", _asset_transaction(order, now))'): LABEL,
+    ("account.x_write_holding", 'batch.put("XXholdingXX", AssetBalance('): LABEL,
+    ("account.x_write_holding", 'batch.put("HOLDING", AssetBalance('): LABEL,
+    ("trading.x__reserve", "write_holding(batch, None, order.asset_id, holding, held, now)"): KEY_WAS_READ,
+    ("trading.x__reserve", "write_holding(batch, balance.username, None, holding, held, now)"): KEY_WAS_READ,
+    ("trading.x__give_back", "write_holding(batch, None, order.asset_id, holding, held, now)"): KEY_WAS_READ,
+    ("trading.x__give_back", "write_holding(batch, order.username, None, holding, held, now)"): KEY_WAS_READ,
+}
+
+
+def copy_project(folder: Path, run: Run) -> None:
+    shutil.rmtree(folder, ignore_errors=True)
+    folder.mkdir(parents=True)
+    for name in COPIED:
+        source = PROJECT / name
+        if source.is_dir():
+            shutil.copytree(source, folder / name, ignore=shutil.ignore_patterns("__pycache__"))
+        else:
+            shutil.copy2(source, folder / name)
+    # mutmut runs the tests in `mutants/`, where it copies what it is told to.
+    for target in (folder, folder / "mutants"):
+        target.mkdir(exist_ok=True)
+        for name in LINKED:
+            os.symlink(PROJECT / name, target / name)
+    with (folder / "setup.cfg").open("a") as settings:
+        settings.write("\n[mutmut]\nsource_paths = app\n")
+        for option, values in {
+            "only_mutate": run.mutated,
+            "pytest_add_cli_args_test_selection": run.tests,
+            "pytest_add_cli_args": ("-p", "no:cacheprovider"),
+            "also_copy": COPIED[1:],
+        }.items():
+            settings.write(f"{option} =\n" + "".join(f"    {value}\n" for value in values))
+    for name in run.mutated:
+        undecorate(folder / name)
+
+
+def undecorate(path: Path) -> None:
+    """Apply the decorator of retries at the end of the module: mutmut leaves decorated functions alone."""
+    text, decorator = path.read_text(), "again_after_lost_race"
+    names = re.findall(rf"^@{decorator}\ndef (\w+)\(", text, re.MULTILINE)
+    text = text.replace(f"@{decorator}\ndef ", "def ")
+    path.write_text(text + "".join(f"\n\n{name} = {decorator}({name})\n" for name in names))
+
+
+def mutmut(folder: Path, *arguments: str, **options: Any) -> subprocess.CompletedProcess[str]:
+    # No plugin of pytest is needed, and loading them takes longer than most of the tests.
+    environment = {**os.environ, "PYTEST_DISABLE_PLUGIN_AUTOLOAD": "1"}
+    return subprocess.run(
+        [sys.executable, "-m", "mutmut", *arguments], cwd=folder, env=environment, text=True, **options
+    )
+
+
+def mutated_line(folder: Path, mutant: str) -> str:
+    """What mutmut wrote, in one line."""
+    shown = mutmut(folder, "show", mutant, capture_output=True).stdout
+    lines = [line[1:].strip() for line in shown.splitlines() if line.startswith("+") and not line.startswith("+++")]
+    gone = [line[1:].strip() for line in shown.splitlines() if line.startswith("-") and not line.startswith("---")]
+    return " ".join(lines) or f"without {' '.join(gone)}"
+
+
+def report(folder: Path) -> list[str]:
+    """Print the score of each module, and the mutants that live; the result are those that ought not to."""
+    results = mutmut(folder, "results", "--all", "true", capture_output=True).stdout
+    outcomes = dict(re.findall(r"^\s*(\S+__mutmut_\d+): (.+)$", results, re.MULTILINE))
+    modules: dict[str, Counter[str]] = {}
+    for mutant, outcome in outcomes.items():
+        modules.setdefault(".".join(mutant.split(".")[:3]), Counter())[outcome] += 1
+    for module, counted in sorted(modules.items()):
+        print(f"{module}: " + ", ".join(f"{count} {outcome}" for outcome, count in counted.most_common()))
+    alive = []
+    for mutant, outcome in sorted(outcomes.items()):
+        if outcome == "killed":
+            continue
+        line = mutated_line(folder, mutant)
+        function = ".".join(mutant.partition("__mutmut_")[0].split(".")[2:])
+        reason = EQUIVALENT.get((function, line))
+        print(f"{'equivalent' if reason else outcome}  {mutant}\n    {line}" + (f"\n    as {reason}" if reason else ""))
+        if not reason:
+            alive.append(mutant)
+    return alive
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--only", choices=("", *RUNS), default="", help="one run")
+    parser.add_argument("--jobs", type=int, default=os.cpu_count() or 1)
+    parser.add_argument("--folder", type=Path, default=PROJECT / "var" / "mutmut", help="where the copies are made")
+    options = parser.parse_args()
+    alive = []
+    for name, run in RUNS.items():
+        if options.only in {"", name}:
+            folder, started = options.folder / name, time.monotonic()
+            copy_project(folder, run)
+            with (folder / "mutmut.log").open("w") as log:
+                mutmut(folder, "run", "--max-children", str(options.jobs), stdout=log, stderr=log)
+            print(f"{name}: {time.monotonic() - started:.0f} s")
+            alive += report(folder)
+    print(f"{len(alive)} mutants live" if alive else "every mutant was killed, or is known to be equivalent")
+    sys.exit(1 if alive else 0)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,268 @@
+"""What `/metrics` counts, and that nothing a client sends becomes a label."""
+
+from __future__ import annotations
+
+import re
+from datetime import timedelta
+
+import pytest
+from environs import EnvError
+
+from app.config import Config
+from app.domain import clock
+from app.factory import create_app
+from app.views.request_log import LOGIN_ENDPOINTS
+from tests.support.counters import Moved, counters_of, total
+from tests.support.faults import cancel, drop, refuse
+from tests.support.page_client import Browser
+from tests.support.people import config
+
+HOSTILE = {
+    "a path that nobody made": ("GET", "/secret/f00dcafe?token=f00dcafe"),
+    "an address with a name in it": ("GET", "/api/v1/orders/order_f00dcafe"),
+    "a new line and a quote": ("GET", '/f00dcafe"%0ahttp_requests_total{route="f00dcafe"} 1'),
+    "a long path": ("GET", "/" + "f00dcafe" * 300),
+    "an asset of nobody": ("GET", "/assets/F00DCAFE"),
+    "a method of nobody": ("F00DCAFE", "/health"),
+    "a method that is not taken": ("DELETE", "/health"),
+    "a user of nobody": ("GET", "/api/v1/admin/users/f00dcafe"),
+    "not text": ("GET", "/%ff%fe/f00dcafe"),
+    "a file of nobody": ("GET", "/static/f00dcafe.css"),
+}
+
+
+@pytest.mark.parametrize(("method", "path"), HOSTILE.values(), ids=HOSTILE)
+def test_what_a_client_sends_is_no_label(app, client, method, path):
+    moved = Moved(app)
+    for number in range(3):
+        client.open(path.replace("f00d", f"f00d{number}"), method=method, headers={"X-Request-ID": "f00dcafe"})
+    after = counters_of(app)
+    assert "f00d" not in str(after).lower()
+    assert moved("http_requests_total") >= 3 or path.startswith("/static")
+    # However often, it is one series.
+    new = {labels for name, labels in set(after) - set(moved.before) if name == "http_requests_total"}
+    assert len([labels for labels in new if ("route", "/metrics") not in labels]) <= 1
+
+
+def test_every_label_is_of_a_short_list(app, person):
+    moved = Moved(app)
+    person.deposit("10.00")
+    person.get("/balance")
+    routes = {rule.rule for rule in app.url_map.iter_rules()} | {"none", "orders run"}
+    allowed = {
+        "route": lambda value: value in routes,
+        "method": lambda value: value in {"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS", "other"},
+        "status": lambda value: re.fullmatch(r"[2-5]\d\d", value),
+        "operation": lambda value: re.fullmatch(r"[A-Z][A-Za-z]+", value),
+        "change": lambda value: re.fullmatch(r"[a-z_]+", value),
+        "reason": lambda value: value in {"credentials", "suspended", "too_many"},
+        "outcome": lambda value: value in {"done", "given_up", "filled", "expired", "lost", "failed"},
+        "le": lambda value: value == "+Inf" or float(value),
+    }
+    new = set(counters_of(app).items()) - set(moved.before.items())
+    assert len(new) > 30
+    for (name, labels), _ in new:
+        for label, value in labels:
+            assert allowed[label](value), (name, label, value)
+
+
+def test_a_journey(app, new_user):
+    moved = Moved(app)
+    person = new_user()
+    person.deposit("1000.00")
+    person.buy("BTC", "0.001")
+    assert person.withdraw("100000.00").status_code == 422
+    assert moved("http_requests_total", route="/api/v1/balance/deposit", method="POST", status="201") == 1
+    assert moved("http_requests_total", route="/api/v1/balance/withdraw", status="422") == 1
+    assert moved("http_request_duration_seconds_count", route="/api/v1/orders") == 1
+    assert 0 < moved("http_request_duration_seconds_sum", route="/api/v1/orders") < 10
+    assert moved("dynamodb_calls_total", route="/api/v1/orders") == 3
+    assert moved("dynamodb_calls_total", route="/api/v1/orders", operation="BatchGetItem") == 2
+    assert moved("dynamodb_read_units_total", route="/api/v1/orders", operation="BatchGetItem") == 3
+    assert moved("dynamodb_write_units_total", route="/api/v1/orders", operation="TransactWriteItems") == 15
+    assert moved("dynamodb_seconds_total", route="/api/v1/orders") > 0
+    assert moved("dynamodb_resends_total") == moved("change_conflicts_total") == 0
+
+
+def test_orders_by_what_happens_to_them(market_app, market, new_user):
+    market.set("BTC", "100.00")
+    person = new_user(market_app)
+    person.deposit("1000.00")
+    moved = Moved(market_app)
+
+    def changes():
+        return [int(moved("orders_total", change=change)) for change in ("placed", "filled", "cancelled", "expired")]
+
+    person.buy("BTC", "1", key="once")
+    assert changes() == [1, 1, 0, 0]
+    person.buy("BTC", "1", key="once")
+    assert changes() == [1, 1, 0, 0], "a repeated request is no second order"
+    assert person.order("market_buy", "BTC", "1000").status_code == 422
+    assert changes() == [1, 1, 0, 0]
+    waiting = person.order("limit_buy", "BTC", "1", price="90").json["data"]["order_id"]
+    assert changes() == [2, 1, 0, 0]
+    assert person.post(f"/orders/{waiting}/cancel").status_code == 200
+    assert person.post(f"/orders/{waiting}/cancel").status_code == 409
+    assert changes() == [2, 1, 1, 0]
+
+
+LOGINS = {"a wrong password": ("wrong password here", "credentials"), "the right one": (None, None)}
+
+
+@pytest.mark.parametrize(("password", "reason"), LOGINS.values(), ids=LOGINS)
+@pytest.mark.parametrize("way", ["json", "form"])
+def test_failed_logins(app, person, password, reason, way):
+    moved = Moved(app)
+    if way == "form":
+        browser = Browser(app)
+        browser.log_in(person.username, *([password] if password else []))
+    elif password:
+        person.client.post("/api/v1/auth/login", json={"username": person.username, "password": password})
+    else:
+        person.log_in()
+    assert moved("logins_failed_total") == (1 if reason else 0)
+    assert not reason or moved("logins_failed_total", reason=reason) == 1
+
+
+def test_the_ways_to_log_in_are_still_there(app):
+    assert set(app.view_functions) >= LOGIN_ENDPOINTS
+
+
+def test_resends_and_conflicts(faulty_app, faults, new_user):
+    person = new_user(faulty_app)
+    moved = Moved(faulty_app)
+    faults.inject("TransactWriteItems", cancel("TransactionConflict", "None"), cancel("None", "TransactionConflict"))
+    assert person.deposit("10.00").status_code == 201
+    route = "/api/v1/balance/deposit"
+    assert moved("change_conflicts_total", change="post_transaction", route=route) == 2
+    assert moved("dynamodb_calls_total", operation="TransactWriteItems", route=route) == 3
+    assert moved("dynamodb_resends_total") == 0
+    faults.inject("TransactWriteItems", drop, refuse("InternalServerError", status=500))
+    assert person.deposit("10.00").status_code == 201
+    assert moved("dynamodb_resends_total", operation="TransactWriteItems", route=route) == 2
+    assert moved("dynamodb_calls_total", operation="TransactWriteItems", route=route) == 6
+    assert moved("change_conflicts_total") == 2
+
+
+def test_resends_are_counted_also_where_no_answer_ever_comes(faulty_app, faults, new_user):
+    person = new_user(faulty_app)
+    moved = Moved(faulty_app)
+    faults.inject("GetItem", drop, drop, drop)
+    assert person.get("/balance").status_code == 503
+    assert moved("dynamodb_resends_total", operation="GetItem") == 2
+    assert moved("dynamodb_calls_total", operation="GetItem") == 3
+
+
+def test_what_is_read_while_an_answer_is_sent_counts(app, person):
+    person.deposit("10.00")
+    moved = Moved(app)
+    with person.get("/balance/transactions.csv") as response:
+        assert "closing_balance" in response.text
+    route = "/api/v1/balance/transactions.csv"
+    assert moved("http_requests_total", route=route, status="200") == 1
+    assert moved("dynamodb_calls_total", route=route, operation="Query") >= 1
+
+
+def test_a_worker_counts_its_rounds(market_app, market, new_user):
+    market.set("BTC", "100.00")
+    person = new_user(market_app)
+    person.deposit("1000.00")
+    end = clock.to_text(clock.now() + timedelta(seconds=61))
+    for price, more in (("90", {}), ("80", {"expires_at": end})):
+        assert person.order("limit_buy", "BTC", "1", price=price, **more).status_code == 201
+    market.set("BTC", "85.00")
+    runner = market_app.test_cli_runner()
+    assert runner.invoke(args=["orders", "run", "--once"]).exit_code == 0
+    moved = Moved(market_app)
+    assert total(moved.before, "worker_orders_total", outcome="filled") >= 1
+    last = total(moved.before, "worker_last_round_timestamp_seconds")
+    assert runner.invoke(args=["orders", "run", "--once"]).exit_code == 0
+    assert moved("worker_rounds_total", outcome="done") == moved("worker_round_duration_seconds_count") == 1
+    assert moved("worker_rounds_total", outcome="given_up") == 0
+    assert moved("worker_last_round_timestamp_seconds") > 0 < last
+    assert moved("dynamodb_calls_total", route="orders run", operation="Query") > 0
+    assert moved("worker_orders_total") == moved("orders_total") == 0
+
+
+def test_switched_off(endpoint, app):
+    off = create_app(config(endpoint, metrics=False))
+    moved = Moved(app)
+    client = off.test_client(use_cookies=False)
+    assert client.get("/metrics").status_code == 404
+    client.get("/api/v1/balance")
+    assert moved("http_requests_total", route="/api/v1/balance") == 0
+
+
+def test_with_a_port_of_its_own_nothing_is_shown_beside_the_pages(endpoint):
+    client = create_app(config(endpoint, metrics_port=9100)).test_client(use_cookies=False)
+    for headers in ({}, {"Host": "localhost:9100"}, {"X-Forwarded-Port": "9100"}):
+        assert client.get("/metrics", headers=headers).status_code == 404
+    assert client.get("/health").status_code == 200
+
+
+def test_how_late_an_order_is_ended(market_app, market, new_user, store):
+    market.set("BTC", "100.00")
+    person = new_user(market_app)
+    person.deposit("1000.00")
+    order_id = person.order("limit_buy", "BTC", "1", price="1").json["data"]["order_id"]
+    end = clock.now() - timedelta(seconds=20)
+    store.update_item(
+        TableName="orders",
+        Key={"PK": {"S": order_id}, "SK": {"S": "ORDER"}},
+        UpdateExpression="SET expires_at = :end, expiry_day = :day",
+        ExpressionAttributeValues={":end": {"S": clock.to_text(end)}, ":day": {"S": end.date().isoformat()}},
+    )
+    runner = market_app.test_cli_runner()
+    moved = Moved(market_app)
+    assert runner.invoke(args=["orders", "run", "--once"]).exit_code == 0
+    assert moved("orders_total", change="expired") == moved("worker_orders_total", outcome="expired") == 1
+    assert moved("worker_expiry_lag_seconds_count") == 1
+    assert 20 <= moved("worker_expiry_lag_seconds_sum") < 30
+    assert moved("worker_expiry_lag_seconds_bucket", le="10.0") == 0
+
+
+def test_a_round_that_is_given_up(faulty_app, faults):
+    runner = faulty_app.test_cli_runner()
+    assert runner.invoke(args=["orders", "run", "--once"]).exit_code == 0
+    moved = Moved(faulty_app)
+    faults.inject("Query", drop, drop, drop)
+    assert runner.invoke(args=["orders", "run", "--once"]).exit_code == 0
+    assert moved("worker_rounds_total", outcome="given_up") == 1
+    assert moved("worker_rounds_total", outcome="done") == moved("worker_last_round_timestamp_seconds") == 0
+    assert moved("dynamodb_resends_total", operation="Query", route="orders run") == 2
+
+
+SETTINGS = {
+    "nothing set": ({}, ("INFO", True, None, None, "127.0.0.1")),
+    "off": ({"METRICS": "off"}, ("INFO", False, None, None, "127.0.0.1")),
+    "ports": (
+        {"METRICS": "on", "METRICS_PORT": "9100", "WORKER_METRICS_PORT": "9101", "METRICS_HOST": "0.0.0.0"},
+        ("INFO", True, 9100, 9101, "0.0.0.0"),
+    ),
+    "level": ({"LOG_LEVEL": "WARNING"}, ("WARNING", True, None, None, "127.0.0.1")),
+}
+
+
+@pytest.mark.parametrize(("given", "read"), SETTINGS.values(), ids=SETTINGS)
+def test_settings(monkeypatch, given, read):
+    for name, value in {"SECRET_KEY": "a secret for tests only", **given}.items():
+        monkeypatch.setenv(name, value)
+    made = Config.from_environment()
+    assert (made.log_level, made.metrics, made.metrics_port, made.worker_metrics_port, made.metrics_host) == read
+
+
+@pytest.mark.parametrize(
+    "name, value",
+    [
+        ("METRICS", "maybe"),
+        ("METRICS_PORT", "0"),
+        ("METRICS_PORT", "web"),
+        ("WORKER_METRICS_PORT", "65536"),
+        ("LOG_LEVEL", "LOUD"),
+    ],
+)
+def test_a_wrong_setting_is_named(monkeypatch, name, value):
+    monkeypatch.setenv("SECRET_KEY", "a secret for tests only")
+    monkeypatch.setenv(name, value)
+    with pytest.raises(EnvError, match=name):
+        Config.from_environment()

@@ -1,0 +1,236 @@
+"""The real server with two workers, and the real worker of orders: what they count and log between them."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import Any
+
+import pytest
+import requests
+
+from dev.launcher import free_port
+from tests.support.counters import read_counters, total
+from tests.support.people import registration
+
+ROOT = Path(__file__).parent.parent.parent
+
+
+class Process:
+    """A process of the application with these settings, and all that it wrote."""
+
+    def __init__(self, folder: Path, endpoint: str, command: list[str], **settings: Any) -> None:
+        self.errors = folder / "errors.txt"
+        self.temporary = folder / "temporary"
+        self.temporary.mkdir()
+        environment = {
+            "PATH": os.environ["PATH"],
+            "HOME": str(folder),
+            "TMPDIR": str(self.temporary),
+            "SECRET_KEY": "a secret for tests only",
+            "DYNAMODB_ENDPOINT": endpoint,
+            "CREATE_TABLES": "true",
+            "COOKIE_SECURE": "false",
+            "BCRYPT_ROUNDS": "4",
+            "WEB_CONCURRENCY": "2",
+            "AWS_ACCESS_KEY_ID": "test",
+            "AWS_SECRET_ACCESS_KEY": "test",
+            "FLASK_SKIP_DOTENV": "1",
+            **{name: str(value) for name, value in settings.items()},
+        }
+        with self.errors.open("w") as errors, (folder / "output.txt").open("w") as output:
+            self.process = subprocess.Popen(
+                [sys.executable, "-m", *command], cwd=ROOT, env=environment, stdout=output, stderr=errors
+            )
+
+    def wait_for(self, url: str) -> None:
+        deadline = time.monotonic() + 30
+        while True:
+            assert self.process.poll() is None and time.monotonic() < deadline, self.errors.read_text()
+            try:
+                requests.get(url, timeout=1)
+                return
+            except requests.RequestException:
+                time.sleep(0.05)
+
+    def stop(self) -> float:
+        """End it by SIGTERM; the seconds that took."""
+        started = time.monotonic()
+        self.process.terminate()
+        try:
+            assert self.process.wait(timeout=10) == 0, self.errors.read_text()
+        finally:
+            self.process.kill()
+        return time.monotonic() - started
+
+    def lines(self) -> list[dict[str, Any]]:
+        return [json.loads(line) for line in self.errors.read_text().splitlines()]
+
+
+@pytest.fixture
+def start(app: Any, endpoint: str, tmp_path: Path) -> Iterator[Any]:
+    made: list[Process] = []
+
+    def start_one(command: list[str], **settings: Any) -> Process:
+        folder = tmp_path / str(len(made))
+        folder.mkdir()
+        made.append(Process(folder, endpoint, command, **settings))
+        return made[-1]
+
+    yield start_one
+    for each in made:
+        each.process.kill()
+        each.process.wait()
+
+
+def serve(start: Any, **settings: Any) -> tuple[Process, str]:
+    port = free_port()
+    server = start(["gunicorn", "wsgi:app"], PORT=port, **settings)
+    url = f"http://127.0.0.1:{port}"
+    server.wait_for(f"{url}/health")
+    return server, url
+
+
+def counters_at(url: str) -> Any:
+    return read_counters(requests.get(f"{url}/metrics", timeout=5).text)
+
+
+def folders_of_counters(server: Process) -> list[Path]:
+    name = f"order-processor-metrics-{server.process.pid}-*"
+    return [*Path("/dev/shm").glob(name), *server.temporary.glob(name)]
+
+
+def test_counters_are_the_sum_over_the_workers_also_of_those_that_are_gone(start):
+    server, url = serve(start)
+    assert len(folders_of_counters(server)) == 1
+
+    def ask(number: int) -> int:
+        return requests.get(f"{url}/api/v1/balance?number={number}", timeout=10).status_code
+
+    with ThreadPoolExecutor(8) as pool:
+        assert set(pool.map(ask, range(120))) == {401}
+    asked = {"route": "/api/v1/balance", "method": "GET", "status": "401"}
+    # Whichever worker answers, it tells the same.
+    assert {total(counters_at(url), "http_requests_total", **asked) for _ in range(8)} == {120}
+    workers = subprocess.run(
+        ["pgrep", "-P", str(server.process.pid)], capture_output=True, text=True, check=True
+    ).stdout.split()
+    assert len(workers) == 2
+    os.kill(int(workers[0]), signal.SIGTERM)
+    time.sleep(1)
+    server.wait_for(f"{url}/health")
+    assert total(counters_at(url), "http_requests_total", **asked) == 120
+    server.process.send_signal(signal.SIGHUP)
+    time.sleep(2)
+    server.wait_for(f"{url}/health")
+    assert total(counters_at(url), "http_requests_total", **asked) == 120
+    server.stop()
+    assert folders_of_counters(server) == []
+    assert server.lines(), "every line is JSON, also after a reload"
+
+
+def test_a_given_folder_is_emptied_and_kept(start, tmp_path):
+    folder = tmp_path / "counters"
+    server, url = serve(start, PROMETHEUS_MULTIPROC_DIR=folder)
+    requests.get(f"{url}/api/v1/balance", timeout=5)
+    server.stop()
+    assert list(folder.glob("*.db"))
+    server, url = serve(start, PROMETHEUS_MULTIPROC_DIR=folder)
+    assert total(counters_at(url), "http_requests_total", route="/api/v1/balance") == 0
+    server.stop()
+    assert folder.is_dir()
+
+
+def test_a_folder_that_a_killed_server_left_is_removed_by_the_next(start):
+    server, _ = serve(start)
+    living, _ = serve(start)
+    [left] = folders_of_counters(server)
+    workers = subprocess.run(["pgrep", "-P", str(server.process.pid)], capture_output=True, text=True).stdout.split()
+    for process_id in (server.process.pid, *map(int, workers)):
+        os.kill(process_id, signal.SIGKILL)
+    server.process.wait()
+    os.utime(left, (0, 0))
+    os.utime(*folders_of_counters(living), (0, 0))
+    last, _ = serve(start)
+    assert not left.exists()
+    assert len(folders_of_counters(living)) == 1
+    last.stop()
+    living.stop()
+
+
+def test_switched_off(start):
+    server, url = serve(start, METRICS="off", METRICS_PORT=free_port())
+    assert requests.get(f"{url}/metrics", timeout=5).status_code == 404
+    assert folders_of_counters(server) == []
+    server.stop()
+
+
+def test_on_another_port(start):
+    port = free_port()
+    server, url = serve(start, METRICS_PORT=port)
+    other = f"http://127.0.0.1:{port}"
+    assert total(counters_at(other), "http_requests_total", route="/health") >= 1
+    assert requests.get(f"{url}/metrics", headers={"Host": f"127.0.0.1:{port}"}, timeout=5).status_code == 404
+    for path in ("/", "/api/v1/balance", "/login"):
+        assert requests.get(f"{other}{path}", timeout=5).status_code == 404
+    server.stop()
+
+
+def test_the_log_of_a_journey(start):
+    server, url = serve(start, LOG_LEVEL="DEBUG")
+    person = registration()
+    session = requests.Session()
+    assert session.post(f"{url}/api/v1/auth/register", json=person, timeout=10).status_code == 201
+    login = {"username": person["email"], "password": person["password"]}
+    token = session.post(f"{url}/api/v1/auth/login", json=login, timeout=10).json()["access_token"]
+    session.get(f"{url}/api/v1/balance?q=query-secret", headers={"Authorization": f"Bearer {token}"}, timeout=10)
+    page = session.get(f"{url}/login?next=/query-secret", timeout=10).text
+    form_key = re.search(r'name="csrf_token"[^>]*value="([^"]+)"', page)[1]
+    answer = session.post(
+        f"{url}/login",
+        data={**login, "csrf_token": form_key},
+        headers={"Referer": url},
+        allow_redirects=False,
+        timeout=10,
+    )
+    assert answer.status_code == 303
+    cookie = session.cookies["session"]
+    requests.get(f"{url}/{'x' * 5000}?query-secret", timeout=10)
+    server.stop()
+    text = server.errors.read_text()
+    for secret in (person["email"], person["password"], token, cookie, form_key, "query-secret"):
+        assert secret not in text
+    lines = server.lines()
+    routes = [line["route"] for line in lines if line["event"] == "request" and line["route"] != "/health"]
+    assert routes == ["/api/v1/auth/register", "/api/v1/auth/login", "/api/v1/balance", "/login", "/login"]
+    assert {"Listening", "Booting"} <= {line["event"].split()[0] for line in lines}
+    assert "Invalid request: LimitRequestLine" in {line["event"] for line in lines}
+
+
+def test_the_worker_shows_its_counters(start):
+    port = free_port()
+    worker = start(["flask", "--app", "wsgi", "orders", "run"], WORKER_METRICS_PORT=port)
+    worker.wait_for(f"http://127.0.0.1:{port}/metrics")
+    deadline = time.monotonic() + 20
+    while total(counters_at(f"http://127.0.0.1:{port}"), "worker_rounds_total", outcome="done") < 1:
+        assert time.monotonic() < deadline
+        time.sleep(0.1)
+    counters = counters_at(f"http://127.0.0.1:{port}")
+    assert abs(total(counters, "worker_last_round_timestamp_seconds") - time.time()) < 20
+    assert total(counters, "dynamodb_calls_total", route="orders run") > 0
+    worker.stop()
+    assert {line["logger"] for line in worker.lines()} <= {"app.services.worker", "app.cli.orders"}
+
+
+def test_a_worker_shows_nothing_unless_it_is_told_to(start):
+    port = free_port()
+    worker = start(["flask", "--app", "wsgi", "orders", "run", "--once"], WORKER_METRICS_PORT=port, METRICS="off")
+    assert worker.process.wait(timeout=30) == 0, worker.errors.read_text()

@@ -1,0 +1,204 @@
+"""Something else happens between the read and the write of a change: as if it had happened before.
+
+What threads do by luck in `tests/proofs/races`, here each pair does once, and for certain.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from datetime import timedelta
+from decimal import Decimal
+from typing import Any
+
+import pytest
+from flask import Flask
+
+from app.domain import clock
+from app.domain.errors import IdempotencyKeyReused, InsufficientFunds, InsufficientHolding, OrderNotPending
+from app.domain.idempotency import identify
+from app.domain.ledger import TransactionType
+from app.domain.orders import NewOrder, PriceType, Side
+from app.models import batch, order_changes
+from app.models.balance_changes import post_transaction
+from app.models.orders import Order
+from tests.proofs.races.traders import open_trader, place_limit
+from tests.support.books import check_books
+from tests.support.faults import FaultyStore, conflict
+
+
+@pytest.fixture(autouse=True)
+def _no_waiting(monkeypatch):
+    """Every race here is lost for certain, and won the next time."""
+    monkeypatch.setattr(batch, "LONGEST_WAIT", 0)
+
+
+class Trader:
+    """800.00 to spend and 6 BTC; two orders to buy that reserve 100.00 each, and one to sell 4 BTC, are open."""
+
+    def __init__(self) -> None:
+        self.name = open_trader("1000", BTC="10")
+        self.purchase = place_limit(self.name, Side.BUY, "1", "100")
+        self.other = place_limit(self.name, Side.BUY, "1", "100")
+        self.sale = place_limit(self.name, Side.SELL, "4", "200")
+
+    def cancel(self, order: Order) -> Any:
+        return order_changes.cancel_order(self.name, order.order_id)
+
+    def fill(self, order: Order, price: str) -> Any:
+        return order_changes.fill_order(order, Decimal(price))
+
+    def move(self, transaction_type: TransactionType, amount: str, *, key: str | None = None) -> Any:
+        request = identify(key, transaction_type, amount)
+        return post_transaction(self.name, transaction_type, Decimal(amount), request=request)
+
+    def order(self, side: Side, quantity: str, limit: str | None = None) -> Any:
+        price_type, end = (PriceType.LIMIT, clock.now() + timedelta(days=1)) if limit else (PriceType.MARKET, None)
+        request = NewOrder(side, price_type, "BTC", Decimal(quantity), limit and Decimal(limit), end)
+        return order_changes.place_order(self.name, request, lambda: Decimal(150))
+
+    def state(self, store: Any) -> tuple[Any, ...]:
+        """Everything that the books say, but for names and times."""
+        books = check_books(store, self.name)
+        names = ("current_balance", "reserved_cash", "total_deposits", "total_withdrawals", "version")
+        return (
+            [books.balance[name] for name in names],
+            [row["quantity"] for row in books.holdings],
+            len(books.claims),
+            sorted((row["order_type"], row["quantity"], row["status"], row["total_amount"]) for row in books.orders),
+        )
+
+
+Act = Callable[[Trader], Any]
+
+CHANGES: dict[str, Act] = {
+    "deposit": lambda trader: trader.move(TransactionType.DEPOSIT, "5.00"),
+    "withdraw, keyed": lambda trader: trader.move(TransactionType.WITHDRAW, "5.00", key="k"),
+    "buy": lambda trader: trader.order(Side.BUY, "1"),
+    "sell": lambda trader: trader.order(Side.SELL, "1"),
+    "wait to buy": lambda trader: trader.order(Side.BUY, "1", "50"),
+    "wait to sell": lambda trader: trader.order(Side.SELL, "1", "300"),
+    "cancel a purchase": lambda trader: trader.cancel(trader.purchase),
+    "cancel a sale": lambda trader: trader.cancel(trader.sale),
+    "fill a purchase": lambda trader: trader.fill(trader.purchase, "80"),
+    "fill a purchase at its limit": lambda trader: trader.fill(trader.purchase, "100"),
+    "fill a sale": lambda trader: trader.fill(trader.sale, "200"),
+    "expire a purchase": lambda trader: order_changes.expire_order(trader.purchase),
+    "expire a sale": lambda trader: order_changes.expire_order(trader.sale),
+}
+# The first changes the reserve alone, the second the holding alone.
+BETWEEN: dict[str, Act] = {
+    "a fill that returns nothing": lambda trader: trader.fill(trader.other, "100"),
+    "a sale that waits": lambda trader: trader.order(Side.SELL, "2", "300"),
+}
+
+
+def let(app: Flask, act: Callable[[], Any]) -> Any:
+    """The fault that does something else, past the faulty store, before the request goes on."""
+
+    def between(forwarder: Any, sent: bytes) -> Any:
+        with app.app_context():
+            act()
+        return forwarder.forward(sent)
+
+    return between
+
+
+@pytest.mark.parametrize("between", BETWEEN)
+@pytest.mark.parametrize("change", CHANGES)
+def test_a_change_sees_what_came_between(app, faulty_app, faults, store, change, between):
+    with app.app_context():
+        trader, twin = Trader(), Trader()
+        BETWEEN[between](twin)
+        CHANGES[change](twin)
+    faults.inject("TransactWriteItems", let(app, lambda: BETWEEN[between](trader)))
+    with faulty_app.app_context():
+        CHANGES[change](trader)
+    assert trader.state(store) == twin.state(store)
+
+
+# What comes between, and the change that it leaves nothing for.
+TOO_LATE: dict[str, tuple[Act, Act, type[Exception]]] = {
+    "all is withdrawn": (
+        lambda trader: trader.move(TransactionType.WITHDRAW, "800.00"),
+        CHANGES["withdraw, keyed"],
+        InsufficientFunds,
+    ),
+    "all waits to be paid": (lambda trader: trader.order(Side.BUY, "8", "100"), CHANGES["buy"], InsufficientFunds),
+    "all is sold": (lambda trader: trader.order(Side.SELL, "6"), CHANGES["sell"], InsufficientHolding),
+    "all waits to be sold": (
+        lambda trader: trader.order(Side.SELL, "6", "300"),
+        CHANGES["wait to sell"],
+        InsufficientHolding,
+    ),
+    "filled, then cancelled": (
+        lambda trader: trader.fill(trader.purchase, "80"),
+        CHANGES["cancel a purchase"],
+        OrderNotPending,
+    ),
+    "cancelled, then filled": (
+        CHANGES["cancel a purchase"],
+        lambda trader: trader.fill(trader.purchase, "80"),
+        OrderNotPending,
+    ),
+    "cancelled, then expired": (CHANGES["cancel a sale"], CHANGES["expire a sale"], OrderNotPending),
+    "expired, then filled": (CHANGES["expire a purchase"], CHANGES["fill a purchase at its limit"], OrderNotPending),
+    "filled, then filled": (
+        lambda trader: order_changes.fill_order(Order.get(*Order.key(trader.sale.order_id)), Decimal(200)),
+        CHANGES["fill a sale"],
+        OrderNotPending,
+    ),
+}
+
+
+@pytest.mark.parametrize(("between", "change", "error"), TOO_LATE.values(), ids=TOO_LATE.keys())
+def test_a_change_that_comes_too_late_changes_nothing(app, faulty_app, faults, store, between, change, error):
+    with app.app_context():
+        trader, twin = Trader(), Trader()
+        between(twin)
+    faults.inject("TransactWriteItems", let(app, lambda: between(trader)))
+    with faulty_app.app_context(), pytest.raises(error) as raised:
+        change(trader)
+    if error is OrderNotPending:
+        assert raised.value.details["order_status"] in {"ended", "completed"}
+    assert trader.state(store) == twin.state(store)
+
+
+@pytest.mark.parametrize("change", CHANGES)
+def test_each_attempt_begins_with_consistent_reads(app, faulty_app, faults, store, change):
+    def deposit(trader: Trader) -> Any:
+        return trader.move(TransactionType.DEPOSIT, "1.00")
+
+    with app.app_context():
+        trader, twin = Trader(), Trader()
+        deposit(twin)
+        CHANGES[change](twin)
+    faults.inject("TransactWriteItems", conflict, let(app, lambda: deposit(trader)))
+    with faulty_app.app_context():
+        CHANGES[change](trader)
+    attempt = faults.operations[: faults.operations.index("TransactWriteItems") + 1]
+    attempts = faults.operations.count("TransactWriteItems")
+    assert len(attempt) > 1 and attempts > 1 and faults.operations == attempt * attempts
+    assert not stale_reads(faults)
+    assert trader.state(store) == twin.state(store)
+
+
+def stale_reads(faults: FaultyStore) -> list[Any]:
+    """The reads that need not show what was written a moment ago."""
+    tables = [table for body in faults.bodies for table in body.get("RequestItems", {"": body}).values()]
+    return [table for table in tables if not table.get("ConsistentRead") and "TransactItems" not in table]
+
+
+def test_a_claim_is_read_consistently(app, faulty_app, faults):
+    """What a request did a moment ago must be found: a stale read would refuse it, or let it count again."""
+    with app.app_context():
+        trader = Trader()
+        trader.move(TransactionType.WITHDRAW, "5.00", key="replayed")
+        trader.move(TransactionType.WITHDRAW, "795.00", key="replayed with nothing left")
+    with faulty_app.app_context():
+        trader.move(TransactionType.WITHDRAW, "795.00", key="replayed with nothing left")
+        with app.app_context():
+            trader.move(TransactionType.DEPOSIT, "5.00")
+        trader.move(TransactionType.WITHDRAW, "5.00", key="replayed")
+        with pytest.raises(IdempotencyKeyReused):
+            trader.move(TransactionType.WITHDRAW, "0.01", key="replayed")
+    assert faults.operations.count("GetItem") == 3 + 3 + 2 and not stale_reads(faults)

@@ -1,0 +1,512 @@
+"""Limit orders by JSON: placing, waiting, filling, cancelling and ending, what each reserves, gives back and costs."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable
+from datetime import UTC, datetime, time, timedelta, timezone
+from decimal import Decimal
+from typing import Any
+
+import pytest
+from flask import Flask
+
+from app.domain import clock
+from app.domain.orders import Side
+from app.models import order_changes
+from app.models.orders import Order, iterate_fillable_orders
+from tests.support.people import AUTHENTICATION, Person, fields_named, metered, problem, usage, usage_of
+from tests.support.prices import SetPrices
+
+TIME = r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{6}Z"
+Fill = Callable[[dict[str, Any], str], Order]
+
+
+@pytest.fixture
+def trader(new_user, market: SetPrices, market_app: Flask) -> Person:
+    """Someone with 1000.00 and 2 ETH, where BTC costs 100.00 and ETH 50.00."""
+    person = new_user(market_app)
+    person.deposit("1100")
+    market.set("BTC", "100.00")
+    market.set("ETH", "50.00")
+    person.buy("ETH", "2")
+    return person
+
+
+@pytest.fixture
+def fill(market_app: Flask) -> Fill:
+    """Fills a waiting order at a price, as the worker does."""
+
+    def fill(placed: dict[str, Any], price: str) -> Order:
+        with market_app.app_context():
+            return order_changes.fill_order(Order.get(*Order.key(placed["order_id"])), Decimal(price))
+
+    return fill
+
+
+@pytest.fixture
+def expire(market_app: Flask) -> Callable[[dict[str, Any]], Order]:
+    def expire(placed: dict[str, Any]) -> Order:
+        with market_app.app_context():
+            return order_changes.expire_order(Order.get(*Order.key(placed["order_id"])))
+
+    return expire
+
+
+def place(person: Person, order_type: str, asset_id: str, quantity: str, price: str, **more: Any) -> dict[str, Any]:
+    response = person.order(order_type, asset_id, quantity, price=price, **more)
+    assert response.status_code == 201, response.text
+    return response.json["data"]
+
+
+def cancel(person: Person, placed: dict[str, Any], **more: Any) -> Any:
+    return person.post(f"/orders/{placed['order_id']}/cancel", **more)
+
+
+def holding(person: Person, asset_id: str) -> str | None:
+    response = person.get(f"/balance/asset/{asset_id}")
+    return response.json["quantity"] if response.status_code == 200 else None
+
+
+def cash(person: Person) -> tuple[str, str]:
+    """What can be spent, and what open orders reserve."""
+    body = person.get("/portfolio").json
+    return body["cash_balance"], body["reserved_cash"]
+
+
+def transactions(person: Person) -> list[tuple[str, str, str | None]]:
+    """Type, amount and order of each change of the balance since the fixture's own two, oldest first."""
+    rows = person.get("/balance/transactions").json["transactions"]
+    return [(row["transaction_type"], row["amount"], row["order_id"]) for row in reversed(rows)][2:]
+
+
+def test_an_order_to_buy_waits_and_reserves_its_cost_at_the_limit(trader):
+    before = clock.now()
+    order = place(trader, "limit_buy", "btc", "1.5", "90.001")
+    assert {
+        name: order[name]
+        for name in ("order_type", "asset_id", "quantity", "price", "status", "total_amount", "executed_at")
+    } == {
+        "order_type": "limit_buy",
+        "asset_id": "BTC",
+        "quantity": "1.5",
+        "price": "90.001",
+        "status": "pending",
+        "total_amount": "135.01",
+        "executed_at": None,
+    }
+    assert re.fullmatch(TIME, order["expires_at"]) and order["created_at"] == order["updated_at"]
+    lives = clock.from_text(order["expires_at"]) - before
+    assert timedelta(days=30) <= lives < timedelta(days=30, seconds=10)
+    assert cash(trader) == ("864.99", "135.01")
+    assert trader.get("/portfolio").json["total_value"] == "1100.00", "what is reserved is still the owner's"
+    assert transactions(trader) == [("order_payment", "135.01", order["order_id"])]
+    assert holding(trader, "BTC") is None and trader.get("/assets/BTC/transactions").json["data"] == []
+    assert trader.get(f"/orders/{order['order_id']}").json == {"data": order}
+
+
+def test_an_order_that_waits_is_found_by_its_asset_its_side_and_a_price_that_reaches_it(trader, market_app):
+    buy, sell = place(trader, "limit_buy", "BTC", "1", "90"), place(trader, "limit_sell", "ETH", "1", "60")
+    with market_app.app_context():
+
+        def found(asset_id: str, side: Side, price: str) -> set[str]:
+            return {order.order_id for order in iterate_fillable_orders(asset_id, side, Decimal(price))}
+
+        assert buy["order_id"] in found("BTC", Side.BUY, "90") and sell["order_id"] in found("ETH", Side.SELL, "60")
+        assert buy["order_id"] not in found("BTC", Side.BUY, "90.01") | found("BTC", Side.SELL, "90")
+        assert sell["order_id"] not in found("ETH", Side.SELL, "59.99") | found("ETH", Side.BUY, "60")
+
+
+def test_an_order_to_sell_waits_and_reserves_its_quantity(trader):
+    order = place(trader, "limit_sell", "ETH", "1.25", "60")
+    assert (order["status"], order["price"], order["total_amount"]) == ("pending", "60", "75.00")
+    assert cash(trader) == ("1000.00", "0.00") and holding(trader, "ETH") == "0.75"
+    assert transactions(trader) == []
+    assert trader.get("/balance/asset/ETH").json["updated_at"] == order["created_at"]
+    for refused in (trader.order("market_sell", "ETH", "1"), trader.order("limit_sell", "ETH", "1", price="60")):
+        assert problem(refused, 422, "insufficient_holding")["asset_id"] == "ETH"
+
+
+# side, limit, market price; the price that the order is executed at, and what it comes to.
+AT_ONCE = {
+    "buy at exactly the price": ("limit_buy", "50.00", "50.00"),
+    "buy above the price": ("limit_buy", "70", "50.00"),
+    "sell at exactly the price": ("limit_sell", "50", "50.00"),
+    "sell below the price": ("limit_sell", "0.01", "50.00"),
+}
+
+
+@pytest.mark.parametrize(("order_type", "limit", "total"), AT_ONCE.values(), ids=AT_ONCE.keys())
+def test_a_limit_that_the_price_reaches_already_is_executed_at_once_at_the_price(trader, order_type, limit, total):
+    order = place(trader, order_type, "ETH", "1", limit)
+    assert (order["status"], order["price"], order["total_amount"]) == ("completed", "50", total)
+    assert re.fullmatch(TIME, order["executed_at"]) and order["order_type"] == order_type
+    buying = order_type == "limit_buy"
+    assert cash(trader) == ("950.00" if buying else "1050.00", "0.00")
+    assert holding(trader, "ETH") == ("3" if buying else "1")
+    assert [row["order_id"] for row in trader.get("/assets/ETH/transactions?limit=1").json["data"]] == [
+        order["order_id"]
+    ]
+    problem(cancel(trader, order), 409, "order_not_pending")
+
+
+# order type, quantity, limit, fill price; then total, refund if any, cash after.
+FILLS = {
+    "buy at exactly the limit": ("limit_buy", "BTC", "2", "90", "90", "180.00", None, "820.00"),
+    "buy below the limit": ("limit_buy", "BTC", "2", "90", "80.5", "161.00", "19.00", "839.00"),
+    "buy by less than a cent": ("limit_buy", "BTC", "1", "90", "89.99999999", "90.00", None, "910.00"),
+    "buy by a cent": ("limit_buy", "BTC", "1", "90", "89.99", "89.99", "0.01", "910.01"),
+    "buy for almost nothing": ("limit_buy", "BTC", "1", "90", "0.00000001", "0.01", "89.99", "999.99"),
+    "sell at exactly the limit": ("limit_sell", "ETH", "2", "60.005", "60.005", "120.01", None, "1120.01"),
+    "sell above the limit": ("limit_sell", "ETH", "1.5", "60", "61.999", "92.99", None, "1092.99"),
+}
+
+
+@pytest.mark.parametrize("case", FILLS.values(), ids=FILLS.keys())
+def test_a_fill(trader, fill, case):
+    order_type, asset_id, quantity, limit, price, total, refund, left = case
+    order = place(trader, order_type, asset_id, quantity, limit)
+    fill(order, price)
+    filled = trader.get(f"/orders/{order['order_id']}").json["data"]
+    assert (filled["status"], Decimal(filled["price"]), filled["total_amount"]) == ("completed", Decimal(price), total)
+    assert filled["executed_at"] == filled["updated_at"] > order["created_at"] == filled["created_at"]
+    assert filled["expires_at"] == order["expires_at"]
+    assert cash(trader) == (left, "0.00")
+    reserve = [("order_payment", order["total_amount"])] if order_type == "limit_buy" else [("order_sale", total)]
+    assert transactions(trader) == [
+        (*row, order["order_id"]) for row in reserve + ([("order_refund", refund)] if refund else [])
+    ]
+    [trade] = trader.get(f"/assets/{asset_id}/transactions?limit=1").json["data"]
+    assert (trade["order_id"], trade["quantity"], trade["total_amount"]) == (order["order_id"], quantity, total)
+    assert trade["timestamp"] == filled["executed_at"]
+    assert trader.get("/balance").json["updated_at"] == filled["executed_at"]
+    problem(cancel(trader, order), 409, "order_not_pending")
+
+
+@pytest.mark.parametrize(
+    ("order_type", "asset_id", "status"),
+    [
+        ("limit_buy", "BTC", "cancelled"),
+        ("limit_sell", "ETH", "cancelled"),
+        ("limit_buy", "BTC", "expired"),
+        ("limit_sell", "ETH", "expired"),
+    ],
+)
+def test_an_order_that_ends_unfilled_gives_everything_back(trader, expire, order_type, asset_id, status):
+    order = place(trader, order_type, asset_id, "1.1", "90.009")
+    if status == "cancelled":
+        response = cancel(trader, order)
+        assert response.status_code == 200
+        ended = response.json["data"]
+    else:
+        expire(order)
+        ended = trader.get(f"/orders/{order['order_id']}").json["data"]
+    assert ended["status"] == status and ended["executed_at"] is None and ended["updated_at"] > order["updated_at"]
+    assert {name: ended[name] for name in order if name not in {"status", "updated_at"}} == {
+        name: order[name] for name in order if name not in {"status", "updated_at"}
+    }
+    assert cash(trader) == ("1000.00", "0.00") and holding(trader, "ETH") == "2"
+    assert trader.get(f"/orders/{order['order_id']}").json["data"] == ended
+    changed = "/balance" if order_type == "limit_buy" else "/balance/asset/ETH"
+    assert trader.get(changed).json["updated_at"] == ended["updated_at"]
+    assert [row[:2] for row in transactions(trader)] == (
+        [("order_payment", "99.01"), ("order_refund", "99.01")] if order_type == "limit_buy" else []
+    )
+    body = problem(cancel(trader, order), 409, "order_not_pending")
+    assert body["order_status"] == status
+    assert cash(trader) == ("1000.00", "0.00")
+
+
+def test_cancelling_what_is_not_there_or_not_ones_own(trader, new_user, market_app):
+    order = place(trader, "limit_buy", "BTC", "1", "90")
+    other = new_user(market_app)
+    answers = [
+        problem(cancel(other, {"order_id": order_id}), 404, "order_not_found")
+        for order_id in (order["order_id"], f"order_{'0' * 26}", order["order_id"].lower())
+    ]
+    assert len({answer["detail"] for answer in answers}) == 1
+    for order_id in ("short", "x" * 51, "order-0123456789"):
+        problem(cancel(trader, {"order_id": order_id}), 422, "invalid_input")
+    assert cash(trader) == ("910.00", "90.00")
+
+
+REFUSED = {
+    "no limit": ({"price": None}, "price"),
+    "a limit of zero": ({"price": "0"}, "price"),
+    "a negative limit": ({"price": "-1"}, "price"),
+    "a limit of 9 decimals": ({"price": "1.123456789"}, "price"),
+    "a limit with an exponent": ({"price": "1e2"}, "price"),
+    "a limit too high": ({"price": "1000000000.01"}, "price"),
+    "a market order with an end": ({"order_type": "market_buy", "expires_at": "2099-01-01"}, "expires_at"),
+    "stop orders": ({"order_type": "stop_buy"}, "order_type"),
+    "an order type in capitals": ({"order_type": "LIMIT_BUY"}, "order_type"),
+    "no quantity": ({"quantity": None}, "quantity"),
+}
+
+
+@pytest.mark.parametrize(("changes", "field"), REFUSED.values(), ids=REFUSED.keys())
+def test_refused_orders(trader, changes, field):
+    if "expires_at" in changes:
+        changes = {**changes, "expires_at": (clock.now() + timedelta(days=1)).isoformat()}
+    body = {"order_type": "limit_buy", "asset_id": "BTC", "quantity": "1", "price": "90", **changes}
+    assert fields_named(problem(trader.post("/orders", body), 422, "invalid_input")) == [field]
+    assert cash(trader) == ("1000.00", "0.00")
+
+
+# order type, asset, quantity, limit, code
+UNAFFORDABLE = {
+    "a cent more than the balance": ("limit_buy", "BTC", "1", "99.99", "insufficient_funds"),
+    "more than is held": ("limit_sell", "ETH", "2.00000001", "60", "insufficient_holding"),
+    "never held": ("limit_sell", "BTC", "1", "200", "insufficient_holding"),
+    "worth less than a cent": ("limit_buy", "BTC", "0.0001", "99.99", "order_too_small"),
+    "worth more than a million": ("limit_sell", "ETH", "2", "500000.01", "order_too_large"),
+    "of no asset": ("limit_buy", "NOSUCH", "1", "1", "asset_not_tradeable"),
+    "of an inactive asset": ("limit_buy", "MATIC", "1", "0.01", "asset_not_tradeable"),
+}
+
+
+@pytest.mark.parametrize("case", UNAFFORDABLE.values(), ids=UNAFFORDABLE.keys())
+def test_what_cannot_be_reserved_is_refused(trader, case):
+    order_type, asset_id, quantity, limit, code = case
+    trader.withdraw("900.02")  # leaves 99.98
+    quantity = "0.00001" if code == "order_too_small" else quantity
+    problem(trader.order(order_type, asset_id, quantity, price=limit), 422, code)
+    assert cash(trader) == ("99.98", "0.00") and holding(trader, "ETH") == "2"
+    assert [order["order_type"] for order in trader.get("/orders").json["data"]] == ["market_buy"]
+
+
+def test_a_stale_price_places_nothing(trader, market):
+    market.stale.add("BTC")
+    problem(trader.order("limit_buy", "BTC", "1", price="90"), 503, "price_unavailable")
+    assert cash(trader) == ("1000.00", "0.00")
+
+
+def iso(moment: datetime) -> str:
+    return moment.isoformat(timespec="seconds")
+
+
+NOW = clock.now().replace(microsecond=0)
+DAY = timedelta(days=1)
+INDIA = timezone(timedelta(hours=5, minutes=30))
+NEWFOUNDLAND = timezone(-timedelta(hours=3, minutes=30))
+
+ENDS = {
+    "in UTC": (iso(NOW + DAY).replace("+00:00", "Z"), NOW + DAY),
+    "offset of zero": (iso(NOW + DAY), NOW + DAY),
+    "east of Greenwich": (iso((NOW + DAY).astimezone(INDIA)), NOW + DAY),
+    "west of Greenwich": (iso((NOW + DAY).astimezone(NEWFOUNDLAND)), NOW + DAY),
+    "offset without colon": (f"{(NOW + DAY):%Y-%m-%dT%H:%M:%S}+0000", NOW + DAY),
+    "a space for T": (f"{(NOW + DAY):%Y-%m-%d %H:%M:%S}Z", NOW + DAY),
+    "without seconds": (f"{(NOW + DAY):%Y-%m-%dT%H:%M}Z", (NOW + DAY).replace(second=0)),
+    "with microseconds": (f"{(NOW + DAY):%Y-%m-%dT%H:%M:%S}.123456Z", NOW + DAY + timedelta(microseconds=123456)),
+    "a date": (f"{(NOW + DAY):%Y-%m-%d}", datetime.combine((NOW + DAY).date(), time.max, UTC)),
+    "today": (f"{NOW:%Y-%m-%d}", datetime.combine(NOW.date(), time.max, UTC)),
+    "almost 90 days": (iso(NOW + 90 * DAY - timedelta(seconds=1)), NOW + 90 * DAY - timedelta(seconds=1)),
+    "null": (None, None),
+}
+
+
+@pytest.mark.parametrize(("sent", "stored"), ENDS.values(), ids=ENDS.keys())
+def test_the_end_of_an_order(trader, sent, stored):
+    order = place(trader, "limit_buy", "BTC", "1", "90", expires_at=sent)
+    assert stored is None or order["expires_at"] == clock.to_text(stored)
+
+
+NO_ENDS = {
+    "the past": iso(NOW - timedelta(seconds=1)),
+    "the past, by its offset": iso((NOW - timedelta(minutes=1)).astimezone(INDIA)),
+    "yesterday": f"{(NOW - DAY):%Y-%m-%d}",
+    "no offset": f"{(NOW + DAY):%Y-%m-%dT%H:%M:%S}",
+    "a named zone": f"{(NOW + DAY):%Y-%m-%dT%H:%M:%S} Europe/Berlin",
+    "more than 90 days": iso(NOW + 90 * DAY + timedelta(hours=5)),
+    "a date whose end is more than 90 days off": f"{(NOW + 90 * DAY):%Y-%m-%d}",
+    "the end of time": "9999-12-31T23:59:59-14:00",
+    "no such day": "2027-02-30",
+    "no such hour": f"{(NOW + DAY):%Y-%m-%d}T25:00:00Z",
+    "an impossible offset": f"{(NOW + DAY):%Y-%m-%d}T10:00:00+99:00",
+    "a basic date": f"{(NOW + DAY):%Y%m%d}",
+    "a week": "2027-W05-4",
+    "seconds since 1970": 2_000_000_000,
+    "other digits": "２０２７-01-01",
+    "words": "tomorrow",
+    "nothing": "",
+    "a list": ["2027-01-01"],
+    "true": True,
+}
+
+
+@pytest.mark.parametrize("sent", NO_ENDS.values(), ids=NO_ENDS.keys())
+def test_what_is_no_end_of_an_order(trader, sent):
+    response = trader.order("limit_buy", "BTC", "1", price="90", expires_at=sent)
+    assert fields_named(problem(response, 422, "invalid_input")) == ["expires_at"]
+    assert cash(trader) == ("1000.00", "0.00")
+
+
+@pytest.mark.parametrize("what_happened", ["nothing", "filled", "cancelled", "expired"])
+def test_a_replay_answers_with_the_order_as_it_was_placed(trader, fill, expire, what_happened):
+    first = trader.order("limit_buy", "BTC", "1", price="90", key="once")
+    placed = first.json["data"]
+    if what_happened != "nothing":
+        {
+            "filled": lambda: fill(placed, "85"),
+            "cancelled": lambda: cancel(trader, placed),
+            "expired": lambda: expire(placed),
+        }[what_happened]()
+    before = cash(trader)
+    again = trader.order("limit_buy", "BTC", "1.0", price="90.00", key="once")
+    assert (again.status_code, again.json, again.headers["Idempotent-Replayed"]) == (201, first.json, "true")
+    assert "Idempotent-Replayed" not in first.headers
+    assert cash(trader) == before and len(trader.get("/orders").json["data"]) == 2
+
+
+def test_a_replay_after_the_end_of_the_order(trader):
+    """As a new order it would be refused by then."""
+    ends = clock.now() + timedelta(minutes=10)
+    order = ("limit_buy", "BTC", "1")
+    first = trader.order(*order, price="90", expires_at=iso(ends), key="once")
+    with clock.at(ends + timedelta(seconds=1)):
+        again = trader.order(*order, price="90", expires_at=iso(ends), key="once")
+        refused = trader.order(*order, price="90", expires_at=iso(ends), key="another")
+    assert (again.status_code, again.json) == (201, first.json)
+    assert fields_named(problem(refused, 422, "invalid_input")) == ["expires_at"]
+
+
+def test_a_replay_of_an_order_that_was_executed_at_once(trader, market):
+    """Also where the price, or what is left, would now refuse or reserve it."""
+    first = trader.order("limit_buy", "BTC", "9", price="100", key="once")
+    market.set("BTC", "150")
+    again = trader.order("limit_buy", "BTC", "9", price="100", key="once")
+    assert (again.status_code, again.json) == (201, first.json) and first.json["data"]["status"] == "completed"
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"price": "91"},
+        {"quantity": "2"},
+        {"asset_id": "ETH", "price": "40"},
+        {"order_type": "limit_sell"},
+        {"order_type": "market_buy", "price": "100"},
+        {"expires_at": iso(NOW + DAY)},
+    ],
+    ids=lambda changes: " and ".join(changes),
+)
+def test_a_key_belongs_to_one_request(trader, changes):
+    body = {"order_type": "limit_buy", "asset_id": "BTC", "quantity": "1", "price": "90"}
+    assert trader.post("/orders", body, key="once").status_code == 201
+    problem(trader.post("/orders", {**body, **changes}, key="once"), 422, "idempotency_key_reused")
+    assert cash(trader) == ("910.00", "90.00")
+
+
+def test_the_same_end_in_another_zone_is_the_same_request(trader):
+    ends = NOW + DAY
+    first, again = (
+        trader.order("limit_buy", "BTC", "1", price="90", expires_at=iso(ends.astimezone(zone)), key="once")
+        for zone in (UTC, INDIA)
+    )
+    assert again.json == first.json and again.headers["Idempotent-Replayed"] == "true"
+
+
+def test_a_replayed_cancel_answers_with_the_first_result(trader):
+    order = place(trader, "limit_buy", "BTC", "1", "90")
+    other = place(trader, "limit_buy", "BTC", "1", "80")
+    first = cancel(trader, order, key="stop")
+    again = cancel(trader, order, key="stop")
+    assert (again.status_code, again.json, again.headers["Idempotent-Replayed"]) == (200, first.json, "true")
+    problem(cancel(trader, other, key="stop"), 422, "idempotency_key_reused")
+    problem(cancel(trader, order, key="another"), 409, "order_not_pending")
+    problem(trader.deposit("1", key="stop"), 422, "idempotency_key_reused")
+    assert cash(trader) == ("920.00", "80.00")
+
+
+@pytest.fixture
+def all_kinds(trader, fill, expire) -> Person:
+    """An order in each state, and each type among the pending ones."""
+    fill(place(trader, "limit_buy", "BTC", "1", "90"), "90")
+    cancel(trader, place(trader, "limit_buy", "BTC", "1", "90"))
+    expire(place(trader, "limit_sell", "ETH", "1", "90"))
+    place(trader, "limit_sell", "ETH", "1", "90")
+    place(trader, "limit_buy", "BTC", "1", "90")
+    return trader
+
+
+@pytest.mark.parametrize(
+    ("query", "found"),
+    [
+        (
+            "",
+            [
+                "limit_buy pending",
+                "limit_sell pending",
+                "limit_sell expired",
+                "limit_buy cancelled",
+                "limit_buy completed",
+                "market_buy completed",
+            ],
+        ),
+        ("status=pending", ["limit_buy pending", "limit_sell pending"]),
+        ("status=PENDING&asset_id=eth", ["limit_sell pending"]),
+        ("status=completed", ["limit_buy completed", "market_buy completed"]),
+        ("status=cancelled", ["limit_buy cancelled"]),
+        ("status=expired", ["limit_sell expired"]),
+        ("order_type=limit_sell", ["limit_sell pending", "limit_sell expired"]),
+        ("order_type=market_buy", ["market_buy completed"]),
+        ("order_type=market_sell", []),
+        ("order_type=limit_buy&status=pending&asset_id=BTC", ["limit_buy pending"]),
+        ("order_type=limit_buy&status=pending&asset_id=ETH", []),
+    ],
+)
+def test_orders_filtered(all_kinds, query, found):
+    listed = all_kinds.get(f"/orders?{query}").json["data"]
+    assert [f"{order['order_type']} {order['status']}" for order in listed] == found
+
+
+def test_a_filtered_list_pages_through_everything(all_kinds):
+    seen, cursor = [], ""
+    while cursor is not None:
+        body = all_kinds.get(f"/orders?status=pending&limit=1{cursor and '&cursor=' + cursor}").json
+        seen += [order["order_type"] for order in body["data"]]
+        cursor = body["next_cursor"]
+    assert seen == ["limit_buy", "limit_sell"]
+
+
+# Beyond authentication. Read: balance and holding, a unit each; cancel reads its order before. Write: an order is 6
+# (2, and 4 indexes), a balance 2, a transaction 2, a holding 3 (AssetIndex), a trade 4 (2 indexes), a claim 2.
+COSTS = {
+    "place a buy": (lambda trader, placed: trader.order("limit_buy", "BTC", "1", price="90"), None, (2, 2, 10)),
+    "place a sell": (lambda trader, placed: trader.order("limit_sell", "ETH", "1", price="90"), None, (2, 2, 9)),
+    "place with a key": (
+        lambda trader, placed: trader.order("limit_buy", "BTC", "1", price="90", key="k"),
+        None,
+        (2, 2, 12),
+    ),
+    "cancel a buy": (lambda trader, placed: cancel(trader, placed), "limit_buy", (3, 3, 10)),
+    "cancel a sell": (lambda trader, placed: cancel(trader, placed), "limit_sell", (3, 3, 9)),
+}
+
+
+@pytest.mark.parametrize(("do", "placed", "expected"), COSTS.values(), ids=COSTS.keys())
+def test_what_requests_cost(trader, do, placed, expected):
+    order = placed and place(trader, placed, "BTC" if placed == "limit_buy" else "ETH", "1", "90")
+    response = do(trader, order)
+    assert response.status_code in {200, 201}
+    assert usage_of(response) - AUTHENTICATION == usage(*expected)
+
+
+FILL_COSTS = {
+    "buy at the limit": ("limit_buy", "BTC", "90", (2, 2, 15)),
+    "buy below the limit": ("limit_buy", "BTC", "80", (2, 2, 17)),
+    "sell": ("limit_sell", "ETH", "90", (2, 2, 14)),
+    "expire a buy": ("limit_buy", "BTC", None, (2, 2, 10)),
+    "expire a sell": ("limit_sell", "ETH", None, (2, 2, 9)),
+}
+
+
+@pytest.mark.parametrize(("order_type", "asset_id", "price", "expected"), FILL_COSTS.values(), ids=FILL_COSTS.keys())
+def test_what_the_worker_pays_for_an_order(trader, market_app, order_type, asset_id, price, expected):
+    placed = place(trader, order_type, asset_id, "1", "90")
+    with market_app.app_context():
+        order = Order.get(*Order.key(placed["order_id"]))
+        with metered() as meter:
+            order_changes.fill_order(order, Decimal(price)) if price else order_changes.expire_order(order)
+        assert usage(meter.calls, meter.read_units, meter.write_units) == usage(*expected)

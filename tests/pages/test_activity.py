@@ -1,0 +1,117 @@
+"""Activity: its filters by type and period, and the ways from it to orders, statements and CSV."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime, timedelta
+from decimal import Decimal
+
+import pytest
+from flask import Flask
+
+from app.domain import clock
+from app.models import transaction_periods
+from app.services import cash
+from tests.support.page_client import Browser
+from tests.support.people import usage_of
+
+
+@pytest.fixture
+def history(app: Flask, ann: Browser) -> None:
+    """A deposit of 1.00 and a withdrawal of 0.50 on each of the first 30 days of 2026."""
+    with app.app_context():
+        for day in range(30):
+            with clock.at(datetime(2026, 1, 1, 12, tzinfo=UTC) + timedelta(days=day)):
+                cash.deposit(ann.username, Decimal("1.00"))
+                cash.withdraw(ann.username, Decimal("0.50"))
+
+
+def amounts(browser: Browser, address: str) -> list[str]:
+    """The transactions of a list, page by page from the newest, by their links."""
+    found = []
+    while address:
+        links = browser.get(address).shown.links
+        found += [link for link in links if link.startswith("/activity/0")]
+        address = next((link for link in links if "cursor=" in link), "")
+    return found
+
+
+FILTERS = {
+    "": 60,
+    "transaction_type=deposit": 30,
+    "from=2026-01-11": 40,
+    "to=2026-01-10": 20,
+    "from=2026-01-05&to=2026-01-05": 2,
+    "from=2026-01-02&to=2026-01-29": 56,
+    "from=2026-01-02&to=2026-01-29&transaction_type=withdraw": 28,
+    "from=2026-02-01&to=2026-02-28": 0,
+    "from=2025-02-01&to=2025-02-28&transaction_type=deposit": 0,
+    "transaction_type=order_sale": 0,
+}
+
+
+@pytest.mark.parametrize(("query", "count"), FILTERS.items())
+@pytest.mark.parametrize("slack", [400, 2])
+def test_a_filter_shows_its_transactions_each_once_newest_first(
+    ann: Browser, history: None, monkeypatch: pytest.MonkeyPatch, query: str, count: int, slack: int
+) -> None:
+    monkeypatch.setattr(transaction_periods, "SLACK", slack)
+    found = amounts(ann, f"/activity?{query}")
+    assert len(found) == len(set(found)) == count
+    assert found == sorted(found, reverse=True)
+    if not count:
+        assert "Nothing matches this filter." in ann.get(f"/activity?{query}").text
+
+
+@pytest.mark.parametrize(
+    ("query", "calls"),
+    [
+        ("", 1),
+        ("?transaction_type=deposit", 1),
+        ("?from=2026-01-05", 2),
+        ("?from=2026-01-05&transaction_type=deposit", 2),
+        ("?from=&to=", 1),
+    ],
+)
+def test_what_it_costs(ann: Browser, history: None, query: str, calls: int) -> None:
+    assert usage_of(ann.get(f"/activity{query}").response).calls == 1 + calls
+
+
+def test_the_filter_is_kept_in_the_form_and_the_addresses(ann: Browser, history: None) -> None:
+    answer = ann.get("/activity?from=2026-01-02&to=2026-01-29&transaction_type=deposit")
+    assert answer.shown.attributes["from"]["value"] == "2026-01-02"
+    assert answer.shown.attributes["to"]["value"] == "2026-01-29"
+    assert '<option value="deposit" selected>' in answer.response.text
+    [older] = [link for link in answer.shown.links if "cursor=" in link]
+    assert "from=2026-01-02&to=2026-01-29" in older and "transaction_type=deposit" in older
+    for path in ("/statement", "/statement.csv"):
+        assert f"{path}?from=2026-01-02&to=2026-01-29" in answer.shown.links
+
+
+def test_a_cursor_belongs_to_its_filter_and_user(ann: Browser, rich: Browser, history: None) -> None:
+    [older] = [link for link in ann.get("/activity?from=2026-01-01").shown.links if "cursor=" in link]
+    ann.get(older)
+    ann.get(older.replace("from=2026-01-01", "from=2026-01-02"), 400)
+    ann.get(older.replace("from=", "to="), 400)
+    rich.get(older, 400)
+
+
+def test_new_rows_do_not_move_older_pages(ann: Browser, history: None) -> None:
+    [older] = [link for link in ann.get("/activity?from=2026-01-01").shown.links if "cursor=" in link]
+    before = ann.get(older).shown.links
+    ann.done("/deposit", amount="1")
+    assert [link for link in ann.get(older).shown.links if link.startswith("/activity/0")] == [
+        link for link in before if link.startswith("/activity/0")
+    ]
+
+
+def test_the_order_behind_a_transaction_is_one_click_away(rich: Browser) -> None:
+    order = rich.submit("/assets/BTC", quantity="1").location
+    assert order in rich.get("/activity").shown.links
+    assert order in rich.get("/activity/000000000002").shown.links
+
+
+def test_without_a_filter_the_csv_is_everything(ann: Browser) -> None:
+    ann.done("/deposit", amount="1")
+    answer = ann.get("/activity")
+    assert "/statement.csv" in answer.shown.links and "/statement" in answer.shown.links
+    assert "Everything as CSV" in answer.text

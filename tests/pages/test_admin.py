@@ -1,0 +1,242 @@
+"""Administration: who may see it, and what an operator finds and does there."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+from flask import Flask
+
+from app.domain import clock
+from app.domain.users import Role
+from app.models import users
+from tests.pages.conftest import NewBrowser
+from tests.support.page_client import Browser
+from tests.support.people import usage_of
+
+# Beyond the one call that authenticates; {} is a user.
+CALLS = {
+    "/admin": 0,
+    "/admin/users/{}": 4,
+    "/admin/users/{}/transactions": 2,
+    "/admin/users/{}/orders": 2,
+    "/admin/users/{}/status": 1,
+    "/admin/users/{}/adjustment": 2,
+    "/admin/assets/BTC": 1,
+    "/admin/assets/BTC/trades": 1,
+}
+FORMS = ["/admin/users/{}/status", "/admin/users/{}/adjustment"]
+
+
+@pytest.fixture
+def operator(app: Flask, new_browser: NewBrowser) -> Browser:
+    browser = new_browser().register()
+    with app.app_context():
+        users.set_role(browser.username, Role.ADMIN, now=clock.now())
+    assert browser.log_in(browser.username).status == 303
+    return browser
+
+
+@pytest.mark.parametrize(("path", "calls"), CALLS.items())
+@pytest.mark.parametrize("has_history", [False, True])
+def test_a_page_costs_so_many_calls(
+    operator: Browser, rich: Browser, ann: Browser, path: str, calls: int, has_history: bool
+) -> None:
+    if has_history:
+        rich.done("/assets/BTC", quantity="1")
+    answer = operator.get(path.format(rich.username if has_history else ann.username))
+    assert usage_of(answer.response).calls == 1 + calls
+
+
+@pytest.mark.parametrize("path", [*CALLS, "/admin?user=ann", "/admin/users/nobody_here"])
+def test_an_ordinary_user_may_not_and_a_stranger_is_asked_to_log_in(ann: Browser, stranger: Browser, path: str) -> None:
+    path = path.format(ann.username)
+    refused = ann.get(path, 403)
+    assert "This is for operators only." in refused.text
+    assert usage_of(refused.response).calls == 1
+    there = stranger.get(path, 303)
+    assert there.location.startswith("/login?next=/admin")
+
+
+@pytest.mark.parametrize("path", FORMS)
+def test_an_ordinary_user_changes_nothing(ann: Browser, rich: Browser, path: str) -> None:
+    form = ann.get("/deposit").form()
+    form.action = path.format(rich.username)
+    assert ann.send(form, amount="-1", reason="x", status="suspended").status == 403
+    assert "Cash to spend 10,000.00" in rich.get("/dashboard").text
+
+
+@pytest.mark.parametrize("path", FORMS)
+def test_a_form_without_its_token_is_refused(operator: Browser, ann: Browser, path: str) -> None:
+    answer = operator.send(operator.get(path.format(ann.username)).form(), csrf_token=None, amount="1", reason="x")
+    assert answer.status == 400
+    assert "Cash to spend 0.00" in ann.get("/dashboard").text
+
+
+@pytest.mark.parametrize("path", FORMS)
+def test_a_form_of_an_ended_session_leads_back_to_its_page(
+    operator: Browser, new_browser: NewBrowser, ann: Browser, path: str
+) -> None:
+    path = path.format(ann.username)
+    other = new_browser()
+    other.log_in(operator.username)
+    form = other.get(path).form()
+    operator.done("/account/sessions")
+    sent = other.send(form, amount="1", reason="x")
+    assert sent.location == f"/login?next={path}"
+    assert "nothing was applied" in other.get(sent.location).text
+    assert other.log_in(operator.username, page=sent.location).location == path
+
+
+def test_only_operators_have_the_link(operator: Browser, ann: Browser) -> None:
+    assert "/admin" in operator.get("/dashboard").shown.links
+    assert "/admin" not in ann.get("/dashboard").shown.links
+
+
+@pytest.mark.parametrize("write", ["{}", "{}@example.com", " {} "])
+@pytest.mark.parametrize("case", [str.lower, str.upper])
+def test_a_user_is_found_by_name_or_address(operator: Browser, ann: Browser, write: str, case: Any) -> None:
+    found = operator.get(f"/admin?user={case(write.format(ann.username))}", 303)
+    assert found.location == f"/admin/users/{ann.username}"
+    assert usage_of(found.response).calls <= 1 + 2
+
+
+@pytest.mark.parametrize(
+    ("query", "status", "message"),
+    [
+        ("user=nobody_here", 404, "There is no such user. Check the username or e-mail address."),
+        ("user=nobody@example.com", 404, "There is no such user. Check the username or e-mail address."),
+        ("user=%3Cscript%3Ealert(1)", 404, "There is no such user. Check the username or e-mail address."),
+        ("user=%23", 404, "There is no such user. Check the username or e-mail address."),
+        ("user=", 422, "Fill this in."),
+        ("user=" + "x" * 255, 422, "Write 1 to 254 characters."),
+    ],
+)
+def test_nobody_is_found(operator: Browser, query: str, status: int, message: str) -> None:
+    answer = operator.get(f"/admin?{query}", status)
+    assert answer.error_of("user") == message
+    assert "<script>alert" not in answer.response.text
+
+
+def test_a_user_is_shown_whole(operator: Browser, rich: Browser) -> None:
+    rich.done("/account", phone="+44 20 7946 0000", date_of_birth="1990-12-31")
+    rich.done("/assets/BTC", quantity="1.5")
+    rich.done("/withdraw", amount="50", description="<i>Rent</i>")
+    answer = operator.get(f"/admin/users/{rich.username}")
+    for text in (
+        "Ann Smith",
+        f"{rich.username}@example.com",
+        "+442079460000",
+        "1990-12-31",
+        "Active",
+        "9,800.00",
+        "Bitcoin",
+        "1.5 BTC",
+        "<i>Rent</i>",
+        "−50.00",
+        "No open orders",
+    ):
+        assert text in answer.text, text
+    assert "<i>Rent" not in answer.response.text
+
+
+@pytest.mark.parametrize("path", [path for path in CALLS if "users" in path])
+@pytest.mark.parametrize("username", ["nobody_here", "x" * 3000, "a", "é"])
+def test_who_does_not_exist_is_not_found(operator: Browser, path: str, username: str) -> None:
+    operator.get(path.format(username), 404)
+
+
+def test_suspending_asks_first_and_ends_every_session(operator: Browser, ann: Browser, stranger: Browser) -> None:
+    page = f"/admin/users/{ann.username}/status"
+    assert f"Suspend {ann.username}?" in operator.get(page).text
+    ann.get("/dashboard")
+    done = operator.done(page)
+    assert f"{ann.username} is suspended, and logged out everywhere." in done.text and "Suspended" in done.text
+    ann.get("/dashboard", 303)
+    assert stranger.log_in(ann.username).status == 403
+    assert f"Reinstate {ann.username}?" in operator.get(page).text
+    assert f"{ann.username} is reinstated" in operator.done(page).text
+    assert stranger.log_in(ann.username).status == 303
+
+
+def test_nobody_suspends_oneself(operator: Browser) -> None:
+    answer = operator.submit(f"/admin/users/{operator.username}/status")
+    assert answer.status == 409 and "You cannot suspend yourself." in answer.text
+    assert "/status" not in " ".join(operator.get(f"/admin/users/{operator.username}").shown.links)
+
+
+@pytest.mark.parametrize("status", [None, "", "gone"])
+def test_an_odd_status_is_refused(operator: Browser, ann: Browser, status: str | None) -> None:
+    form = operator.get(f"/admin/users/{ann.username}/status").form()
+    assert operator.send(form, status=status).status == 422
+    ann.get("/dashboard")
+
+
+def test_an_adjustment_is_recorded_with_its_reason_and_actor(operator: Browser, ann: Browser) -> None:
+    page = f"/admin/users/{ann.username}/adjustment"
+    assert "to 20.00" in operator.done(page, amount="20", reason="A gift").text
+    done = operator.done(page, amount="-7.50", reason="<b>Too much</b>")
+    assert f"Adjusted the balance of {ann.username} by −7.50 to 12.50" in done.text
+    assert f"with {operator.username} on record as who did it" in done.text
+    assert f"by {operator.username}" in operator.get(f"/admin/users/{ann.username}/transactions").text
+    seen = ann.get("/activity/000000000002")
+    assert "<b>Too much</b>" in seen.text and operator.username in seen.text and "<b>Too" not in seen.response.text
+
+
+def test_an_adjustment_sent_twice_applies_once(operator: Browser, ann: Browser) -> None:
+    form = operator.get(f"/admin/users/{ann.username}/adjustment").form()
+    for _ in range(3):
+        sent = operator.send(form, amount="5", reason="A gift")
+        assert sent.status == 303 and "to 5.00" in operator.get(sent.location).text
+    other = operator.send(form, amount="6", reason="A gift")
+    assert other.status == 422 and "This form was sent before, with other values." in other.text
+    assert "Cash to spend 5.00" in ann.get("/dashboard").text
+
+
+BAD_ADJUSTMENTS = {
+    "no amount": ({"amount": ""}, "amount", "Fill this in."),
+    "zero": ({"amount": "0"}, "amount", ""),
+    "word": ({"amount": "much"}, "amount", ""),
+    "too precise": ({"amount": "0.001"}, "amount", ""),
+    "below zero": ({"amount": "-0.01"}, "amount", "The balance is 0.00, and this needs 0.01."),
+    "no reason": ({"reason": " "}, "reason", "Fill this in."),
+    "long reason": ({"reason": "x" * 201}, "reason", "Write 1 to 200 characters."),
+}
+
+
+@pytest.mark.parametrize(("changed", "field", "message"), BAD_ADJUSTMENTS.values(), ids=BAD_ADJUSTMENTS)
+def test_a_bad_adjustment_is_told_beside_the_field(
+    operator: Browser, ann: Browser, changed: dict[str, str], field: str, message: str
+) -> None:
+    sent = {"amount": "1", "reason": "A gift", **changed}
+    answer = operator.submit(f"/admin/users/{ann.username}/adjustment", **sent)
+    assert answer.status == 422 and answer.error_of(field).startswith(message)
+    assert answer.form().values["amount"] == sent["amount"]
+    assert "Cash to spend 0.00" in ann.get("/dashboard").text
+
+
+@pytest.mark.parametrize("kind", ["transactions", "orders"])
+def test_lists_are_paged_to_their_end(operator: Browser, rich: Browser, kind: str) -> None:
+    form = rich.get("/assets/ETH").form()
+    for number in range(30):
+        rich.send(form, quantity="1", idempotency_key=f"key-{number}")
+    first = operator.get(f"/admin/users/{rich.username}/{kind}")
+    [older] = [link for link in first.shown.links if "cursor=" in link]
+    assert first.response.text.count("<tr>") == 1 + 25
+    second = operator.get(older)
+    assert second.response.text.count("<tr>") == 1 + (6 if kind == "transactions" else 5)
+    operator.get(older.replace(rich.username, operator.username), 400)
+    assert f"/admin/users/{rich.username}/{kind}" in second.shown.links
+
+
+def test_who_holds_and_trades_an_asset(operator: Browser, rich: Browser) -> None:
+    rich.done("/assets/BTC", quantity="0.75")
+    address, pages = "/admin/assets/btc", ""
+    while address:
+        page = operator.get(address)
+        pages += page.text
+        address = next((link for link in page.shown.links if "cursor=" in link), "")
+    assert f"{rich.username} since" in pages and "0.75 BTC" in pages
+    assert operator.get("/admin/assets/BTC/trades").text.startswith("Skip")
+    operator.get("/admin/assets/NOPE", 404)
+    operator.get("/admin/assets/NOPE/trades", 404)

@@ -1,0 +1,184 @@
+"""What holds of every page: who may see it, what it costs, and how errors and static files look."""
+
+from __future__ import annotations
+
+import gzip
+import hashlib
+import re
+from pathlib import Path
+
+import pytest
+from flask import Flask
+
+from app.views.http import SECURITY_HEADERS
+from tests.support.faults import FaultyStore, drop, lose_answer
+from tests.support.page_client import Browser, look
+from tests.support.people import usage_of
+
+PUBLIC = ["/assets", "/assets/BTC", "/assets/matic"]
+FRONT = ["/", "/login", "/register"]
+# Beyond the one call that authenticates.
+CALLS = {
+    "/dashboard": 3,
+    "/deposit": 1,
+    "/withdraw": 1,
+    "/orders": 1,
+    "/orders?asset_id=BTC": 1,
+    "/activity": 1,
+    "/activity?transaction_type=deposit": 1,
+    "/activity/trades": 1,
+    "/activity/trades?asset_id=BTC": 1,
+    "/assets": 0,
+    "/assets/BTC": 1,
+}
+PRIVATE = [path for path in CALLS if path not in PUBLIC]
+VENDORED = {
+    "pico-2.1.1.min.css": "fbc9a63fc9fc9f72d12fd7fc9806e11fa9f77ae4f9cad146b27003a1119ba3db",
+    "pico-LICENSE.txt": "afaff063e044233f917b7807dccab022f09dca474f92b642846bee4850655bbf",
+    "uplot-1.6.32.min.js": "19c8d4c6ad88929a79f4ae49d6f7161566dfd0ba3d15cc495e974f787eb78f1f",
+    "uplot-1.6.32.min.css": "df630c6a8d6f8eeaff264b50f73ce5b114f646ffd9a0bb74f049b0a00135fa04",
+    "uplot-LICENSE.txt": "8f989229699b4fe2f1a0432d0e9edc338a8a911e250e2d1b01ecd770a5f5b1bd",
+}
+STATIC = Path(__file__).parents[2] / "app/static"
+
+
+@pytest.mark.parametrize("path", PUBLIC + FRONT)
+def test_everybody_sees_it_without_a_call(stranger: Browser, path: str) -> None:
+    answer = stranger.get(path)
+    assert usage_of(answer.response).calls == 0
+    assert "Log in" in answer.text and "Log out" not in answer.text
+
+
+@pytest.mark.parametrize("path", PRIVATE + ["/activity/000000000001", "/orders/order_00000000000000000000000000"])
+def test_strangers_are_asked_to_log_in_and_come_back(stranger: Browser, ann: Browser, path: str) -> None:
+    there = stranger.get(path, 303)
+    assert there.location.startswith("/login?next=/")
+    assert "Log in to continue" in stranger.get(there.location).text
+    assert stranger.log_in(ann.username, page=there.location).location == path
+
+
+@pytest.mark.parametrize("path", ["/deposit", "/withdraw", "/assets/BTC"])
+def test_a_form_of_an_ended_session_leads_back_to_its_page(stranger: Browser, path: str) -> None:
+    form = stranger.get("/login").form()
+    form.action = path
+    assert stranger.send(form).location == f"/login?next={path}"
+
+
+@pytest.mark.parametrize("path", FRONT)
+def test_users_go_straight_to_the_dashboard(ann: Browser, path: str) -> None:
+    assert ann.get(path, 303).location == "/dashboard"
+
+
+@pytest.mark.parametrize(("path", "calls"), CALLS.items())
+@pytest.mark.parametrize("has_history", [False, True])
+def test_a_page_costs_so_many_calls(ann: Browser, path: str, calls: int, has_history: bool) -> None:
+    if has_history:
+        ann.done("/deposit", amount="1000")
+        for asset_id in ("BTC", "ETH", "SOL"):
+            ann.done(f"/assets/{asset_id}", quantity="0.001")
+    answer = ann.get(path)
+    assert usage_of(answer.response).calls == 1 + calls
+    assert ann.username in answer.text
+
+
+def test_one_order_and_one_transaction_cost_a_call_each(ann: Browser) -> None:
+    ann.done("/deposit", amount="1000")
+    order = ann.done("/assets/BTC", quantity="0.001")
+    assert usage_of(order.response).calls == 2
+    assert usage_of(ann.get("/activity/000000000002").response).calls == 2
+
+
+@pytest.mark.parametrize(
+    ("path", "values", "calls"),
+    [("/deposit", {"amount": "1"}, 2), ("/withdraw", {"amount": "1"}, 2), ("/assets/BTC", {"quantity": "0.001"}, 2)],
+)
+def test_a_form_that_is_applied_costs_what_the_service_costs(
+    ann: Browser, path: str, values: dict[str, str], calls: int
+) -> None:
+    ann.done("/deposit", amount="1000")
+    assert usage_of(ann.submit(path, **values).response).calls == 1 + calls
+
+
+@pytest.mark.parametrize(
+    ("path", "says"),
+    [
+        ("/dashboard", "You hold no assets yet. Deposit cash first"),
+        ("/dashboard", "Nothing has happened yet."),
+        ("/orders", "You have placed no order yet."),
+        ("/activity", "Nothing has happened yet."),
+        ("/activity/trades", "You have not traded yet."),
+        ("/withdraw", "there is nothing to withdraw"),
+    ],
+)
+def test_an_empty_list_says_what_to_do_next(ann: Browser, path: str, says: str) -> None:
+    assert says in ann.get(path).text
+
+
+@pytest.mark.parametrize(
+    "path",
+    ["/nope", "/static/", "/static/nope.css", "/static/../config.py", "/static/%2e%2e/config.py", "/assets/NOPE"],
+)
+def test_what_does_not_exist_is_a_page(stranger: Browser, path: str) -> None:
+    answer = stranger.get(path, 404)
+    assert answer.response.headers["X-Request-ID"] in answer.text
+    assert usage_of(answer.response).calls == 0
+
+
+def test_a_wrong_method_is_a_page(ann: Browser) -> None:
+    assert set(ann.get("/logout", 405).response.headers["Allow"].split(", ")) == {"OPTIONS", "POST"}
+
+
+def test_a_large_form_is_a_page(ann: Browser) -> None:
+    assert ann.submit("/deposit", amount="1", description="x" * 70_000).status == 413
+
+
+def test_errors_need_no_store(faulty_app: Flask, faults: FaultyStore) -> None:
+    browser = Browser(faulty_app).register()
+    faults.inject("GetItem", *[drop] * 20)
+    answer = look(browser.client.get("/dashboard"))
+    assert answer.status == 503 and answer.response.headers["Retry-After"]
+    assert look(browser.client.get("/nope")).status == 404
+
+
+def test_a_form_whose_answer_got_lost_can_be_sent_again(faulty_app: Flask, faults: FaultyStore) -> None:
+    browser = Browser(faulty_app).register()
+    form = browser.get("/deposit").form()
+    faults.inject("TransactWriteItems", *[lose_answer] * 3)
+    answer = browser.send(form, amount="10")
+    assert answer.status == 503 and "it will not be applied twice" in answer.text
+    assert answer.response.headers["Retry-After"] == "1"
+    again = browser.send(answer.form())
+    assert "Your balance is now 10.00." in browser.get(again.location).text
+
+
+@pytest.mark.parametrize(("name", "digest"), VENDORED.items())
+def test_vendored_files_are_as_published(name: str, digest: str) -> None:
+    assert hashlib.sha256((STATIC / "vendor" / name).read_bytes()).hexdigest() == digest
+
+
+def test_compressed_files_hold_the_same() -> None:
+    for compressed in STATIC.rglob("*.gz"):
+        assert gzip.decompress(compressed.read_bytes()) == compressed.with_suffix("").read_bytes()
+
+
+def test_static_files_are_kept_for_ever_and_carry_the_headers(stranger: Browser) -> None:
+    page = stranger.get("/").response.text
+    addresses = re.findall(r'(?:href|src)="(/static/[^"]+)"', page)
+    assert len(set(addresses)) == 4
+    for address in addresses:
+        assert re.search(r"\?v=[0-9a-f]{12}$", address)
+        with stranger.client.get(address) as response:
+            assert response.status_code == 200
+            assert "immutable" in response.headers["Cache-Control"]
+            assert SECURITY_HEADERS.items() <= dict(response.headers).items()
+            assert "Access-Control-Allow-Origin" not in response.headers
+
+
+def test_the_first_visit_is_light(stranger: Browser) -> None:
+    page = stranger.get("/")
+    addresses = set(re.findall(r'(?:href|src)="(/static/[^"]+)"', page.response.text))
+    size = len(page.response.data)
+    for address in addresses:
+        with stranger.client.get(address, headers={"Accept-Encoding": "gzip"}) as response:
+            size += len(response.data)
+    assert size < 60_000

@@ -1,0 +1,133 @@
+"""Deposits, withdrawals and orders as forms: what they refuse, what they keep, and that they apply once."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from tests.support.page_client import Browser
+
+CASH_FORMS = ["/deposit", "/withdraw"]
+BAD_AMOUNTS = {
+    "nothing": ("", "Fill this in."),
+    "spaces": ("  ", "Fill this in."),
+    "word": ("much", "Write digits and at most one point, such as 1000.00."),
+    "comma": ("1,000.00", "Write digits and at most one point, such as 1000.00."),
+    "minus": ("-1", "Write digits and at most one point, such as 1000.00."),
+    "zero": ("0", "Choose an amount from 0.01 to 1000000.00."),
+    "too precise": ("1.001", "At most 2 decimals, such as 1000.00."),
+    "too much": ("1000000.01", "Choose an amount from 0.01 to 1000000.00."),
+    "full width": ("１２", "Write digits and at most one point, such as 1000.00."),
+    "not a number": ("NaN", "Write digits and at most one point, such as 1000.00."),
+    "long": ("9" * 5000, "Write digits and at most one point, such as 1000.00."),
+}
+
+
+@pytest.mark.parametrize("path", CASH_FORMS)
+@pytest.mark.parametrize(("amount", "message"), BAD_AMOUNTS.values(), ids=BAD_AMOUNTS)
+def test_bad_amount_is_told_beside_the_field(ann: Browser, path: str, amount: str, message: str) -> None:
+    answer = ann.submit(path, amount=amount, description="kept <b>")
+    assert answer.status == 422
+    assert answer.error_of("amount") == message
+    assert answer.form().values["amount"] == amount.strip()
+    assert answer.form().values["description"] == "kept <b>"
+
+
+@pytest.mark.parametrize("path", CASH_FORMS)
+def test_bad_description_is_told_beside_the_field(ann: Browser, path: str) -> None:
+    answer = ann.submit(path, amount="1", description="x" * 201)
+    assert answer.error_of("description") == "Write 1 to 200 characters."
+
+
+def test_money_comes_and_goes(ann: Browser) -> None:
+    answer = ann.done("/deposit", amount=" 350.5 ", description="Salary")
+    assert "Deposited 350.50. Your balance is now 350.50." in answer.text
+    answer = ann.done("/withdraw", amount="50")
+    assert "Withdrew 50.00. Your balance is now 300.50." in answer.text
+    activity = ann.get("/activity").text
+    assert "+350.50" in activity and "−50.00" in activity and "Salary" in activity
+
+
+def test_a_message_is_shown_once(ann: Browser) -> None:
+    assert "Deposited 1.00." in ann.done("/deposit", amount="1").text
+    assert "Deposited 1.00." not in ann.get("/dashboard").text
+
+
+def test_more_than_the_balance_is_refused_beside_the_amount(ann: Browser) -> None:
+    ann.done("/deposit", amount="10")
+    answer = ann.submit("/withdraw", amount="10.01")
+    assert answer.status == 422
+    assert answer.error_of("amount").startswith("The balance is 10.00, and this needs 10.01.")
+    assert "up to 10.00" in answer.text
+
+
+@pytest.mark.parametrize(
+    ("path", "message"),
+    [
+        ("/deposit", "Deposited 10.00. Your balance is now 110.00."),
+        ("/withdraw", "Withdrew 10.00. Your balance is now 90.00."),
+    ],
+)
+def test_a_second_click_applies_nothing_and_ends_the_same(ann: Browser, path: str, message: str) -> None:
+    ann.done("/deposit", amount="100")
+    form = ann.get(path).form()
+    for _ in range(3):
+        sent = ann.send(form, amount="10.00")
+        assert sent.status == 303
+        assert message in ann.get(sent.location).text
+
+
+def test_a_second_click_on_an_order_buys_once_and_leads_to_the_same_order(rich: Browser) -> None:
+    form = rich.get("/assets/BTC").form()
+    first, second = [rich.send(form, quantity="60") for _ in range(2)]
+    assert first.location == second.location
+    assert "Bought 60 BTC for 6,000.00." in rich.get(second.location).text
+    assert "Cash to spend 4,000.00" in rich.get("/dashboard").text
+
+
+def test_a_corrected_form_keeps_its_key(ann: Browser) -> None:
+    ann.done("/deposit", amount="10")
+    form = ann.get("/withdraw").form()
+    again = ann.send(form, amount="11").form()
+    assert again.values["idempotency_key"] == form.values["idempotency_key"]
+    assert ann.send(again, amount="9").status == 303
+
+
+def test_a_key_of_another_request_is_refused_and_replaced(ann: Browser) -> None:
+    form = ann.get("/deposit").form()
+    ann.send(form, amount="10")
+    answer = ann.send(form, amount="20")
+    assert answer.status == 422
+    assert "This form was sent before, with other values." in answer.text
+    assert answer.form().values["idempotency_key"] != form.values["idempotency_key"]
+    assert answer.form().values["amount"] == "20"
+    sent = ann.send(answer.form())
+    assert "Your balance is now 30.00." in ann.get(sent.location).text
+
+
+@pytest.mark.parametrize("key", ["", None, "a b", "x" * 256, "é", "a\nb"])
+@pytest.mark.parametrize(
+    ("path", "values"),
+    [("/deposit", {"amount": "1"}), ("/withdraw", {"amount": "1"}), ("/assets/BTC", {"quantity": "1"})],
+)
+def test_a_form_without_a_good_key_is_refused(rich: Browser, path: str, values: dict[str, str], key: Any) -> None:
+    answer = rich.submit(path, **values, idempotency_key=key)
+    assert answer.status == 422
+    assert "This form came without its key." in answer.text
+    assert answer.form().values["idempotency_key"] not in {"", key}
+    assert rich.send(answer.form()).status == 303
+
+
+def test_every_page_makes_a_new_key(ann: Browser) -> None:
+    keys = {ann.get("/deposit").form().values["idempotency_key"] for _ in range(3)}
+    assert len(keys) == 3
+
+
+def test_a_description_is_shown_as_text(ann: Browser) -> None:
+    hostile = "<script>alert(1)</script>\"'><img src=x onerror=alert(1)> {{ 7*7 }}"
+    ann.done("/deposit", amount="1", description=hostile)
+    for path in ("/dashboard", "/activity", "/activity/000000000001"):
+        answer = ann.get(path)
+        assert " ".join(hostile.split()) in answer.text
+        assert "<script>alert" not in answer.response.text

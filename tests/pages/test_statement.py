@@ -1,0 +1,226 @@
+"""Statements: the balance before, during and after a period, on a page, on paper and as CSV."""
+
+from __future__ import annotations
+
+import csv
+from collections.abc import Callable, Iterator
+from datetime import UTC, datetime, timedelta
+from decimal import Decimal
+from pathlib import Path
+
+import pytest
+from flask import Flask
+
+from app.domain import clock
+from app.models import transaction_periods
+from app.services import cash
+from app.services.periods import period_of
+from app.views.pages import statement as statement_page
+from tests.support.page_client import Browser, look
+from tests.support.people import usage_of
+
+STYLE = Path(__file__).parents[2] / "app/static/style.css"
+START = datetime(2026, 1, 1, tzinfo=UTC)
+Deposit = Callable[[str, str], None]
+
+
+@pytest.fixture
+def deposit(app: Flask, ann: Browser) -> Deposit:
+    """Makes a deposit of ann's at a moment, such as `2026-01-31T23:59:59`."""
+
+    def make(moment: str, amount: str) -> None:
+        with app.app_context(), clock.at(datetime.fromisoformat(moment).replace(tzinfo=UTC)):
+            cash.deposit(ann.username, Decimal(amount), "Pay")
+
+    return make
+
+
+@pytest.fixture
+def history(deposit: Deposit) -> None:
+    """Deposits of 1.00, 2.00, ... 6.00 at the edges of January and February 2026."""
+    for number, moment in enumerate(
+        (
+            "2025-12-31T23:59:59.999999",
+            "2026-01-01T00:00:00",
+            "2026-01-15T12:00:00",
+            "2026-01-31T23:59:59.999999",
+            "2026-02-01T00:00:00",
+            "2026-02-28T12:00:00",
+        ),
+        1,
+    ):
+        deposit(moment, f"{number}.00")
+
+
+# Period; opening balance, money in, closing balance.
+PERIODS = {
+    "from=2026-01-01&to=2026-01-31": ("1.00", "+9.00", "10.00"),
+    "from=2025-12-31&to=2025-12-31": ("0.00", "+1.00", "1.00"),
+    "from=2026-01-02&to=2026-01-14": ("3.00", "0.00", "3.00"),
+    "from=2026-02-01&to=2026-02-28": ("10.00", "+11.00", "21.00"),
+    "from=2026-03-01": ("21.00", "0.00", "21.00"),
+    # The first day is that on which the account was opened, or the last one.
+    "to=2026-01-01": ("1.00", "+2.00", "3.00"),
+    "from=2020-01-01&to=2020-12-31": ("0.00", "0.00", "0.00"),
+    "from=0001-01-01&to=9999-12-31": ("0.00", "+21.00", "21.00"),
+    "from=0001-01-01&to=0500-01-01": ("0.00", "0.00", "0.00"),
+}
+
+
+@pytest.mark.parametrize(("query", "figures"), PERIODS.items())
+@pytest.mark.parametrize("slack", [400, 1, 0])
+def test_a_period_has_its_own_balances(
+    ann: Browser, history: None, monkeypatch: pytest.MonkeyPatch, query: str, figures: tuple[str, str, str], slack: int
+) -> None:
+    """Also when the period must be looked for, as in accounts of hundreds of transactions."""
+    monkeypatch.setattr(transaction_periods, "SLACK", slack)
+    opening, money_in, closing = figures
+    text = ann.get(f"/statement?{query}").text
+    assert f"Opening balance {opening} Money in {money_in} Money out 0.00 Closing balance {closing}" in text
+
+
+@pytest.mark.parametrize(("query", "calls"), [("", 2), ("?from=2026-01-01&to=2026-01-31", 2), ("?from=x", 0)])
+def test_what_it_costs(ann: Browser, history: None, query: str, calls: int) -> None:
+    answer = ann.get(f"/statement{query}", 422 if "x" in query else 200)
+    assert usage_of(answer.response).calls == 1 + calls
+
+
+def test_without_a_period_it_is_this_month(ann: Browser) -> None:
+    ann.done("/deposit", amount="350.5", description="<b>Salary</b>")
+    ann.done("/withdraw", amount="50")
+    answer = ann.get("/statement")
+    today = clock.now().date()
+    assert answer.shown.attributes["from"]["value"] == today.replace(day=1).isoformat()
+    assert answer.shown.attributes["to"]["value"] == today.isoformat()
+    assert "Opening balance 0.00 Money in +350.50 Money out −50.00 Closing balance 300.50" in answer.text
+    assert "<b>Salary</b>" in answer.text and "<b>Salary" not in answer.response.text
+    assert f"/statement.csv?from={today.replace(day=1)}&to={today}" in answer.shown.links
+
+
+def test_a_row_leads_to_its_transaction_and_order(rich: Browser) -> None:
+    order = rich.submit("/assets/BTC", quantity="1").location
+    links = rich.get("/statement").shown.links
+    assert order in links and "/activity/000000000002" in links
+
+
+BAD_PERIODS = {
+    "backwards": ("from=2026-02-01&to=2026-01-01", "to", "Choose a last day that is not before the first one."),
+    "no date": ("from=soon", "from", "Write a date as YYYY-MM-DD, such as 2030-12-31."),
+    "no day": ("from=2026-01-01&to=2026-02-30", "to", "Write a date as YYYY-MM-DD, such as 2030-12-31."),
+    "markup": ("to=%3Cscript%3E", "to", "Write a date as YYYY-MM-DD, such as 2030-12-31."),
+}
+
+
+@pytest.mark.parametrize("path", ["/statement", "/activity"])
+@pytest.mark.parametrize(("query", "field", "message"), BAD_PERIODS.values(), ids=BAD_PERIODS)
+def test_a_bad_period_is_told_beside_the_field(ann: Browser, path: str, query: str, field: str, message: str) -> None:
+    answer = ann.get(f"{path}?{query}", 422)
+    assert answer.error_of(field) == message
+    assert answer.shown.attributes[field]["value"]
+    assert look(ann.client.get(f"/statement.csv?{query}")).status == 422
+
+
+@pytest.mark.parametrize("path", ["/statement", "/statement?from=2026-01-01&to=2026-01-31", "/statement.csv"])
+def test_strangers_are_asked_to_log_in_and_come_back(stranger: Browser, ann: Browser, path: str) -> None:
+    there = stranger.get(path, 303)
+    assert stranger.log_in(ann.username, page=there.location).location == path
+
+
+def rows_of(browser: Browser, address: str) -> list[list[str]]:
+    response = browser.client.get(address)
+    assert response.status_code == 200 and response.is_streamed
+    assert response.content_type == "text/csv; charset=utf-8"
+    assert response.headers["Content-Disposition"] == "attachment; filename=transactions.csv"
+    return list(csv.reader(response.text.splitlines()))
+
+
+@pytest.mark.parametrize(
+    ("query", "opening", "amounts", "closing"),
+    [
+        ("", "0.00", ["1.00", "2.00", "3.00", "4.00", "5.00", "6.00"], "21.00"),
+        ("?from=2026-01-02&to=2026-01-31", "3.00", ["3.00", "4.00"], "10.00"),
+        ("?from=2026-03-01", "21.00", [], "21.00"),
+    ],
+)
+def test_the_csv_has_the_same_rows(
+    ann: Browser, history: None, query: str, opening: str, amounts: list[str], closing: str
+) -> None:
+    head, first, *rows, last = rows_of(ann, f"/statement.csv{query}")
+    assert first[head.index("transaction_type")] == "opening_balance" and first[6] == opening
+    assert last[head.index("transaction_type")] == "closing_balance" and last[6] == closing
+    assert [row[head.index("amount")] for row in rows] == amounts
+
+
+def test_a_csv_holds_only_what_is_ones_own(ann: Browser, rich: Browser) -> None:
+    ann.done("/deposit", amount="7", description='=HYPERLINK("x")')
+    rows = rows_of(ann, "/statement.csv")
+    assert len(rows) == 4 and rows[2][7] == '\'=HYPERLINK("x")'
+    assert all("10000.00" not in row for row in rows)
+
+
+@pytest.fixture
+def short_pages(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    monkeypatch.setattr(statement_page, "STATEMENT_ROWS", 2)
+    yield
+
+
+def test_a_long_statement_says_so_and_points_to_the_csv(ann: Browser, history: None, short_pages: None) -> None:
+    answer = ann.get("/statement?from=2026-01-01&to=2026-02-28")
+    assert "This period has more than 2 transactions, of which the first 2 are shown." in answer.text
+    assert "Opening balance 1.00 Money in +20.00 Money out 0.00 Closing balance 21.00" in answer.text
+    assert "+3.00" in answer.text and "+4.00" not in answer.text
+    assert "/statement.csv?from=2026-01-01&to=2026-02-28" in answer.shown.links
+
+
+def test_a_very_long_statement_reads_no_more_than_it_shows(
+    ann: Browser, history: None, short_pages: None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(transaction_periods, "SLACK", 1)
+    monkeypatch.setattr("app.services.periods.SLACK", 1)
+    answer = ann.get("/statement?from=2026-01-01&to=2026-02-28")
+    assert "Opening balance 1.00 Closing balance 21.00" in answer.text and "Money in" not in answer.text
+    assert "of which the first 2 are shown" in answer.text and "+3.00" in answer.text and "+4.00" not in answer.text
+
+
+def test_a_long_account_costs_a_call_more(ann: Browser, app: Flask) -> None:
+    """Of 450 transactions, one an hour, any day's can be found."""
+    with app.app_context():
+        for hour in range(450):
+            with clock.at(START + timedelta(hours=hour)):
+                cash.deposit(ann.username, Decimal("1.00"))
+    answer = ann.get("/statement?from=2026-01-03&to=2026-01-03")
+    assert "Opening balance 48.00 Money in +24.00 Money out 0.00 Closing balance 72.00" in answer.text
+    assert usage_of(answer.response).calls == 1 + 3
+    listed = ann.get("/activity?from=2026-01-03&to=2026-01-03")
+    assert listed.text.count("+1.00") == 24 and "Older" not in listed.text
+    assert usage_of(listed.response).calls == 1 + 3
+
+
+@pytest.mark.parametrize("count", [0, 1, 2, 7, 60])
+@pytest.mark.parametrize("slack", [0, 1, 5])
+def test_a_span_holds_the_whole_period_and_little_else(count: int, slack: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Against every period of an account with one transaction a day."""
+    monkeypatch.setattr(transaction_periods, "SLACK", slack)
+    monkeypatch.setattr(transaction_periods, "PROBES", 3)
+    monkeypatch.setattr(transaction_periods, "get_balance", lambda username: type("Balance", (), {"version": count}))
+    monkeypatch.setattr(
+        transaction_periods,
+        "_read_times",
+        lambda username, numbers: {number: START + timedelta(days=number) for number in numbers},
+    )
+    for first in range(count + 2):
+        for last in (first, first + 2, count + 5):
+            period = period_of((START + timedelta(days=first)).date(), (START + timedelta(days=last)).date())
+            span = transaction_periods.find_span("ann", period)
+            assert max(0, min(first - 1, count) - slack) <= span.low <= min(max(first - 1, 0), count)
+            assert min(last, count) <= span.high <= min(last + slack, count)
+
+
+def test_it_prints_well(ann: Browser, history: None) -> None:
+    printed = STYLE.read_text().partition("@media print")[2]
+    for hidden in ("header.site", "footer.site", "nav", "form", ".actions"):
+        assert hidden in printed.partition("display: none")[0]
+    assert "table-header-group" in printed and "break-inside: avoid" in printed
+    answer = ann.get("/statement?from=2026-01-01&to=2026-01-31")
+    assert f"Ann Smith ({ann.username}), 1 Jan 2026 to 31 Jan 2026" in answer.text
+    assert "<thead>" in answer.response.text and "Amounts in US dollars" in answer.text

@@ -1,0 +1,175 @@
+"""Trading by way of a review, for an amount of money, and when the market moves; and an order's transactions."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from tests.support.page_client import Answer, Browser
+from tests.support.people import usage_of
+
+
+def review(browser: Browser, **values: str) -> Answer:
+    form = browser.get("/assets/BTC").form()
+    form.action = "/assets/BTC/review"
+    return browser.send(form, **values)
+
+
+REVIEWS = {
+    "buy now": (
+        {"quantity": "2"},
+        "Costs now 200.00 Price now 100.00 At most 201.00 Cash after 9,800.00 BTC after 2",
+        "100.5",
+    ),
+    "buy for an amount": (
+        {"spend": "201"},
+        "Costs now 200.00 Price now 100.00 At most 201.00 Cash after 9,800.00 BTC after 2",
+        "100.5",
+    ),
+    "own worst price": ({"quantity": "2", "price": "100"}, "At most 200.00", "100"),
+    "buy at a limit": (
+        {"quantity": "2", "order_type": "limit_buy", "price": "90"},
+        "Reserved until then 180.00 Price now 100.00 "
+        "Cash after 9,820.00 BTC after 0 The price is not there yet, so the order waits for it.",
+        "90",
+    ),
+    "limit for an amount": (
+        {"spend": "180", "order_type": "limit_buy", "price": "90"},
+        "Buy 2 BTC at 90.00 or less.",
+        "90",
+    ),
+    "limit that is reached": (
+        {"quantity": "2", "order_type": "limit_buy", "price": "110"},
+        "Costs now 200.00 Price now 100.00 Cash after 9,800.00 BTC after 2 The price is already as good as your limit",
+        "110",
+    ),
+}
+
+
+@pytest.mark.parametrize(("values", "says", "price"), REVIEWS.values(), ids=REVIEWS)
+def test_a_review_says_what_the_order_does_and_places_nothing(
+    rich: Browser, values: dict[str, str], says: str, price: str
+) -> None:
+    answer = review(rich, **values)
+    assert answer.status == 200 and says in answer.text, answer.text
+    assert usage_of(answer.response).calls == 2
+    form = answer.form()
+    assert form.action == "/assets/BTC" and form.values["quantity"] == "2" and form.values["price"] == price
+    assert "no order yet" in rich.get("/orders").text
+    placed = rich.send(form)
+    assert placed.status == 303 and "Buy 2 BTC" in rich.get(placed.location).text
+
+
+def test_a_review_of_a_sale(rich: Browser) -> None:
+    rich.done("/assets/BTC", quantity="2")
+    assert rich.get("/assets/BTC?side=sell&all=yes").form().values["quantity"] == "2"
+    answer = review(rich, quantity="2", order_type="market_sell")
+    assert "Brings now 200.00 Price now 100.00 At least 199.00 Cash after 10,000.00 BTC after 0" in answer.text
+    assert answer.form().values["price"] == "99.5"
+    answer = review(rich, quantity="1", order_type="limit_sell", price="150")
+    assert "Brings at the limit 150.00 Price now 100.00 Cash after 9,800.00 BTC after 1" in answer.text
+
+
+REFUSED = {
+    "nothing": ({}, "quantity", "Fill this in."),
+    "both": ({"quantity": "1", "spend": "1"}, "spend", "Write a quantity or an amount, and leave the other empty."),
+    "amount to sell": ({"spend": "1", "order_type": "market_sell"}, "spend", "An amount is for buying."),
+    "not held": ({"quantity": "1", "order_type": "market_sell"}, "quantity", "You hold 0 BTC, and this needs 1."),
+    "no money": ({"quantity": "101"}, "quantity", "The balance is 10000.00, and this needs 10100.00."),
+    "amount above the cash": ({"spend": "20000"}, "spend", "The balance is 10000.00,"),
+    "amount that buys nothing": (
+        {"spend": "0.01", "price": "1000000000"},
+        "spend",
+        "The order is worth less than 0.01.",
+    ),
+    "a day that is over": (
+        {"quantity": "1", "order_type": "limit_buy", "price": "90", "expires_at": "2020-01-01"},
+        "expires_at",
+        "Choose a time in the future, at most 90 days ahead.",
+    ),
+    "worse already": ({"quantity": "1", "price": "99"}, "price", "The price is now 100, worse than the 99"),
+}
+
+
+@pytest.mark.parametrize(("values", "field", "message"), REFUSED.values(), ids=REFUSED)
+def test_a_review_refuses_what_placing_would(rich: Browser, values: dict[str, str], field: str, message: str) -> None:
+    answer = review(rich, **values)
+    assert answer.error_of(field).startswith(message)
+    assert values.items() <= {**answer.form().values, "order_type": values.get("order_type")}.items()
+
+
+def test_an_amount_is_placed_only_after_a_review(rich: Browser) -> None:
+    answer = rich.submit("/assets/BTC", spend="201")
+    assert answer.status == 200 and "Costs now 200.00" in answer.text
+
+
+def test_a_price_that_moved_brings_a_new_quote(rich: Browser, market: Any) -> None:
+    form = review(rich, spend="201").form()
+    market.set("BTC", "101.00")
+    answer = rich.send(form)
+    assert answer.status == 409 and answer.error_of("price").startswith("The price is now 101, worse than the 100.5")
+    assert "Buy 1.98010048 BTC now" in answer.text and "At most 201.00" in answer.text
+    placed = rich.send(answer.form())
+    assert "Bought 1.98010048 BTC for 200.00." in rich.get(placed.location).text
+
+
+def test_a_price_that_moved_out_of_reach_leads_back_to_the_form(rich: Browser, market: Any) -> None:
+    form = review(rich, quantity="99").form()
+    market.set("BTC", "500.00")
+    answer = rich.send(form)
+    assert answer.status == 409 and answer.error_of("price") and answer.form().values["price"] == "100.5"
+    assert "Review the order" in answer.text
+
+
+def test_a_review_sent_twice_places_one_order(rich: Browser) -> None:
+    form = review(rich, spend="100").form()
+    assert rich.send(form).location == rich.send(form).location
+
+
+def test_logging_in_during_a_review_leads_to_the_asset(rich: Browser) -> None:
+    assert rich.get("/assets/btc/review", 303).location == "/assets/BTC"
+
+
+def test_the_address_fills_in_the_form(rich: Browser) -> None:
+    values = rich.get("/assets/BTC?order_type=limit_sell&quantity=3&price=5").form().values
+    assert (values["order_type"], values["quantity"], values["price"]) == ("limit_sell", "3", "5")
+    assert rich.get("/assets/BTC?order_type=x&quantity=%22%3E").form().values["order_type"] == "market_buy"
+
+
+@pytest.mark.parametrize("days", ["1", "7", "30", "365"])
+def test_the_price_history(stranger: Browser, days: str) -> None:
+    answer = stranger.get(f"/assets/BTC?days={days}")
+    assert usage_of(answer.response).calls == 0
+    assert answer.shown.attributes["price-chart-text"] is not None
+    stranger.get("/assets/BTC?days=366", 422)
+
+
+def test_the_value_over_time(rich: Browser) -> None:
+    assert "value-chart" in rich.get("/history?days=7").shown.attributes
+    assert "10,000.00" in rich.get("/history?days=365").text
+    assert rich.get("/history?days=x", 422)
+
+
+def test_what_open_sells_reserve_is_counted(rich: Browser) -> None:
+    rich.done("/assets/BTC", quantity="2")
+    rich.done("/assets/BTC", order_type="limit_sell", quantity="2", price="150")
+    text = rich.get("/dashboard").text
+    assert "Total value 10,000.00" in text and "Assets in open orders to sell 200.00 2.00%" in text
+
+
+def test_an_order_leads_to_its_transactions(rich: Browser, market: Any) -> None:
+    order = rich.done("/assets/BTC", order_type="limit_buy", quantity="1", price="90")
+    rich.done("/deposit", amount="5")
+    path = order.response.request.path
+    rich.send(order.form())
+    assert f"{path}/transactions" in rich.get(path).shown.links
+    found = rich.get(f"{path}/transactions")
+    assert usage_of(found.response).calls == 2
+    assert "Order refund" in found.text and "Order payment" in found.text and "Deposit" not in found.text
+
+
+def test_nobody_sees_the_transactions_of_someone_elses_order(rich: Browser, ann: Browser) -> None:
+    path = rich.done("/assets/BTC", quantity="1").response.request.path
+    assert "No transaction belongs to this order." in ann.get(f"{path}/transactions").text
+    ann.get("/orders/short/transactions", 404)

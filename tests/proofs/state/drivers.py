@@ -1,0 +1,286 @@
+"""Two ways to the product: the services, called as the views call them, and the JSON API.
+
+Both take the same requests, with amounts as text, and give answers in the words of the API. Each driver has empty
+tables, prices that a test sets, a worker, and a clock that stands still between two requests.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from contextlib import ExitStack
+from datetime import UTC, datetime, timedelta
+from http.client import HTTPConnection
+from typing import Any, ClassVar
+from urllib.parse import urlsplit
+
+from flask import Flask
+from marshmallow import Schema, ValidationError
+from werkzeug.test import TestResponse
+
+from app.domain import clock
+from app.domain.errors import ProductError
+from app.domain.users import Role
+from app.models import ledger, users
+from app.models import orders as order_items
+from app.models.idempotency import Applied
+from app.models.paging import PageRequest
+from app.models.users import User
+from app.schemas import inputs, outputs
+from app.services import admin, auth, cash, orders, portfolio, tokens
+from app.services.worker import Round, Worker
+from tests.proofs.races.traders import FixedPrices
+from tests.proofs.state.model import SCRIPT_LIFETIME, Answer, Request
+from tests.support.books import Row, plain_row
+from tests.support.people import PASSWORD, Person, caller, problem, registration
+
+START = datetime(2031, 1, 30, 22, tzinfo=UTC)
+ALL_ROWS = 100
+SCOPES = {"script": "read trade", "reader": "read"}
+
+SCAN = {
+    "X-Amz-Target": "DynamoDB_20120810.Scan",
+    "Content-Type": "application/x-amz-json-1.0",
+    "X-Amz-Date": "20300101T000000Z",
+    "Authorization": "AWS4-HMAC-SHA256 Credential=test/20300101/us-east-1/dynamodb/aws4_request, "
+    "SignedHeaders=host, Signature=00",
+}
+
+
+class Clock:
+    """The application's time, in this context: it moves only when told to."""
+
+    def __init__(self) -> None:
+        self.now = START
+        self._standing = ExitStack()
+        self.advance(timedelta())
+
+    def advance(self, by: timedelta) -> None:
+        self.stop()
+        self.now += by
+        self._standing.enter_context(clock.at(self.now))
+
+    def stop(self) -> None:
+        self._standing.close()
+
+
+class Store:
+    """The tables as they stand, read whole in one call: a state is compared after each step."""
+
+    def __init__(self, endpoint: str) -> None:
+        self._connection = HTTPConnection(urlsplit(endpoint).netloc, timeout=10)
+
+    def close(self) -> None:
+        self._connection.close()
+
+    def scan(self, table: str) -> list[Row]:
+        self._connection.request("POST", "/", json.dumps({"TableName": table, "ConsistentRead": True}), SCAN)
+        answer = json.load(self._connection.getresponse())
+        assert "LastEvaluatedKey" not in answer, "a story that does not fit into one answer"
+        return list(map(plain_row, answer["Items"]))
+
+
+class Driver:
+    """What both have in common; `views` are the lists that a person sees, by name."""
+
+    def __init__(self, app: Flask) -> None:
+        self.app = app
+        self.clock = Clock()
+        app.extensions["prices"] = self.prices = FixedPrices()
+        with app.app_context():
+            self.worker = Worker(self.prices, is_stopping=self._let_a_moment_pass)
+
+    def _let_a_moment_pass(self) -> bool:
+        # The worker asks before each order whether it shall stop: two trades of one asset need two moments.
+        self.clock.advance(timedelta(microseconds=1))
+        return False
+
+    def run_worker_round(self) -> Round:
+        with self.app.app_context():
+            return self.worker.run_round()
+
+    def promote(self, username: str) -> None:
+        with self.app.app_context():
+            users.set_role(username, Role.ADMIN, now=self.clock.now)
+
+    def register(self, username: str, email: str) -> str:
+        """The code of the answer."""
+        raise NotImplementedError
+
+    def log_in(self, username: str, password: str = PASSWORD) -> str:
+        """The code of the answer; who gets in makes new tokens `script` and `reader` too."""
+        raise NotImplementedError
+
+    def send(self, request: Request) -> Answer:
+        raise NotImplementedError
+
+    def views(self, username: str) -> dict[str, Any]:
+        """What the owner sees, asked for with the token `reader`."""
+        raise NotImplementedError
+
+
+class Http(Driver):
+    """JSON through Flask's test client."""
+
+    ROUTES: ClassVar = {
+        "deposit": ("POST", "/balance/deposit"),
+        "withdraw": ("POST", "/balance/withdraw"),
+        "order": ("POST", "/orders"),
+        "cancel": ("POST", "/orders/{target}/cancel"),
+        "adjust": ("POST", "/admin/users/{target}/adjustments"),
+        "set_status": ("PATCH", "/admin/users/{target}"),
+    }
+
+    def __init__(self, app: Flask) -> None:
+        super().__init__(app)
+        self.client = caller(app)
+        self.people: dict[tuple[str, str], Person] = {}
+
+    def register(self, username: str, email: str) -> str:
+        response = self.client.post("/api/v1/auth/register", json=registration(username=username, email=email))
+        return response.json.get("code", "done")
+
+    def log_in(self, username: str, password: str = PASSWORD) -> str:
+        response = self.client.post("/api/v1/auth/login", json={"username": username, "password": password})
+        if response.status_code != 200:
+            return response.json["code"]
+        person = Person(self.client, username, "", response.json["access_token"])
+        self.people[username, "login"] = person
+        for name, scopes in SCOPES.items():
+            end = clock.to_text(self.clock.now + SCRIPT_LIFETIME)
+            made = person.post("/auth/tokens", {"name": name, "scopes": scopes, "expires_at": end})
+            self.people[username, name] = Person(self.client, username, "", made.json["access_token"])
+        return "done"
+
+    def send(self, request: Request) -> Answer:
+        method, path = self.ROUTES[request.action]
+        response = self.people[request.actor, request.credential].call(
+            method, path.format(target=request.target), key=request.key, json=request.body
+        )
+        return self._answer(response)
+
+    @staticmethod
+    def _answer(response: TestResponse) -> Answer:
+        body = response.json
+        if response.status_code >= 400:
+            return Answer(problem(response, response.status_code, body["code"])["code"])
+        return Answer(
+            body=body.get("transaction") or body.get("data") or {},
+            is_replay=response.headers.get("Idempotent-Replayed") == "true",
+        )
+
+    def views(self, username: str) -> dict[str, Any]:
+        def get(path: str) -> Any:
+            response = self.people[username, "reader"].get(path)
+            assert response.status_code == 200, response.text
+            return response.json
+
+        balance, portfolio = get("/balance"), get("/portfolio")
+        return {
+            "balance": {name: balance[name] for name in ("current_balance", "total_deposits", "total_withdrawals")},
+            "portfolio": {name: portfolio[name] for name in ("cash_balance", "reserved_cash", "total_value")},
+            "holdings": {row["asset_id"]: row["quantity"] for row in get("/balance/assets")["data"]},
+            "orders": get(f"/orders?limit={ALL_ROWS}")["data"],
+            "transactions": get(f"/balance/transactions?limit={ALL_ROWS}")["transactions"],
+            "trades": get(f"/assets/transactions?limit={ALL_ROWS}")["data"],
+        }
+
+
+class Services(Driver):
+    """The services behind the schemas, each call in an application context of its own, as a request has."""
+
+    def __init__(self, app: Flask) -> None:
+        super().__init__(app)
+        self.bearers: dict[tuple[str, str], str] = {}
+
+    def register(self, username: str, email: str) -> str:
+        def register() -> None:
+            values = inputs.RegistrationInput().load(registration(username=username, email=email))
+            auth.register(auth.Registration(**values), bcrypt_rounds=4)
+
+        return self._code_of(register)
+
+    def log_in(self, username: str, password: str = PASSWORD) -> str:
+        def log_in() -> None:
+            user = auth.check_password(auth.begin_login(username, address="10.0.0.1"), password, bcrypt_rounds=4)
+            self.bearers[username, "login"] = tokens.issue_login_token(user).bearer
+            for name, scopes in SCOPES.items():
+                end = self.clock.now + SCRIPT_LIFETIME
+                made = tokens.create_personal_token(user, name=name, scopes=scopes, expires_at=end)
+                self.bearers[username, name] = made.bearer
+
+        return self._code_of(log_in)
+
+    def _code_of(self, call: Callable[[], None]) -> str:
+        try:
+            with self.app.app_context():
+                call()
+        except ProductError as error:
+            return error.code
+        return "done"
+
+    def send(self, request: Request) -> Answer:
+        try:
+            with self.app.app_context():
+                session = tokens.authenticate(self.bearers[request.actor, request.credential])
+                session.require_trade()
+                return getattr(self, f"_{request.action}")(session.user, request)
+        except ProductError as error:
+            return Answer(error.code)
+        except ValidationError:
+            return Answer("invalid_input")
+
+    def _deposit(self, user: User, request: Request) -> Answer:
+        values = inputs.CashInput().load(request.body)
+        return _applied(cash.deposit(user.username, **values, idempotency_key=request.key), TRANSACTION)
+
+    def _withdraw(self, user: User, request: Request) -> Answer:
+        values = inputs.CashInput().load(request.body)
+        return _applied(cash.withdraw(user.username, **values, idempotency_key=request.key), TRANSACTION)
+
+    def _order(self, user: User, request: Request) -> Answer:
+        values = inputs.OrderInput().load(request.body)
+        placed = orders.place_order(user.username, prices=self.prices, **values, idempotency_key=request.key)
+        return _applied(placed, ORDER)
+
+    def _cancel(self, user: User, request: Request) -> Answer:
+        cancelled = orders.cancel_order(user.username, request.target, idempotency_key=request.key)
+        return _applied(cancelled, ORDER)
+
+    def _adjust(self, user: User, request: Request) -> Answer:
+        admin.require_admin(user)
+        values = inputs.AdjustmentInput().load(request.body)
+        adjusted = admin.adjust_balance(user, request.target, **values, idempotency_key=request.key)
+        return _applied(adjusted, outputs.ActedTransactionOutput())
+
+    def _set_status(self, user: User, request: Request) -> Answer:
+        admin.require_admin(user)
+        admin.set_status(user, request.target, inputs.StatusInput().load(request.body)["status"])
+        return Answer()
+
+    def views(self, username: str) -> dict[str, Any]:
+        with self.app.app_context():
+            balance = ledger.get_balance(username)
+            valued = outputs.PortfolioOutput().dump(portfolio.get_portfolio(username, self.prices, now=self.clock.now))
+            page = PageRequest(limit=ALL_ROWS)
+            return {
+                "balance": {
+                    name: str(getattr(balance, name))
+                    for name in ("current_balance", "total_deposits", "total_withdrawals")
+                },
+                "portfolio": {name: valued[name] for name in ("cash_balance", "reserved_cash", "total_value")},
+                "holdings": {
+                    row["asset_id"]: row["quantity"]
+                    for row in outputs.HoldingOutput(many=True).dump(portfolio.list_holdings(username, self.prices))
+                },
+                "orders": ORDER.dump(order_items.list_orders(username, page).items, many=True),
+                "transactions": TRANSACTION.dump(ledger.list_transactions(username, page).items, many=True),
+                "trades": outputs.AssetTransactionOutput(many=True).dump(ledger.list_trades(username, page).items),
+            }
+
+
+TRANSACTION, ORDER = outputs.TransactionOutput(), outputs.OrderOutput()
+
+
+def _applied(applied: Applied[Any], schema: Schema) -> Answer:
+    return Answer(body=schema.dump(applied.item), is_replay=applied.is_replay)

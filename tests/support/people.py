@@ -1,0 +1,188 @@
+"""What the tests share: people who use the API, the figures that an answer states, and prices that a test sets."""
+
+from __future__ import annotations
+
+import itertools
+import re
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from decimal import Decimal
+from ipaddress import IPv4Address
+from typing import Any
+
+from flask import Flask
+from flask.testing import FlaskClient
+from werkzeug.test import TestResponse
+
+from app.config import Config
+from app.models.database import database, meter
+from app.models.meter import Meter
+from app.models.users import get_user
+from app.services.tokens import issue_login_token
+
+PASSWORD = "seven green kettles"
+_numbers = itertools.count(1)
+
+
+def config(endpoint: str, **settings: Any) -> Config:
+    """The configuration of an application under test."""
+    return Config(
+        secret_key="a secret for tests only",
+        dynamodb_endpoint=endpoint,
+        bcrypt_rounds=4,
+        cookie_secure=False,
+        **settings,
+    )
+
+
+@dataclass(frozen=True)
+class Usage:
+    """What DynamoDB did for one request, or one piece of code."""
+
+    calls: int
+    read_units: Decimal
+    write_units: Decimal
+
+    def __sub__(self, other: Usage) -> Usage:
+        return Usage(self.calls - other.calls, self.read_units - other.read_units, self.write_units - other.write_units)
+
+
+def usage(calls: int, read_units: object, write_units: object) -> Usage:
+    return Usage(calls, Decimal(str(read_units)), Decimal(str(write_units)))
+
+
+# A cheap read of user and token, each half a unit.
+AUTHENTICATION = usage(1, 1, 0)
+
+
+def usage_of(response: TestResponse) -> Usage:
+    """What the Server-Timing of an answer says."""
+    pattern = r'db;dur=[0-9.]+;desc="(\d+) calls, ([0-9.]+) read units, ([0-9.]+) write units"'
+    match = re.search(pattern, response.headers["Server-Timing"])
+    assert match, response.headers["Server-Timing"]
+    return usage(int(match[1]), match[2], match[3])
+
+
+@contextmanager
+def metered() -> Iterator[Meter]:
+    """The meter of a block of code, inside an application context."""
+    database().use()
+    yield meter()
+
+
+@dataclass
+class Person:
+    """A user with a token, through the API."""
+
+    client: FlaskClient
+    username: str
+    email: str
+    token: str = ""
+    headers: dict[str, str] = field(default_factory=dict)
+
+    def call(
+        self, method: str, path: str, *, key: str | None = None, headers: dict[str, str] | None = None, **kwargs: Any
+    ) -> TestResponse:
+        """A request under `/api/v1`, by default with this person's token."""
+        sent = {"Authorization": f"Bearer {self.token}", **self.headers, **(headers or {})}
+        if key is not None:
+            sent["Idempotency-Key"] = key
+        return self.client.open(f"/api/v1{path}", method=method, headers=sent, **kwargs)
+
+    def get(self, path: str, **kwargs: Any) -> TestResponse:
+        return self.call("GET", path, **kwargs)
+
+    def post(self, path: str, json: Any = None, **kwargs: Any) -> TestResponse:
+        return self.call("POST", path, json=json, **kwargs) if json is not None else self.call("POST", path, **kwargs)
+
+    def deposit(self, amount: str, **kwargs: Any) -> TestResponse:
+        return self.post("/balance/deposit", {"amount": amount}, **kwargs)
+
+    def withdraw(self, amount: str, **kwargs: Any) -> TestResponse:
+        return self.post("/balance/withdraw", {"amount": amount}, **kwargs)
+
+    def order(self, order_type: str, asset_id: str, quantity: str, **more: Any) -> TestResponse:
+        """`market_buy` or `market_sell`; `price` and `key` as keywords."""
+        fields = {"order_type": order_type, "asset_id": asset_id, "quantity": quantity}
+        key = more.pop("key", None)
+        return self.post("/orders", {**fields, **more}, key=key)
+
+    def buy(self, asset_id: str, quantity: str, **more: Any) -> dict[str, Any]:
+        """A market purchase that must succeed: the order."""
+        response = self.order("market_buy", asset_id, quantity, **more)
+        assert response.status_code == 201, response.text
+        return response.json["data"]
+
+    def sell(self, asset_id: str, quantity: str, **more: Any) -> dict[str, Any]:
+        response = self.order("market_sell", asset_id, quantity, **more)
+        assert response.status_code == 201, response.text
+        return response.json["data"]
+
+    def balance(self) -> str:
+        return self.get("/balance").json["current_balance"]
+
+    def log_in(self, identifier: str | None = None) -> str:
+        """A new token, which becomes this person's."""
+        response = self.client.post(
+            "/api/v1/auth/login", json={"username": identifier or self.username, "password": PASSWORD}
+        )
+        assert response.status_code == 200, response.text
+        self.token = response.json["access_token"]
+        return self.token
+
+
+def registration(**fields: Any) -> dict[str, Any]:
+    """A body for `/auth/register` that nobody has used yet; None leaves a field out."""
+    name = f"person_{next(_numbers)}"
+    filled = {
+        "username": name,
+        "email": f"{name}@example.com",
+        "password": PASSWORD,
+        "first_name": "Ann",
+        "last_name": "Smith",
+        **fields,
+    }
+    return {field: value for field, value in filled.items() if value is not None}
+
+
+def caller(app: Flask) -> FlaskClient:
+    """A client without cookies, at an address of its own: attempts to log in are counted by address."""
+    client = app.test_client(use_cookies=False)
+    client.environ_base["REMOTE_ADDR"] = new_address()
+    return client
+
+
+def new_address() -> str:
+    return str(IPv4Address("10.0.0.0") + next(_numbers))
+
+
+def register(app: Flask, **fields: Any) -> Person:
+    """A new user, logged in."""
+    client = caller(app)
+    response = client.post("/api/v1/auth/register", json=registration(**fields))
+    assert response.status_code == 201, response.text
+    user = response.json["user"]
+    person = Person(client, user["username"], user["email"])
+    with app.app_context():
+        # As logging in does, at a third of the time, and nearly every test has somebody who is logged in.
+        person.token = issue_login_token(get_user(person.username)).bearer
+    return person
+
+
+def problem(response: TestResponse, status: int, code: str) -> dict[str, Any]:
+    """The body of an error, after checking the shape that all errors have."""
+    assert response.status_code == status, response.text
+    assert response.content_type == "application/problem+json"
+    body = response.json
+    assert body["code"] == code, body
+    assert body["status"] == status
+    assert body["type"] and body["title"] and body["detail"].endswith((".", "?")), body
+    assert body["request_id"] == response.headers["X-Request-ID"]
+    return body
+
+
+def fields_named(body: dict[str, Any]) -> list[str]:
+    """The fields that a 422 names, each once, sorted."""
+    assert all(set(error) == {"field", "message"} and error["message"] for error in body["errors"])
+    return sorted({error["field"] for error in body["errors"]})
