@@ -15,9 +15,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from datetime import date, datetime
 from decimal import Decimal
+from typing import Any
 
 from pynamodb.attributes import DiscriminatorAttribute, UnicodeAttribute
 from pynamodb.expressions.condition import Condition
@@ -119,6 +120,11 @@ class Order(OrdersItem, discriminator="ORDER"):
         return order_id, "ORDER"
 
     @property
+    def reference(self) -> str:
+        """The id by which an idempotency claim finds it again."""
+        return str(self.order_id)
+
+    @property
     def side(self) -> Side:
         return Side(self.order_type)
 
@@ -131,8 +137,14 @@ class Order(OrdersItem, discriminator="ORDER"):
         """Whether it reserved something, rather than being executed when it was placed."""
         return any(reserve is not None for reserve in (self.reserved_amount, self.reserved_quantity))
 
+    def with_changes(self, changes: Mapping[str, Any]) -> Order:
+        """This order with the attributes that a write has given it."""
+        for name, value in changes.items():
+            setattr(self, name, value)
+        return self
+
     def as_placed(self) -> Order:
-        """The order as it was when it was placed, whatever became of it since."""
+        """This order as it was when it was placed, whatever happened to it since."""
         if self.has_waited and self.limit_price is not None:
             self.status = OrderStatus.PENDING.value
             self.order_price = self.limit_price
@@ -162,7 +174,7 @@ def get_order(username: str, order_id: str) -> Order:
 
 def list_orders(
     username: str,
-    request: PageRequest = FIRST_PAGE,
+    page: PageRequest = FIRST_PAGE,
     *,
     asset_id: str | None = None,
     side: Side | None = None,
@@ -182,7 +194,7 @@ def list_orders(
     ):
         if value:
             filters = filters & (attribute == str(value)) if filters is not None else attribute == str(value)
-    return list_page(Order, username, request, index=Order.user_order_history_index, filters=filters)
+    return list_page(Order, username, page, index=Order.user_order_history_index, filters=filters)
 
 
 def open_book(asset_id: str, side: Side) -> str:
@@ -225,6 +237,6 @@ def iterate_orders_since(username: str, time: datetime) -> Iterator[Order]:
     return Order.query(username, first <= UserOrderHistoryIndex.PK, index_name=UserOrderHistoryIndex.Meta.index_name)
 
 
-def list_orders_of_asset(username: str, asset_id: str, request: PageRequest = FIRST_PAGE) -> Page[Order]:
+def list_orders_of_asset(username: str, asset_id: str, page: PageRequest = FIRST_PAGE) -> Page[Order]:
     """Every order of a user in one asset, in no order of time; nothing of other assets is read."""
-    return list_page(Order, username, request, index=Order.user_orders_index, keys=UserOrdersIndex.asset_id == asset_id)
+    return list_page(Order, username, page, index=Order.user_orders_index, keys=UserOrdersIndex.asset_id == asset_id)
