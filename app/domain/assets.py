@@ -1,8 +1,8 @@
 """The catalogue: which assets exist, what is known about them, and which of them can be traded.
 
-An asset id is `[A-Z0-9]{1,10}`; people may write it in any case. The catalogue is fixed while the program
-runs. Supplies (in units) and base prices (in US dollars) are rounded reference figures. It knows no current
-price: those are in `app/prices.py`.
+An asset id is `[A-Z0-9]{1,10}`; people may write it in any case. The catalogue is fixed while the program runs.
+Supplies (units) and base prices (US dollars for one unit) are rounded reference figures. Current prices are in
+`app/prices/`.
 """
 
 from __future__ import annotations
@@ -18,9 +18,9 @@ from app.domain.errors import AssetNotFound, AssetNotTradeable
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Asset:
-    """One asset. Every price of it carries `price_decimals` decimals; `base_price` is its long-run middle.
+    """One asset. Its prices have at least `price_decimals` decimals; the simulated price moves around `base_price`.
 
-    `total_supply` and `max_supply` are None where there is no fixed figure.
+    `total_supply` and `max_supply` are None when they are not fixed. Only an active asset can be traded.
     """
 
     asset_id: str
@@ -367,12 +367,12 @@ _ASSETS = (
 )
 
 CATALOGUE: Mapping[str, Asset] = MappingProxyType({asset.asset_id: asset for asset in _ASSETS})
-"""Every asset by its id, in the order of market_cap_rank."""
+"""Every asset by its id, in the order of `market_cap_rank`."""
 
 
 def find_asset(asset_id: str) -> Asset | None:
-    """The asset with this id, in any ASCII case; None for an unknown id and for text that is no id."""
-    # Matched before upper(), which turns letters such as "ß" into ASCII ones.
+    """The asset with this id, in any ASCII case. None for an unknown id and for text that is not an id."""
+    # Matched before `upper()`, which turns letters such as "ß" into ASCII ones.
     if not re.fullmatch(r"[A-Za-z0-9]{1,10}", asset_id):
         return None
     return CATALOGUE.get(asset_id.upper())
@@ -387,7 +387,7 @@ def get_asset(asset_id: str) -> Asset:
 
 
 def get_tradeable_asset(asset_id: str) -> Asset:
-    """The active asset with this id. Raises AssetNotTradeable for an unknown as for an inactive one."""
+    """The active asset with this id. Raises AssetNotTradeable for an unknown and for an inactive one."""
     asset = find_asset(asset_id)
     if asset is None or not asset.is_active:
         raise AssetNotTradeable(asset_id)

@@ -1,4 +1,4 @@
-"""Time: always aware UTC, written as ISO 8601 with microseconds and `Z`, so that text order is time order."""
+"""Time: always aware UTC, written as ISO 8601 with microseconds and `Z`. So the order of text is the order of time."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ def now() -> datetime:
 
 @contextmanager
 def at(moment: datetime) -> Iterator[None]:
-    """Let `now` stand still at an aware moment, in this context only: for records of the past, and for tests."""
+    """Make `now` return an aware moment, in this context only: for demonstration data of the past, and for tests."""
     token = _set_moment.set(moment)
     try:
         yield
@@ -26,7 +26,7 @@ def at(moment: datetime) -> Iterator[None]:
 
 
 def start_of(day: date) -> datetime:
-    """The first moment of a day in UTC."""
+    """The first microsecond of a day in UTC."""
     return datetime.combine(day, time.min, UTC)
 
 
@@ -41,5 +41,5 @@ def to_text(moment: datetime) -> str:
 
 
 def from_text(text: str) -> datetime:
-    """The reverse of `to_text`; raises ValueError."""
+    """The reverse of `to_text`. Raises ValueError for any other format."""
     return datetime.strptime(text, "%Y-%m-%dT%H:%M:%S.%fZ").replace(tzinfo=UTC)

@@ -1,9 +1,11 @@
 """Amounts: how money, prices and quantities are read, multiplied and written.
 
-Money is a `Decimal` with exactly 2 decimals. Prices and quantities have up to 8. Input is matched against an
-ASCII grammar before any number type sees it, because `Decimal` itself accepts `NaN`, `1e400`, `１２` and `1_000`.
-Invariant: nothing in here loses a digit silently. All arithmetic runs in a context that raises when a
-result would not be exact, except `_product`, the one place that multiplies and rounds, and what is named as rounded.
+Money is US dollars as a `Decimal` with exactly 2 decimals. Prices (US dollars for one unit) and quantities (units of
+an asset) have up to 8. Input is matched against an ASCII grammar before any number type sees it, because `Decimal`
+itself accepts `NaN`, `1e400`, `１２` and `1_000`.
+
+Invariant: no digit is lost silently. Arithmetic runs in a context that raises when a result would not be exact. Only
+`_product` multiplies and rounds, apart from the functions whose docstring says how they round.
 """
 
 from __future__ import annotations
@@ -22,14 +24,14 @@ MIN_QUANTITY = Decimal("0.00000001")
 MAX_QUANTITY = Decimal("1000000000")
 MAX_PRICE = Decimal("1000000000")
 
-# A quantity (18 digits) times a price (17 digits) fits with room to spare; anything longer is an error, not a rounding.
+# A quantity (18 digits) times a price (18 digits) fits with room to spare. A longer result raises; it is not rounded.
 EXACT = Context(prec=60, traps=[Inexact, InvalidOperation, DivisionByZero, Overflow])
 _ROUNDING = Context(prec=60, traps=[InvalidOperation, DivisionByZero, Overflow])
 _FLOOR = Context(prec=60, rounding=ROUND_FLOOR, traps=[InvalidOperation, DivisionByZero, Overflow])
 
 
 class InvalidAmount(ValueError):
-    """The text is no amount of this kind; the message tells the person how to write one."""
+    """The text is not an amount of this kind. The message tells the person how to write one."""
 
 
 def _parse(text: str, *, decimals: int, example: str) -> Decimal:
@@ -41,10 +43,7 @@ def _parse(text: str, *, decimals: int, example: str) -> Decimal:
 
 
 def parse_money(text: str) -> Decimal:
-    """An amount of one movement: 0.01 to 1000000.00, returned with exactly 2 decimals.
-
-    Raises InvalidAmount.
-    """
+    """The amount of one transaction: 0.01 to 1000000.00, returned with exactly 2 decimals. Raises InvalidAmount."""
     amount = _parse(text, decimals=2, example="1000.00")
     if not CENT <= amount <= MAX_AMOUNT:
         raise InvalidAmount("Choose an amount from 0.01 to 1000000.00.")
@@ -52,7 +51,7 @@ def parse_money(text: str) -> Decimal:
 
 
 def parse_adjustment(text: str) -> Decimal:
-    """A signed amount of one movement: parse_money's range with `-` in front of what is taken. Raises InvalidAmount."""
+    """The amount of an adjustment: as `parse_money`, after a `-` when it is taken away. Raises InvalidAmount."""
     amount = parse_money(text.removeprefix("-"))
     return EXACT.minus(amount) if text.startswith("-") else amount
 
@@ -66,7 +65,7 @@ def parse_quantity(text: str) -> Decimal:
 
 
 def parse_price(text: str) -> Decimal:
-    """A price of one unit: above zero, at most 1000000000. Raises InvalidAmount."""
+    """The price of one unit: above 0, at most 1000000000. Raises InvalidAmount."""
     price = _parse(text, decimals=8, example="60000.00")
     if not 0 < price <= MAX_PRICE:
         raise InvalidAmount("Choose a price above 0, at most 1000000000.")
@@ -74,7 +73,7 @@ def parse_price(text: str) -> Decimal:
 
 
 def add(first: Decimal, second: Decimal) -> Decimal:
-    """The exact sum; every balance and holding changes through this."""
+    """The exact sum. Balances and holdings change through this and `subtract` only."""
     return EXACT.add(first, second)
 
 
@@ -84,24 +83,24 @@ def subtract(first: Decimal, second: Decimal) -> Decimal:
 
 
 def total_of(amounts: Iterable[Decimal]) -> Decimal:
-    """The exact sum of any number of amounts; 0.00 of none."""
+    """The exact sum of any number of amounts; 0.00 for none."""
     return reduce(add, amounts, ZERO)
 
 
 def value_of(quantity: Decimal, price: Decimal) -> Decimal:
-    """What a holding is worth: quantity x price, rounded down to the cent, as selling it would bring."""
+    """The value of a holding: quantity x price, rounded down to the cent, which is what a sale of it brings."""
     return _product(quantity, price, ROUND_FLOOR)
 
 
 def order_total(quantity: Decimal, price: Decimal, *, buying: bool) -> Decimal:
-    """What a buyer pays or a seller receives: a cost rounds up to the cent, proceeds round down."""
+    """What a buyer pays or a seller receives: a cost is rounded up to the cent, proceeds are rounded down."""
     return _product(quantity, price, ROUND_CEILING if buying else ROUND_FLOOR)
 
 
 def new_order_total(quantity: Decimal, price: Decimal, *, buying: bool) -> Decimal:
     """The total of an order that is being placed.
 
-    Raises OrderTooSmall below 0.01 and OrderTooLarge above the largest movement.
+    Raises OrderTooSmall when the exact value is below 0.01, OrderTooLarge when the total is above MAX_AMOUNT.
     """
     if EXACT.multiply(quantity, price) < CENT:
         raise OrderTooSmall()
@@ -116,26 +115,26 @@ def _product(quantity: Decimal, price: Decimal, rounding: str) -> Decimal:
 
 
 def quantity_for(amount: Decimal, price: Decimal) -> Decimal:
-    """The largest quantity (8 decimals) that costs no more than the amount at this price; it can be zero."""
+    """The largest quantity (8 decimals, at most MAX_QUANTITY) that costs no more than the amount; it can be 0."""
     quantity = _FLOOR.divide(amount, price).quantize(MIN_QUANTITY, context=_FLOOR)
     return min(quantity, MAX_QUANTITY)
 
 
 def moved_price(price: Decimal, percent: Decimal, *, decimals: int) -> Decimal:
-    """A price moved by a signed percentage, rounded away from where it was to so many decimals, and never to zero."""
+    """A price moved by a signed percentage, rounded away from `price` to `decimals` decimals, but never down to 0."""
     tick = Decimal(1).scaleb(-decimals)
     moved = EXACT.multiply(price, EXACT.add(Decimal(1), percent.scaleb(-2)))
     return max(tick, moved.quantize(tick, rounding=ROUND_CEILING if percent > 0 else ROUND_FLOOR, context=_ROUNDING))
 
 
 def percentage(part: Decimal, whole: Decimal) -> Decimal:
-    """`part` of `whole` in percent with 2 decimals, for display only; 0.00 of nothing."""
+    """`part` of `whole` in percent, rounded to 2 decimals, for display only; 0.00 when `whole` is 0."""
     if not whole:
         return ZERO
     return _ROUNDING.divide(_ROUNDING.multiply(part, Decimal(100)), whole).quantize(CENT, context=_ROUNDING)
 
 
 def plain(number: Decimal) -> str:
-    """The shortest plain notation: no exponent, no trailing zeros; how quantities and prices are stored and sent."""
+    """A number without exponent or trailing zeros: how quantities and prices are stored and sent."""
     text = format(number, "f")
     return text.rstrip("0").rstrip(".") if "." in text else text

@@ -1,4 +1,6 @@
-"""Table `users`: the items of money and holdings, and every way to read them. Changing them is `account.py`'s.
+"""Table `users`: the items of cash and holdings, and every way to read them. `balance_changes.py` changes them.
+
+Money is USD with 2 decimals, quantities have up to 8. Lists are newest first, in pages; see `paging.list_page`.
 
 | item | PK | SK |
 |---|---|---|
@@ -6,45 +8,49 @@
 | BalanceTransaction | `{username}` | `TRANS#{transaction_id}` |
 | Holding | `{username}` | `ASSET#{asset_id}` |
 | Trade | `TRANS#{username}#{asset_id}` | `{traded_at}` |
-| IdempotencyClaim | `{username}` | `REQUEST#{idempotency key}` |
 
 | access pattern | operation |
 |---|---|
 | balance | GetItem Balance |
 | one transaction | GetItem BalanceTransaction |
-| transactions, newest first, also by type | Query PK, SK begins with `TRANS#` |
+| transactions, newest first, also by type or order | Query PK, SK begins with `TRANS#` |
+| between which numbers a period lies | GetItem Balance; BatchGetItem of more than SLACK transactions |
+| transactions of a period | Query PK, SK between two numbers |
 | one holding | GetItem Holding |
 | all holdings; with the balance: the portfolio | Query PK, SK from `ASSET#` to `BALANCE` |
 | all holders of an asset | Query AssetIndex |
-| one asset transaction | GetItem Trade |
-| asset transactions of a user and asset | Query PK |
-| asset transactions of a user | Query UserTransactionsIndex |
+| all trades of an asset | Query AssetIndex |
+| one trade | GetItem Trade |
+| trades of a user in one asset | Query PK |
+| trades of a user | Query UserTransactionsIndex |
 """
 
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from dataclasses import dataclass
 from datetime import datetime
 from decimal import Decimal
 
 from pynamodb.attributes import NumberAttribute, UnicodeAttribute
+from pynamodb.expressions.condition import Condition
 
 from app.domain import clock, ledger
 from app.domain.errors import HoldingNotFound, TransactionNotFound
 from app.domain.ledger import TransactionType
 from app.domain.orders import Side
+from app.domain.periods import ALWAYS, SLACK, Period, Span, narrow
 from app.models.attributes import MoneyAttribute, QuantityAttribute, TimeAttribute
 from app.models.item import Key
-from app.models.paging import FIRST_PAGE, Page, PageRequest, list_page
+from app.models.paging import FIRST_PAGE, Page, PageRequest, StartKey, list_page
 from app.models.users import UsersItem, UserTransactionsIndex
 
 
 class Balance(UsersItem, discriminator="BALANCE"):
-    """What a user can spend now, and what open orders to buy hold back (`reserved_cash`).
+    """What a user can spend now (`current_balance`), and the reserves of the open orders to buy (`reserved_cash`).
 
-    `version` counts the transactions; every change is conditional on it.
+    `version` is the number of transactions; every change is conditional on it. No figure is below zero.
     """
 
     username = UnicodeAttribute()
@@ -69,7 +75,10 @@ class Balance(UsersItem, discriminator="BALANCE"):
 
 
 class BalanceTransaction(UsersItem, discriminator="TRANSACTION"):
-    """One change of a balance; never changed or deleted."""
+    """One change of a balance; never changed or deleted.
+
+    `amount` is above zero, except that of an adjustment, which carries its own sign.
+    """
 
     username = UnicodeAttribute()
     transaction_id = UnicodeAttribute()
@@ -94,12 +103,12 @@ class BalanceTransaction(UsersItem, discriminator="TRANSACTION"):
 
     @property
     def effect(self) -> Decimal:
-        """What it added to the balance: above zero for money in, below zero for money out."""
+        """What it added to the balance: negative when it took money out."""
         return ledger.effect_of(TransactionType(self.transaction_type), self.amount)
 
 
 class Holding(UsersItem, discriminator="ASSET"):
-    """A holding: what a user owns of one asset and can sell now. It stays, with quantity 0, when all is sold."""
+    """What a user owns of one asset and can sell now. It stays, with quantity 0, when everything is sold."""
 
     username = UnicodeAttribute()
     asset_id = UnicodeAttribute()
@@ -113,7 +122,7 @@ class Holding(UsersItem, discriminator="ASSET"):
 
 
 class Trade(UsersItem, discriminator="ASSET_TRANSACTION"):
-    """One purchase or sale of an asset; never changed or deleted."""
+    """One purchase or sale of an asset; never changed or deleted. `price` is for one unit; no figure is signed."""
 
     username = UnicodeAttribute()
     asset_id = UnicodeAttribute()
@@ -136,25 +145,25 @@ class Trade(UsersItem, discriminator="ASSET_TRANSACTION"):
 
     @property
     def effect(self) -> Decimal:
-        """What it added to what the user owns of the asset, negative for a sale."""
+        """What it added to the quantity that the user owns: negative for a sale."""
         return self.quantity if self.transaction_type == Side.BUY else -self.quantity
 
 
 @dataclass(frozen=True)
 class Portfolio:
-    """The balance and all holdings of one user, read in one call."""
+    """The balance and all holdings of one user, those of quantity 0 included."""
 
     balance: Balance
     holdings: list[Holding]
 
 
 def get_balance(username: str) -> Balance:
-    """The balance of an existing user; every user has one from registration on."""
+    """The balance of an existing user. Every user has one from registration on. One call."""
     return Balance.get(*Balance.key(username), consistent_read=True)
 
 
 def get_transaction(username: str, transaction_id: str) -> BalanceTransaction:
-    """Raises TransactionNotFound, also for what is no transaction id at all."""
+    """One call. Raises TransactionNotFound, also for text that is not a transaction id."""
     well_formed = re.fullmatch("[0-9]{12}", transaction_id)
     transaction = BalanceTransaction.find(BalanceTransaction.key(username, transaction_id)) if well_formed else None
     if transaction is None:
@@ -162,48 +171,76 @@ def get_transaction(username: str, transaction_id: str) -> BalanceTransaction:
     return transaction
 
 
+def list_transactions(
+    username: str,
+    page: PageRequest = FIRST_PAGE,
+    *,
+    transaction_type: TransactionType | None = None,
+    period: Period = ALWAYS,
+    slack: int = SLACK,
+) -> Page[BalanceTransaction]:
+    """Newest first; of one type, and of one period, if given. One call; with a period also those of `find_span`."""
+    filters = BalanceTransaction.transaction_type == transaction_type.value if transaction_type else None
+    if period == ALWAYS:
+        every = BalanceTransaction.SK.startswith("TRANS#")
+        return list_page(BalanceTransaction, username, page, keys=every, filters=filters)
+    span = find_span(username, period, slack=slack)
+    # A start key must lie between the keys of its query, but this page's span may differ from the one before it.
+    last = min(span.high, _number_of(page.start_key) - 1) if page.start_key else span.high
+    if last <= span.low:
+        return Page([], None)
+    within = BalanceTransaction.created_at.between(period.start, period.end)
+    keys = _numbers(span.low + 1, last)
+    return list_page(BalanceTransaction, username, PageRequest(limit=page.limit), keys=keys, filters=filters & within)
+
+
 def list_transactions_of_order(
     username: str, order_id: str, page: PageRequest = FIRST_PAGE
 ) -> Page[BalanceTransaction]:
-    """What an order moved of the balance, newest first; a page may be short (see `list_page`)."""
-    return list_page(
-        BalanceTransaction,
-        username,
-        page,
-        keys=BalanceTransaction.SK.startswith("TRANS#"),
-        filters=BalanceTransaction.order_id == order_id,
-    )
+    """What an order added to the balance or took from it, newest first. One call; a page may be short."""
+    keys, filters = BalanceTransaction.SK.startswith("TRANS#"), BalanceTransaction.order_id == order_id
+    return list_page(BalanceTransaction, username, page, keys=keys, filters=filters)
 
 
-def list_transactions(
-    username: str, page: PageRequest = FIRST_PAGE, *, transaction_type: TransactionType | None = None
-) -> Page[BalanceTransaction]:
-    """Newest first; of one type if given."""
-    return list_page(
-        BalanceTransaction,
-        username,
-        page,
-        keys=BalanceTransaction.SK.startswith("TRANS#"),
-        filters=BalanceTransaction.transaction_type == transaction_type.value if transaction_type else None,
-    )
+def find_span(username: str, period: Period, *, slack: int = SLACK) -> Span:
+    """The numbers between which the transactions of a period lie, with at most `slack` others at each end.
+
+    One call for an account of up to `slack` transactions, and for a period that is open at both ends. Two calls for a
+    longer account, and one more for each further factor of 50.
+    """
+
+    def read_times(numbers: Collection[int]) -> dict[int, datetime]:
+        keys = [BalanceTransaction.key(username, ledger.transaction_id(number)) for number in numbers]
+        found = BalanceTransaction.batch_get(keys, consistent_read=True)
+        return {int(transaction.transaction_id): transaction.created_at for transaction in found}
+
+    return narrow(int(get_balance(username).version), period, read_times, slack=slack)
 
 
 def iterate_transactions(username: str, first: int, last: int) -> Iterator[BalanceTransaction]:
-    """The transactions of these numbers, oldest first, read page by page; none when `last` is before `first`."""
+    """The transactions with these numbers, oldest first, 500 in a call; none when `last` is below `first`."""
     if last < first:
         return iter(())
-    first_key, last_key = (BalanceTransaction.key(username, ledger.transaction_id(n))[1] for n in (first, last))
-    numbers = BalanceTransaction.SK.between(first_key, last_key)
-    # A page of 1 MB, DynamoDB's own bound, would be some 15 MB of Python objects.
-    return BalanceTransaction.query(username, numbers, consistent_read=True, page_size=500)
+    # A page of 1 MB, DynamoDB's own bound, would take about 15 MB of Python objects.
+    return BalanceTransaction.query(username, _numbers(first, last), consistent_read=True, page_size=500)
+
+
+def _numbers(first: int, last: int) -> Condition:
+    low, high = (BalanceTransaction.key("", ledger.transaction_id(number))[1] for number in (first, last))
+    return BalanceTransaction.SK.between(low, high)
+
+
+def _number_of(key: StartKey) -> int:
+    return int(key["SK"]["S"].removeprefix("TRANS#"))
 
 
 def find_holding(username: str, asset_id: str) -> Holding | None:
+    """None when the user never held the asset. One call."""
     return Holding.find(Holding.key(username, asset_id))
 
 
 def get_holding(username: str, asset_id: str) -> Holding:
-    """Raises HoldingNotFound when the user never held the asset."""
+    """One call. Raises HoldingNotFound when the user never held the asset."""
     holding = find_holding(username, asset_id)
     if holding is None:
         raise HoldingNotFound()
@@ -211,45 +248,46 @@ def get_holding(username: str, asset_id: str) -> Holding:
 
 
 def list_holdings(username: str) -> list[Holding]:
-    """All holdings by asset id, those of quantity zero included. One call."""
+    """All holdings by asset id, those of quantity 0 included. One call."""
     return list(Holding.query(username, Holding.SK.startswith("ASSET#"), consistent_read=True))
 
 
 def get_portfolio(username: str) -> Portfolio:
-    """The sort keys from `ASSET#` to `BALANCE` are the holdings and the balance, and leave all history out."""
+    """The balance and all holdings by asset id. One call."""
+    # Between these sort keys lie the holdings and the balance, and nothing of the history.
     items = list(UsersItem.query(username, UsersItem.SK.between("ASSET#", "BALANCE"), consistent_read=True))
     balance = next(item for item in items if isinstance(item, Balance))
     return Portfolio(balance, [item for item in items if isinstance(item, Holding)])
 
 
 def list_holders(asset_id: str, page: PageRequest = FIRST_PAGE) -> Page[Holding]:
-    """Who holds or held an asset, by username from z to a; for the operator, a page may be short (see `list_page`)."""
+    """The holdings of all users in an asset, by username from z to a. One call; a page may be short."""
     index = Holding.asset_index
     return list_page(Holding, asset_id, page, index=index, filters=Holding.SK.startswith("ASSET#"))
 
 
 def list_trades_of_asset(asset_id: str, page: PageRequest = FIRST_PAGE) -> Page[Trade]:
-    """All purchases and sales of an asset by all users, by username from z to a; a page may be short."""
+    """The trades of all users in an asset, by username from z to a. One call; a page may be short."""
     index = Trade.asset_index
     return list_page(Trade, asset_id, page, index=index, filters=Trade.PK.startswith("TRANS#"))
 
 
 def get_trade(username: str, asset_id: str, traded_at: datetime) -> Trade:
-    """Raises TransactionNotFound."""
-    transaction = Trade.find(Trade.key(username, asset_id, traded_at))
-    if transaction is None:
+    """One call. Raises TransactionNotFound."""
+    trade = Trade.find(Trade.key(username, asset_id, traded_at))
+    if trade is None:
         raise TransactionNotFound()
-    return transaction
+    return trade
 
 
 def iterate_trades_since(username: str, time: datetime) -> Iterator[Trade]:
-    """Purchases and sales of a user from this time on, oldest first, read page by page."""
+    """The trades of a user from this time on, oldest first, up to 1 MB in a call."""
     since = UserTransactionsIndex.traded_at >= time
     return Trade.query(username, since, index_name=UserTransactionsIndex.Meta.index_name)
 
 
 def list_trades(username: str, page: PageRequest = FIRST_PAGE, *, asset_id: str | None = None) -> Page[Trade]:
-    """Purchases and sales of a user, newest first; of one asset if given."""
+    """The trades of a user, newest first; in one asset if given. One call."""
     if asset_id:
         return list_page(Trade, Trade.partition(username, asset_id), page)
     return list_page(Trade, username, page, index=Trade.user_transactions_index)

@@ -1,4 +1,4 @@
-"""What operators do: find users and see their accounts, suspend and reinstate them, and correct a balance."""
+"""What an admin does: find users and see what they own, suspend and reinstate them, and correct a balance."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ from app.services.portfolio import ValuedPortfolio, get_portfolio
 
 @dataclass(frozen=True)
 class UserPortfolio:
-    """A user with all that the user has."""
+    """A user and what that user owns."""
 
     user: User
     portfolio: ValuedPortfolio
@@ -34,27 +34,33 @@ def require_admin(user: User) -> None:
 
 
 def find_user(*, username: str | None = None, email: str | None = None) -> User | None:
-    """The user with this username, or with this e-mail address (a moment after registering)."""
+    """The user with this username, else the one with this e-mail address. One call, two by e-mail address.
+
+    An e-mail address may be found only a moment after it was registered.
+    """
     if username:
         return users.find_user(username)
     return users.find_user_by_email(email) if email else None
 
 
 def get_user(username: str) -> User:
-    """Raises UserNotFound."""
+    """One call. Raises UserNotFound."""
     user = users.find_user(username)
     if user is None:
         raise UserNotFound()
     return user
 
 
-def get_account(username: str, prices: PriceSource, *, now: datetime) -> UserPortfolio:
-    """Raises UserNotFound. Two calls."""
+def get_user_portfolio(username: str, prices: PriceSource, *, now: datetime) -> UserPortfolio:
+    """Two calls. Raises UserNotFound."""
     return UserPortfolio(get_user(username), get_portfolio(username, prices, now=now))
 
 
 def set_status(admin: User, username: str, status: UserStatus) -> User:
-    """Suspend or reinstate; sessions and login tokens end at once. Raises UserNotFound, OwnAccount, Busy."""
+    """Suspend or reinstate a user, which ends the sessions and login tokens of that user at once. Two calls.
+
+    Raises UserNotFound, OwnAccount, Busy.
+    """
     if username == admin.username and status is UserStatus.SUSPENDED:
         raise OwnAccount()
     return users.set_status(username, status, now=clock.now())
@@ -63,18 +69,19 @@ def set_status(admin: User, username: str, status: UserStatus) -> User:
 def adjust_balance(
     admin: User, username: str, amount: Decimal, reason: str, *, idempotency_key: str | None = None
 ) -> Applied[BalanceTransaction]:
-    """Add a signed amount to a balance, recorded with its reason and the admin as actor.
+    """Add an amount to a balance: USD with 2 decimals, signed, not 0. Its reason and the admin are recorded.
 
-    Raises UserNotFound, InsufficientFunds when the balance would fall below zero, IdempotencyKeyReused, Busy.
+    Three calls. Raises UserNotFound, InsufficientFunds when the balance would fall below zero, IdempotencyKeyReused,
+    Busy.
     """
     get_user(username)
-    # The claim lies among the owner's: a space, which no key has, keeps the admin's keys apart from the owner's.
-    own_key = f"{admin.username} {idempotency_key}" if idempotency_key else None
+    # The claim is stored among the user's own. A key has no space, so the admin's keys cannot meet the user's.
+    key = f"{admin.username} {idempotency_key}" if idempotency_key else None
     return balance_changes.post_transaction(
         username,
         TransactionType.SYSTEM_ADJUSTMENT,
         amount,
         description=reason,
         actor=admin.username,
-        idempotency=identify(own_key, "adjustment", amount, reason),
+        idempotency=identify(key, "adjustment", amount, reason),
     )

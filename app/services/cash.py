@@ -1,4 +1,4 @@
-"""Cash: deposits and withdrawals."""
+"""Cash: deposits and withdrawals. Amounts are USD with 2 decimals, above 0."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from decimal import Decimal
 
 from app.domain.idempotency import identify
 from app.domain.ledger import TransactionType
-from app.models import balance_changes
+from app.models.balance_changes import post_transaction
 from app.models.idempotency import Applied
 from app.models.ledger import BalanceTransaction
 
@@ -14,28 +14,16 @@ from app.models.ledger import BalanceTransaction
 def deposit(
     username: str, amount: Decimal, description: str | None = None, *, idempotency_key: str | None = None
 ) -> Applied[BalanceTransaction]:
-    """Add cash. Raises IdempotencyKeyReused, Busy."""
-    return _move(username, TransactionType.DEPOSIT, amount, description, idempotency_key)
+    """Add cash to the balance. Two calls. Raises IdempotencyKeyReused, Busy."""
+    kind = TransactionType.DEPOSIT
+    idempotency = identify(idempotency_key, kind, amount, description)
+    return post_transaction(username, kind, amount, description=description, idempotency=idempotency)
 
 
 def withdraw(
     username: str, amount: Decimal, description: str | None = None, *, idempotency_key: str | None = None
 ) -> Applied[BalanceTransaction]:
-    """Take cash out. Raises InsufficientFunds, IdempotencyKeyReused, Busy."""
-    return _move(username, TransactionType.WITHDRAW, amount, description, idempotency_key)
-
-
-def _move(
-    username: str,
-    transaction_type: TransactionType,
-    amount: Decimal,
-    description: str | None,
-    idempotency_key: str | None,
-) -> Applied[BalanceTransaction]:
-    return balance_changes.post_transaction(
-        username,
-        transaction_type,
-        amount,
-        description=description,
-        idempotency=identify(idempotency_key, transaction_type, amount, description),
-    )
+    """Take cash from the balance. Two calls. Raises InsufficientFunds, IdempotencyKeyReused, Busy."""
+    kind = TransactionType.WITHDRAW
+    idempotency = identify(idempotency_key, kind, amount, description)
+    return post_transaction(username, kind, amount, description=description, idempotency=idempotency)

@@ -1,4 +1,4 @@
-"""Portfolio history: what an account was worth day by day, computed from its transactions and trades."""
+"""Portfolio history: the value of what a user owned, day by day, computed from transactions, trades and orders."""
 
 from __future__ import annotations
 
@@ -19,7 +19,10 @@ from app.services.statements import open_statement
 
 @dataclass(frozen=True)
 class HistoryPoint:
-    """What an account was worth at the end of a day (UTC), or now for the last one."""
+    """The value of what a user owned at the end of a day (UTC); the last one is of now. USD with 2 decimals.
+
+    What open orders reserve is part of it: `cash` has the reserves of orders to buy, `assets` those of orders to sell.
+    """
 
     date: date
     cash: Decimal
@@ -28,7 +31,7 @@ class HistoryPoint:
 
 
 class _Timeline:
-    """A value that changes at known times."""
+    """A value that changes at known times, which are in order."""
 
     def __init__(self, before: Decimal, changes: list[tuple[datetime, Decimal]]) -> None:
         self._times = [time for time, _ in changes]
@@ -39,15 +42,14 @@ class _Timeline:
 
 
 def get_portfolio_history(username: str, prices: PriceSource, *, days: int) -> list[HistoryPoint]:
-    """One point for each of the last `days` days and one for now, oldest first.
+    """One point for each of the last `days` days (1 to 365) and one for now, oldest first.
 
-    What open orders reserve is still the owner's, and counted as cash or among the assets. Reads the transactions,
-    trades and orders of that time: the cost follows what happened in it, not the account's age. Raises
-    PriceUnavailable.
+    Reads the holdings and the transactions, trades and orders of that time. So the cost follows what happened in it,
+    not the age of the account. Raises PriceUnavailable.
     """
     now = clock.now()
     first_day = now.date() - timedelta(days=days)
-    # An order that was open then was placed at most its lifetime before.
+    # An order that was open on the first day was placed at most MAX_LIFETIME before it.
     orders = [
         order for order in iterate_orders_since(username, clock.start_of(first_day) - MAX_LIFETIME) if order.has_waited
     ]
@@ -72,7 +74,7 @@ def _balance(username: str, first_day: date) -> _Timeline:
 
 
 def _reserved_cash(orders: list[Order]) -> _Timeline:
-    """What orders to buy reserved, from when they were placed until they ended."""
+    """The cash that orders to buy reserved, each from when it was placed until it ended."""
     steps = sorted(
         step
         for order in orders
@@ -87,7 +89,7 @@ def _reserved_cash(orders: list[Order]) -> _Timeline:
 
 
 def _holdings(username: str, first_day: date, orders: list[Order]) -> dict[str, _Timeline]:
-    """What was owned of each asset: what is now, less the trades since, then each trade in turn."""
+    """The quantity of each asset that was owned: from today's, each trade is undone, the newest first."""
     trades = list(ledger.iterate_trades_since(username, clock.start_of(first_day)))
     quantity = {holding.asset_id: holding.quantity for holding in ledger.list_holdings(username)}
     for order in orders:

@@ -1,4 +1,4 @@
-"""The market: which assets there are, and what they cost now."""
+"""The market: the catalogue with current and past prices, in USD for one unit."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from app.prices import MarketStats, MarketSummary, PricePoint, PriceSource
 
 @dataclass(frozen=True)
 class ListedAsset:
-    """An asset with its current market, None while the source has no price for it."""
+    """An asset and its current market, which is None while the source has no price for it."""
 
     asset: Asset
     market: MarketSummary | None
@@ -29,7 +29,7 @@ class ListedAsset:
 
 @dataclass(frozen=True)
 class AssetDetail:
-    """An asset with everything that is known of its market."""
+    """An asset and everything that is known of its market."""
 
     asset: Asset
     market: MarketStats
@@ -48,7 +48,7 @@ class AssetDetail:
 
 
 def list_assets(prices: PriceSource, *, active_only: bool = False, limit: int = 250) -> list[ListedAsset]:
-    """The catalogue by market capitalisation, largest first."""
+    """The first `limit` assets of the catalogue, by market capitalisation, largest first."""
     markets = prices.summaries()
     wanted = [asset for asset in CATALOGUE.values() if asset.is_active or not active_only]
     return [ListedAsset(asset, markets.get(asset.asset_id)) for asset in wanted[:limit]]
@@ -66,7 +66,7 @@ def get_history(asset_id: str, prices: PriceSource, *, days: int) -> list[PriceP
 
 
 def find_history(asset_id: str, prices: PriceSource, *, days: int) -> list[PricePoint]:
-    """As get_history, but none while the source has no past prices. Raises AssetNotFound."""
+    """As `get_history`, but empty while the source has no past prices. Raises AssetNotFound."""
     try:
         return get_history(asset_id, prices, days=days)
     except PriceUnavailable:

@@ -1,4 +1,14 @@
-"""Cash and holdings of a user: moving money in and out, and seeing what is there."""
+"""A user's cash and holdings at current prices.
+
+All values are USD with 2 decimals, rounded down to the cent; quantities have up to 8 decimals; percentages have 2
+decimals. What has no price at the moment counts as 0.00. The totals differ in what they count:
+
+| total | cash | cash reserved by open orders | holdings | assets reserved by open orders |
+|---|---|---|---|---|
+| `ValuedPortfolio.total_value` | yes | yes | yes | no |
+| `Overview.total_value`, as in the portfolio's history | yes | yes | yes | yes |
+| the whole of `ValuedHolding.percentage` in a portfolio | yes | no | yes | no |
+"""
 
 from __future__ import annotations
 
@@ -11,20 +21,23 @@ from app.domain import money
 from app.domain.assets import get_asset
 from app.domain.orders import OrderStatus
 from app.models import ledger, orders
-from app.models.ledger import BalanceTransaction, Holding
+from app.models.ledger import Balance, BalanceTransaction, Holding
 from app.models.orders import Order
 from app.models.paging import PageRequest
 from app.prices import PriceSource, Quote
 
+LATEST_TRANSACTIONS = PageRequest(limit=5)
+# An overview neither lists nor values more open orders than these. Their own page has them all.
+OPEN_ORDERS = PageRequest(limit=100)
+
 
 @dataclass(frozen=True)
 class ValuedHolding:
-    """A holding at the current price; quote and value are None while the source has no price for it."""
+    """A holding at its current quote, which is None while the source has no price for the asset."""
 
     holding: Holding
     asset_name: str
     quote: Quote | None
-    market_value: Decimal | None
     percentage: Decimal = money.ZERO
 
     @property
@@ -39,67 +52,42 @@ class ValuedHolding:
     def current_price(self) -> Decimal | None:
         return self.quote.price if self.quote else None
 
+    @property
+    def market_value(self) -> Decimal | None:
+        """None without a price."""
+        return money.value_of(self.quantity, self.quote.price) if self.quote else None
+
+    @property
+    def counted_value(self) -> Decimal:
+        """The market value, 0.00 without a price."""
+        return self.market_value or money.ZERO
+
 
 @dataclass(frozen=True)
 class ValuedPortfolio:
-    """Cash, cash reserved by open orders to buy, and holdings at current prices, and the total of all three.
+    """Cash and holdings at current prices, the most valuable holding first, none of quantity 0."""
 
-    Percentages are of cash and holdings. What open orders to sell reserve is no holding, and is not counted.
-    """
-
+    balance: Balance
     assets: list[ValuedHolding]
-    cash_balance: Decimal
-    reserved_cash: Decimal
-    total_value: Decimal
     as_of: datetime
-    balance: ledger.Balance
 
+    @property
+    def cash_balance(self) -> Decimal:
+        return self.balance.current_balance
 
-def get_portfolio(username: str, prices: PriceSource, *, now: datetime) -> ValuedPortfolio:
-    """Everything that a user has, largest holding first. One call. Holdings of quantity zero are left out."""
-    portfolio = ledger.get_portfolio(username)
-    cash = portfolio.balance.current_balance
-    assets = _value_all([holding for holding in portfolio.holdings if holding.quantity], prices, cash=cash)
-    reserved = portfolio.balance.reserved_cash
-    total = money.total_of([cash, reserved, *(each.market_value or money.ZERO for each in assets)])
-    return ValuedPortfolio(assets, cash, reserved, total, now, portfolio.balance)
+    @property
+    def reserved_cash(self) -> Decimal:
+        return self.balance.reserved_cash
 
-
-def list_holdings(username: str, prices: PriceSource) -> list[ValuedHolding]:
-    """Every asset that the user ever held, largest holding first; percentages are of all holdings. One call."""
-    return _value_all(ledger.list_holdings(username), prices, cash=money.ZERO)
-
-
-def get_holding(username: str, asset_id: str, prices: PriceSource) -> ValuedHolding:
-    """One holding at the current price. Raises AssetNotFound, HoldingNotFound."""
-    holding = ledger.get_holding(username, get_asset(asset_id).asset_id)
-    return _value_all([holding], prices, cash=money.ZERO)[0]
-
-
-def _value_all(holdings: list[Holding], prices: PriceSource, *, cash: Decimal) -> list[ValuedHolding]:
-    """Holdings at current prices, largest first, with their share of the whole that they are with the cash."""
-    quotes = prices.quotes() if holdings else {}
-    valued = [_value(holding, quotes.get(holding.asset_id)) for holding in holdings]
-    total = money.total_of([cash, *(each.market_value or money.ZERO for each in valued)])
-    shared = [replace(each, percentage=money.percentage(each.market_value or money.ZERO, total)) for each in valued]
-    return sorted(shared, key=lambda each: (-(each.market_value or money.ZERO), each.asset_id))
-
-
-def _value(holding: Holding, quote: Quote | None) -> ValuedHolding:
-    value = money.value_of(holding.quantity, quote.price) if quote else None
-    return ValuedHolding(holding, get_asset(holding.asset_id).name, quote, value)
-
-
-LATEST_TRANSACTIONS = PageRequest(limit=5)
-
-
-# More open orders than this are shown on their own page, and their reserves are not all valued.
-OPEN_ORDERS = PageRequest(limit=100)
+    @property
+    def total_value(self) -> Decimal:
+        """Without what open orders to sell reserve."""
+        return money.total_of([self.cash_balance, self.reserved_cash, *(each.counted_value for each in self.assets)])
 
 
 @dataclass(frozen=True)
 class Share:
-    """A part of an account's total value. `asset_id` is None for cash and for what open orders reserve."""
+    """A part of an overview's total value. `asset_id` is None for cash and for what open orders reserve."""
 
     name: str
     asset_id: str | None
@@ -109,9 +97,10 @@ class Share:
 
 @dataclass(frozen=True)
 class Overview:
-    """An account at current prices. The total is that of all shares, which leave out what is worth nothing.
+    """A portfolio with its newest open orders and transactions.
 
-    `has_more_orders` says that there are open orders beyond those listed, which are not counted.
+    `reserved_assets` is the value of what the listed open orders to sell reserve. `has_more_orders` says that there
+    are others, which are not counted.
     """
 
     portfolio: ValuedPortfolio
@@ -119,42 +108,67 @@ class Overview:
     has_more_orders: bool
     latest: list[BalanceTransaction]
     reserved_assets: Decimal
-    total_value: Decimal
-    shares: list[Share]
+
+    @property
+    def total_value(self) -> Decimal:
+        """With what open orders to sell reserve."""
+        return money.add(self.portfolio.total_value, self.reserved_assets)
+
+    @property
+    def shares(self) -> list[Share]:
+        """The parts of the total value that are above 0.00: holdings, cash, reserves."""
+        total = self.total_value
+        parts = [
+            *((each.asset_name, each.asset_id, each.counted_value) for each in self.portfolio.assets),
+            ("Cash", None, self.portfolio.cash_balance),
+            ("Cash in open orders to buy", None, self.portfolio.reserved_cash),
+            ("Assets in open orders to sell", None, self.reserved_assets),
+        ]
+        return [Share(name, id_, value, money.percentage(value, total)) for name, id_, value in parts if value]
 
 
-def get_overview(username: str, prices: PriceSource, *, now: datetime) -> Overview:
-    """Three calls, whatever the account holds."""
-    portfolio = get_portfolio(username, prices, now=now)
-    latest = ledger.list_transactions(username, LATEST_TRANSACTIONS)
-    opened = orders.list_orders(username, OPEN_ORDERS, status=OrderStatus.PENDING)
-    reserved = _value_reserved(opened.items, prices)
-    total = money.add(portfolio.total_value, reserved)
-    return Overview(
-        portfolio,
-        opened.items,
-        opened.next_start_key is not None,
-        latest.items,
-        reserved,
-        total,
-        shares=_share(portfolio, reserved, total),
+def get_portfolio(username: str, prices: PriceSource, *, now: datetime) -> ValuedPortfolio:
+    """Percentages are of cash and holdings together. One call."""
+    portfolio = ledger.get_portfolio(username)
+    held = [holding for holding in portfolio.holdings if holding.quantity]
+    return ValuedPortfolio(
+        portfolio.balance, _value_all(held, prices, cash=portfolio.balance.current_balance), as_of=now
     )
 
 
+def get_overview(username: str, prices: PriceSource, *, now: datetime) -> Overview:
+    """Three calls, whatever the user owns."""
+    portfolio = get_portfolio(username, prices, now=now)
+    latest = ledger.list_transactions(username, LATEST_TRANSACTIONS).items
+    opened = orders.list_orders(username, OPEN_ORDERS, status=OrderStatus.PENDING)
+    reserved = _value_reserved(opened.items, prices)
+    return Overview(portfolio, opened.items, opened.next_start_key is not None, latest, reserved)
+
+
+def list_holdings(username: str, prices: PriceSource) -> list[ValuedHolding]:
+    """Every asset that the user ever held, the most valuable first; percentages are of all holdings. One call."""
+    return _value_all(ledger.list_holdings(username), prices)
+
+
+def get_holding(username: str, asset_id: str, prices: PriceSource) -> ValuedHolding:
+    """One holding; its percentage is of itself. One call. Raises AssetNotFound, HoldingNotFound."""
+    holding = ledger.get_holding(username, get_asset(asset_id).asset_id)
+    return _value_all([holding], prices)[0]
+
+
+def _value_all(holdings: list[Holding], prices: PriceSource, *, cash: Decimal = money.ZERO) -> list[ValuedHolding]:
+    """The most valuable first, with percentages of all of them and the cash."""
+    quotes = prices.quotes() if holdings else {}
+    valued = [ValuedHolding(each, get_asset(each.asset_id).name, quotes.get(each.asset_id)) for each in holdings]
+    whole = money.total_of([cash, *(each.counted_value for each in valued)])
+    shared = [replace(each, percentage=money.percentage(each.counted_value, whole)) for each in valued]
+    return sorted(shared, key=lambda each: (-each.counted_value, each.asset_id))
+
+
 def _value_reserved(open_orders: Iterable[Order], prices: PriceSource) -> Decimal:
-    """What open orders to sell hold back, at current prices; nothing for what has no price."""
+    """The value of what open orders to sell reserve; each reserve is rounded by itself."""
     selling = [(order.asset_id, order.reserved_quantity) for order in open_orders if order.reserved_quantity]
     quotes = prices.quotes() if selling else {}
     return money.total_of(
         money.value_of(quantity, quotes[asset_id].price) for asset_id, quantity in selling if asset_id in quotes
     )
-
-
-def _share(portfolio: ValuedPortfolio, reserved_assets: Decimal, total: Decimal) -> list[Share]:
-    values = [
-        *((each.asset_name, each.asset_id, each.market_value or money.ZERO) for each in portfolio.assets),
-        ("Cash", None, portfolio.cash_balance),
-        ("Cash in open orders to buy", None, portfolio.reserved_cash),
-        ("Assets in open orders to sell", None, reserved_assets),
-    ]
-    return [Share(name, asset_id, value, money.percentage(value, total)) for name, asset_id, value in values if value]

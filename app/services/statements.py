@@ -1,4 +1,7 @@
-"""Statements: the transactions of a period with the balance before and after it, as rows and as CSV."""
+"""Statements: the transactions of a period of whole days (UTC), between the balances before and after them.
+
+All amounts are USD with 2 decimals.
+"""
 
 from __future__ import annotations
 
@@ -11,10 +14,9 @@ from decimal import Decimal
 from itertools import chain, takewhile
 
 from app.domain import clock, money
+from app.domain.periods import SLACK, Period, Span, period_of
 from app.models import ledger
-from app.models.ledger import BalanceTransaction
-from app.models.transaction_periods import find_span
-from app.services.periods import period_of
+from app.models.ledger import BalanceTransaction, find_span
 
 CSV_COLUMNS = (
     "created_at",
@@ -31,19 +33,56 @@ CSV_COLUMNS = (
 
 @dataclass(frozen=True)
 class Statement:
-    """The transactions of a period, oldest first, read as they are iterated, with the balance before them."""
+    """The transactions of a period, oldest first, and what is known of the whole period.
+
+    `transactions` is an iterator that reads on while it is used (`open_statement`), or a list of the first ones
+    (`read_statement`). Figures that were not read are None. `money_in` and `money_out` are 0.00 or above.
+    """
 
     opening_balance: Decimal
-    transactions: Iterator[BalanceTransaction]
+    transactions: Iterable[BalanceTransaction]
+    closing_balance: Decimal | None = None
+    money_in: Decimal | None = None
+    money_out: Decimal | None = None
+    is_whole: bool = True
 
 
 def open_statement(username: str, first_day: date | None, last_day: date | None) -> Statement:
-    """The statement from the start of `first_day` to the end of `last_day` (UTC); None leaves that end open.
+    """The statement of a period, to be read as a stream; None leaves that end of the period open.
 
-    Two calls, three in an account of over SLACK transactions, and one more for each 500 transactions.
+    The calls of `find_span`, and one for each 500 transactions.
     """
     period = period_of(first_day, last_day)
-    span = find_span(username, period)
+    return _open(username, period, find_span(username, period))
+
+
+def read_statement(username: str, first_day: date, last_day: date, *, rows: int, slack: int = SLACK) -> Statement:
+    """The statement of a period with its closing balance and at most `rows` transactions.
+
+    `is_whole` says whether these are all of them. `money_in` and `money_out` are None when there are many more. The
+    calls of `find_span`, one for each 500 transactions up to about `rows`, and one more when there are many more.
+    """
+    period = period_of(first_day, last_day)
+    span = find_span(username, period, slack=slack)
+    # The slack of both ends may lie around the rows.
+    last = min(span.high, span.low + rows + 2 * slack)
+    opened = _open(username, period, Span(span.low, last))
+    opening, read = opened.opening_balance, list(opened.transactions)
+    if last < span.high:
+        *_, latest = _open(username, period, Span(span.high - slack, span.high)).transactions
+        return Statement(opening, read[:rows], latest.new_balance, is_whole=False)
+    return Statement(
+        opening,
+        read[:rows],
+        read[-1].new_balance if read else opening,
+        money_in=money.total_of(each.effect for each in read if each.effect > 0),
+        money_out=money.total_of(-each.effect for each in read if each.effect < 0),
+        is_whole=len(read) <= rows,
+    )
+
+
+def _open(username: str, period: Period, span: Span) -> Statement:
+    """The transactions of the period among those of a span, after the balance of the last one before it."""
     rows = ledger.iterate_transactions(username, max(span.low, 1), span.high)
     opening, first = money.ZERO, next(rows, None)
     while first and first.created_at < period.start:
@@ -53,7 +92,7 @@ def open_statement(username: str, first_day: date | None, last_day: date | None)
 
 
 def write_csv(statement: Statement) -> Iterator[str]:
-    """The statement as lines of CSV (RFC 4180), with the opening and closing balance; one line in memory."""
+    """The lines of a statement as CSV (RFC 4180), with the opening and closing balance; one row in memory."""
     yield _csv_line(CSV_COLUMNS)
     balance = statement.opening_balance
     yield _csv_line(["", "", "opening_balance", "", "", "", balance, "", ""])
@@ -76,8 +115,8 @@ def write_csv(statement: Statement) -> Iterator[str]:
 
 
 def _harmless(text: str) -> str:
-    """Text that a spreadsheet will not run as a formula (OWASP, "CSV Injection")."""
-    # Some locales of spreadsheets read the full-width signs of East Asia as the others.
+    """Text that a spreadsheet does not run as a formula (OWASP, "CSV Injection")."""
+    # Some locales of spreadsheets also accept the full-width signs of East Asia.
     return f"'{text}" if text.startswith(("\t", "\r", *"=+-@＝＋－＠")) else text
 
 

@@ -1,7 +1,7 @@
-"""Bearer tokens: login tokens of one hour, and personal tokens that a user makes for scripts.
+"""Bearer tokens: login tokens, which last one hour, and personal tokens, which a user makes for scripts.
 
-A token reads `username.token_id.secret`, so that one call finds both the user and the token. Only a hash of the
-secret is kept.
+A bearer is the text `username.token_id.secret`, so that one call finds both the user and the token. Only a hash of
+the secret is stored.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ LAST_USE_PRECISION = timedelta(hours=1)
 
 @dataclass(frozen=True)
 class Authentication:
-    """An authenticated request: who asks, and with which token."""
+    """An authenticated API call: its user and its token."""
 
     user: User
     token: Token
@@ -38,21 +38,21 @@ class Authentication:
             raise InsufficientScope()
 
     def require_login(self) -> None:
-        """Raises InsufficientScope for a personal token, which must not outlive its end by making another one."""
+        """Raises InsufficientScope for a personal token: it could make another one that outlives it."""
         if self.token.session_epoch is None:
             raise InsufficientScope("Log in with your password for this; a personal token is not enough.")
 
 
 @dataclass(frozen=True)
 class NewToken:
-    """A token and the text to send as bearer, which cannot be shown again."""
+    """A token and its bearer, which cannot be shown again."""
 
     token: Token
     bearer: str
 
 
 def issue_login_token(user: User) -> NewToken:
-    """A token for one hour; it ends with the user's session epoch."""
+    """A token for LOGIN_TOKEN_LIFETIME, which ends earlier when the user's session epoch is raised. One call."""
     return _issue(
         user,
         name="login",
@@ -63,9 +63,9 @@ def issue_login_token(user: User) -> NewToken:
 
 
 def create_personal_token(user: User, *, name: str, scopes: str, expires_at: datetime | None) -> NewToken:
-    """A named token for scripts, for PERSONAL_TOKEN_LIFETIME if no end is given.
+    """A named token for scripts. `scopes` is READ or READ_AND_TRADE. One call.
 
-    `scopes` is READ or READ_AND_TRADE.
+    Without `expires_at` it lasts for PERSONAL_TOKEN_LIFETIME.
     """
     end = expires_at or clock.now() + PERSONAL_TOKEN_LIFETIME
     return _issue(user, name=name, scopes=scopes, expires_at=end, session_epoch=None)
@@ -97,7 +97,7 @@ def list_personal_tokens(username: str) -> list[Token]:
 
 
 def revoke_personal_token(username: str, token_id: str) -> None:
-    """End a personal token at once. Raises TokenNotFound."""
+    """End a personal token at once. Two calls. Raises TokenNotFound."""
     token = users.find_token(username, token_id)
     if token is None or not token.is_personal:
         raise TokenNotFound()
@@ -105,27 +105,28 @@ def revoke_personal_token(username: str, token_id: str) -> None:
 
 
 def authenticate(bearer: str) -> Authentication:
-    """The session of a bearer token. One call for a good one.
+    """The user and the token of a bearer.
 
-    Raises NotAuthenticated, AccountSuspended.
+    One call for a valid one, and once an hour a second one that notes the use of a personal token. Raises
+    NotAuthenticated, AccountSuspended.
     """
     match = re.fullmatch(r"([a-z0-9_]{3,30})\.([0-9a-f]{16})\.([A-Za-z0-9_-]{43})", bearer)
     if not match:
         raise NotAuthenticated()
     username, token_id, secret = match.groups()
-    # A cheap read may be too old to know a new token or session epoch: only a consistent one can refuse.
-    session = _open_session(username, token_id, secret, consistent=False) or _open_session(
+    # A cheap read may miss a new token or session epoch, so only a consistent one can refuse.
+    authentication = _find(username, token_id, secret, consistent=False) or _find(
         username, token_id, secret, consistent=True
     )
-    if session is None:
+    if authentication is None:
         raise NotAuthenticated()
-    if session.user.is_suspended:
+    if authentication.user.is_suspended:
         raise AccountSuspended()
-    _note_use(session.token)
-    return session
+    _note_use(authentication.token)
+    return authentication
 
 
-def _open_session(username: str, token_id: str, secret: str, *, consistent: bool) -> Authentication | None:
+def _find(username: str, token_id: str, secret: str, *, consistent: bool) -> Authentication | None:
     user, token = users.find_user_and_token(username, token_id, consistent=consistent)
     if user is None or token is None or token.has_expired(clock.now()):
         return None
@@ -135,12 +136,12 @@ def _open_session(username: str, token_id: str, secret: str, *, consistent: bool
 
 
 def _note_use(token: Token) -> None:
-    """Remember the use of a personal token, at most once an hour: one write an hour, not one a request."""
+    """Note the use of a personal token with one write an hour, not one for each request."""
     now = clock.now()
     if token.is_personal and (token.last_used_at is None or now - token.last_used_at >= LAST_USE_PRECISION):
         users.note_token_use(token, now=now, precision=LAST_USE_PRECISION)
 
 
 def _hash(secret: str) -> str:
-    # The secret is random, 256 bits: a fast hash is enough, a slow one would only cost every request its time.
+    # The secret has 256 random bits, so a fast hash is enough. A slow one would delay every request.
     return hashlib.sha256(secret.encode()).hexdigest()

@@ -114,6 +114,6 @@ def _level(finished: Finished) -> int:
 def _username() -> str | None:
     """Who asks, if this request had to know; the store is not asked for the log's sake."""
     # flask-login keeps here whom it has loaded; asking for its current_user would load.
-    session = g.get("session") or g.get("_login_user")
-    user = getattr(session, "user", None)
+    authenticated = g.get("authentication") or g.get("_login_user")
+    user = getattr(authenticated, "user", None)
     return user.username if user else None

@@ -16,6 +16,7 @@ from app.domain import clock
 from app.services.statements import open_statement, write_csv
 from tests.proofs.races.traders import FixedPrices
 from tests.support.books import check_books, query
+from tests.support.deposits import write_deposits
 from tests.support.people import AUTHENTICATION, Person, fields_named, metered, problem, register, usage_of
 
 COLUMNS = [
@@ -62,47 +63,11 @@ INSTANTS = [
 ]
 
 
-def write_history(store: Any, username: str, times: list[str]) -> None:
-    """A ledger of deposits of 1.00 at these times, written past the application."""
-    requests = [
-        {
-            "PutRequest": {
-                "Item": {
-                    name: {"S": value}
-                    for name, value in {
-                        "PK": username,
-                        "SK": f"TRANS#{number:012d}",
-                        "entity_type": "TRANSACTION",
-                        "username": username,
-                        "transaction_id": f"{number:012d}",
-                        "transaction_type": "DEPOSIT",
-                        "amount": "1.00",
-                        "previous_balance": f"{number - 1}.00",
-                        "new_balance": f"{number}.00",
-                        "status": "COMPLETED",
-                        "description": f"number {number}",
-                        "created_at": time,
-                    }.items()
-                }
-            }
-        }
-        for number, time in enumerate(times, start=1)
-    ]
-    for start in range(0, len(requests), 25):
-        assert not store.batch_write_item(RequestItems={"users": requests[start : start + 25]})["UnprocessedItems"]
-    store.update_item(
-        TableName="users",
-        Key={"PK": {"S": username}, "SK": {"S": "BALANCE"}},
-        UpdateExpression="SET current_balance = :sum, total_deposits = :sum, version = :count",
-        ExpressionAttributeValues={":sum": {"S": f"{len(times)}.00"}, ":count": {"N": str(len(times))}},
-    )
-
-
 @pytest.fixture(scope="module")
 def saver(app: Flask, store: Any) -> Person:
     """Six deposits of 1.00 in the first days of March."""
     person = register(app)
-    write_history(store, person.username, INSTANTS)
+    write_deposits(store, person.username, INSTANTS)
     check_books(store, person.username)
     return person
 
@@ -208,7 +173,7 @@ def old_hand(app: Flask, store: Any) -> Person:
     person = register(app)
     start = datetime(2026, 1, 1, tzinfo=UTC)
     times = [start + timedelta(days=number // 400, minutes=number % 400) for number in range(4_000)]
-    write_history(store, person.username, [clock.to_text(time) for time in times])
+    write_deposits(store, person.username, [clock.to_text(time) for time in times])
     return person
 
 

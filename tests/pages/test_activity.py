@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, date, datetime, timedelta
 from decimal import Decimal
+from urllib.parse import parse_qs
 
 import pytest
 from flask import Flask
 
 from app.domain import clock
-from app.models import transaction_periods
+from app.domain.ledger import TransactionType
+from app.domain.periods import period_of
+from app.models.ledger import list_transactions
+from app.models.paging import Page, PageRequest
 from app.services import cash
 from tests.support.page_client import Browser
 from tests.support.people import usage_of
@@ -50,16 +54,33 @@ FILTERS = {
 
 
 @pytest.mark.parametrize(("query", "count"), FILTERS.items())
-@pytest.mark.parametrize("slack", [400, 2])
 def test_a_filter_shows_its_transactions_each_once_newest_first(
-    ann: Browser, history: None, monkeypatch: pytest.MonkeyPatch, query: str, count: int, slack: int
+    ann: Browser, history: None, query: str, count: int
 ) -> None:
-    monkeypatch.setattr(transaction_periods, "SLACK", slack)
     found = amounts(ann, f"/activity?{query}")
     assert len(found) == len(set(found)) == count
     assert found == sorted(found, reverse=True)
     if not count:
         assert "Nothing matches this filter." in ann.get(f"/activity?{query}").text
+
+
+@pytest.mark.parametrize(("query", "count"), FILTERS.items())
+@pytest.mark.parametrize("limit", [7, 50])
+def test_a_period_that_must_be_looked_for_has_the_same_transactions(
+    ann: Browser, app: Flask, history: None, query: str, count: int, limit: int
+) -> None:
+    """As in accounts of hundreds of transactions; each page looks for the period again."""
+    values = {name: text for name, [text] in parse_qs(query).items()}
+    wanted = TransactionType(values["transaction_type"].upper()) if "transaction_type" in values else None
+    first_day, last_day = (date.fromisoformat(values[end]) if end in values else None for end in ("from", "to"))
+    period, found, page = period_of(first_day, last_day), [], Page([], {})
+    with app.app_context():
+        while page.next_position is not None:
+            request = PageRequest(limit=limit, position=page.next_position or None)
+            page = list_transactions(ann.username, request, transaction_type=wanted, period=period, slack=2)
+            found += [transaction.transaction_id for transaction in page.items]
+    assert len(found) == len(set(found)) == count
+    assert found == sorted(found, reverse=True)
 
 
 @pytest.mark.parametrize(

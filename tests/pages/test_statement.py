@@ -3,19 +3,20 @@
 from __future__ import annotations
 
 import csv
-from collections.abc import Callable, Iterator
-from datetime import UTC, datetime, timedelta
+from collections.abc import Callable
+from datetime import UTC, date, datetime, timedelta
 from decimal import Decimal
 from pathlib import Path
+from typing import Any
+from urllib.parse import parse_qs
 
 import pytest
 from flask import Flask
 
 from app.domain import clock
-from app.models import transaction_periods
 from app.services import cash
-from app.services.periods import period_of
-from app.views.pages import statement as statement_page
+from app.services.statements import read_statement
+from tests.support.deposits import write_deposits
 from tests.support.page_client import Browser, look
 from tests.support.people import usage_of
 
@@ -68,15 +69,25 @@ PERIODS = {
 
 
 @pytest.mark.parametrize(("query", "figures"), PERIODS.items())
-@pytest.mark.parametrize("slack", [400, 1, 0])
-def test_a_period_has_its_own_balances(
-    ann: Browser, history: None, monkeypatch: pytest.MonkeyPatch, query: str, figures: tuple[str, str, str], slack: int
-) -> None:
-    """Also when the period must be looked for, as in accounts of hundreds of transactions."""
-    monkeypatch.setattr(transaction_periods, "SLACK", slack)
+def test_a_period_has_its_own_balances(ann: Browser, history: None, query: str, figures: tuple[str, str, str]) -> None:
     opening, money_in, closing = figures
     text = ann.get(f"/statement?{query}").text
     assert f"Opening balance {opening} Money in {money_in} Money out 0.00 Closing balance {closing}" in text
+
+
+@pytest.mark.parametrize(("query", "figures"), PERIODS.items())
+@pytest.mark.parametrize("slack", [1, 0])
+def test_a_period_that_must_be_looked_for_has_the_same_balances(
+    ann: Browser, app: Flask, history: None, query: str, figures: tuple[str, str, str], slack: int
+) -> None:
+    """As in accounts of hundreds of transactions."""
+    days = {name: date.fromisoformat(text) for name, [text] in parse_qs(query).items()}
+    last = days.get("to", clock.now().date())
+    with app.app_context():
+        found = read_statement(ann.username, days.get("from", last), last, rows=500, slack=slack)
+    assert found.is_whole and found.money_out == Decimal("0.00")
+    balances = (found.opening_balance, found.money_in, found.closing_balance)
+    assert balances == tuple(Decimal(figure) for figure in figures)
 
 
 @pytest.mark.parametrize(("query", "calls"), [("", 2), ("?from=2026-01-01&to=2026-01-31", 2), ("?from=x", 0)])
@@ -158,28 +169,34 @@ def test_a_csv_holds_only_what_is_ones_own(ann: Browser, rich: Browser) -> None:
     assert all("10000.00" not in row for row in rows)
 
 
-@pytest.fixture
-def short_pages(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
-    monkeypatch.setattr(statement_page, "STATEMENT_ROWS", 2)
-    yield
+# How many deposits of 1.00; what the figures of the page are, and the calls: balance, times, pages of 500, the end.
+LONG_STATEMENTS = {
+    "more than a page shows": (600, "Opening balance 0.00 Money in +600.00 Money out 0.00 Closing balance 600.00", 4),
+    "more than is read": (1_400, "Opening balance 0.00 Closing balance 1,400.00", 6),
+}
 
 
-def test_a_long_statement_says_so_and_points_to_the_csv(ann: Browser, history: None, short_pages: None) -> None:
-    answer = ann.get("/statement?from=2026-01-01&to=2026-02-28")
-    assert "This period has more than 2 transactions, of which the first 2 are shown." in answer.text
-    assert "Opening balance 1.00 Money in +20.00 Money out 0.00 Closing balance 21.00" in answer.text
-    assert "+3.00" in answer.text and "+4.00" not in answer.text
-    assert "/statement.csv?from=2026-01-01&to=2026-02-28" in answer.shown.links
-
-
-def test_a_very_long_statement_reads_no_more_than_it_shows(
-    ann: Browser, history: None, short_pages: None, monkeypatch: pytest.MonkeyPatch
+@pytest.mark.parametrize(("count", "figures", "most_calls"), LONG_STATEMENTS.values(), ids=LONG_STATEMENTS)
+def test_a_long_statement_says_so_and_points_to_the_csv(
+    ann: Browser, store: Any, count: int, figures: str, most_calls: int
 ) -> None:
-    monkeypatch.setattr(transaction_periods, "SLACK", 1)
-    monkeypatch.setattr("app.services.periods.SLACK", 1)
+    write_deposits(store, ann.username, [clock.to_text(START + timedelta(minutes=number)) for number in range(count)])
     answer = ann.get("/statement?from=2026-01-01&to=2026-02-28")
-    assert "Opening balance 1.00 Closing balance 21.00" in answer.text and "Money in" not in answer.text
-    assert "of which the first 2 are shown" in answer.text and "+3.00" in answer.text and "+4.00" not in answer.text
+    assert figures in answer.text
+    assert "This period has more than 500 transactions, of which the first 500 are shown." in answer.text
+    shown = [link for link in answer.shown.links if link.startswith("/activity/0")]
+    assert shown == [f"/activity/{number:012d}" for number in range(1, 501)]
+    assert "/statement.csv?from=2026-01-01&to=2026-02-28" in answer.shown.links
+    assert usage_of(answer.response).calls <= 1 + most_calls
+
+
+@pytest.mark.parametrize("slack", [1, 0])
+def test_a_very_long_statement_reads_no_more_than_it_shows(ann: Browser, app: Flask, history: None, slack: int) -> None:
+    with app.app_context():
+        found = read_statement(ann.username, date(2026, 1, 1), date(2026, 2, 28), rows=2, slack=slack)
+    assert (found.opening_balance, found.closing_balance) == (Decimal("1.00"), Decimal("21.00"))
+    assert [transaction.amount for transaction in found.transactions] == [Decimal("2.00"), Decimal("3.00")]
+    assert (found.is_whole, found.money_in, found.money_out) == (False, None, None)
 
 
 def test_a_long_account_costs_a_call_more(ann: Browser, app: Flask) -> None:
@@ -194,26 +211,6 @@ def test_a_long_account_costs_a_call_more(ann: Browser, app: Flask) -> None:
     listed = ann.get("/activity?from=2026-01-03&to=2026-01-03")
     assert listed.text.count("+1.00") == 24 and "Older" not in listed.text
     assert usage_of(listed.response).calls == 1 + 3
-
-
-@pytest.mark.parametrize("count", [0, 1, 2, 7, 60])
-@pytest.mark.parametrize("slack", [0, 1, 5])
-def test_a_span_holds_the_whole_period_and_little_else(count: int, slack: int, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Against every period of an account with one transaction a day."""
-    monkeypatch.setattr(transaction_periods, "SLACK", slack)
-    monkeypatch.setattr(transaction_periods, "PROBES", 3)
-    monkeypatch.setattr(transaction_periods, "get_balance", lambda username: type("Balance", (), {"version": count}))
-    monkeypatch.setattr(
-        transaction_periods,
-        "_read_times",
-        lambda username, numbers: {number: START + timedelta(days=number) for number in numbers},
-    )
-    for first in range(count + 2):
-        for last in (first, first + 2, count + 5):
-            period = period_of((START + timedelta(days=first)).date(), (START + timedelta(days=last)).date())
-            span = transaction_periods.find_span("ann", period)
-            assert max(0, min(first - 1, count) - slack) <= span.low <= min(max(first - 1, 0), count)
-            assert min(last, count) <= span.high <= min(last + slack, count)
 
 
 def test_it_prints_well(ann: Browser, history: None) -> None:

@@ -48,7 +48,7 @@ def find_users(query: dict[str, Any]) -> Any:
 @blueprint.response(200, AccountOutput)
 def get_account(username: str) -> Any:
     """A user with balance and holdings."""
-    return admin.get_account(username, prices(), now=clock.now())
+    return admin.get_user_portfolio(username, prices(), now=clock.now())
 
 
 @blueprint.patch("/users/<username>")

@@ -105,9 +105,9 @@ class JsonBlueprint(Blueprint):
             scheme, _, bearer = request.headers.get("Authorization", "").partition(" ")
             if scheme.lower() != "bearer":
                 raise NotAuthenticated()
-            g.session = tokens.authenticate(bearer.strip())
+            g.authentication = tokens.authenticate(bearer.strip())
             if request.method not in {"GET", "HEAD"}:
-                g.session.require_trade()
+                g.authentication.require_trade()
             return view(*args, **kwargs)
 
         return self.doc(security=[{"bearer": []}])(wrapper)
@@ -128,8 +128,8 @@ class JsonBlueprint(Blueprint):
 
 
 def current_authentication() -> tokens.Authentication:
-    session: tokens.Authentication = g.session
-    return session
+    authentication: tokens.Authentication = g.authentication
+    return authentication
 
 
 def current_user() -> User:

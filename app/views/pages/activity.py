@@ -9,10 +9,10 @@ from flask.typing import ResponseReturnValue
 
 from app.domain.assets import CATALOGUE
 from app.domain.ledger import TransactionType
+from app.domain.periods import period_of
 from app.models import ledger
 from app.schemas.fields import AssetId
 from app.schemas.inputs import PageInput, StatementInput, TransactionListInput
-from app.services import periods
 from app.views.pages.lists import Listing, listing, read_query, wanted_page
 from app.views.pages.sessions import current_username, only_for_users
 from app.views.pages.statement import read_filter
@@ -48,8 +48,8 @@ def _list(query: dict[str, Any]) -> Listing:
     username, wanted = current_username(), query["transaction_type"]
     first_day, last_day = query["first_day"], query["last_day"]
     binding = ("transactions", username, wanted, str(first_day), str(last_day))
-    request = wanted_page(query, *binding)
-    return listing(periods.list_transactions(username, first_day, last_day, request, transaction_type=wanted), *binding)
+    page, period = wanted_page(query, *binding), period_of(first_day, last_day)
+    return listing(ledger.list_transactions(username, page, transaction_type=wanted, period=period), *binding)
 
 
 @blueprint.get("/trades")

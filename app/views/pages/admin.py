@@ -69,7 +69,7 @@ def _find(name: str) -> User | None:
 
 @blueprint.get("/users/<username>")
 def user(username: str) -> str:
-    account = admin.get_account(username, prices(), now=clock.now())
+    account = admin.get_user_portfolio(username, prices(), now=clock.now())
     return render_template(
         "admin_user.html",
         user=account.user,

@@ -13,7 +13,7 @@ from marshmallow import Schema
 from app.domain import clock
 from app.domain.errors import InvalidInput
 from app.schemas.inputs import StatementInput
-from app.services import periods, statements
+from app.services import statements
 from app.views.http import csv_answer
 from app.views.pages.forms import Form
 from app.views.pages.lists import ROWS
@@ -50,7 +50,7 @@ def _read(query: dict[str, Any], today: date) -> dict[str, Any]:
     first_day = query["first_day"] or min(user.created_at.date(), query["last_day"] or today)
     last_day = query["last_day"] or max(first_day, today)
     return {
-        "statement": periods.read_statement(user.username, first_day, last_day, rows=STATEMENT_ROWS),
+        "statement": statements.read_statement(user.username, first_day, last_day, rows=STATEMENT_ROWS),
         "first_day": first_day,
         "last_day": last_day,
         "user": user,
