@@ -75,8 +75,8 @@ def test_a_period_that_must_be_looked_for_has_the_same_transactions(
     first_day, last_day = (date.fromisoformat(values[end]) if end in values else None for end in ("from", "to"))
     period, found, page = period_of(first_day, last_day), [], Page([], {})
     with app.app_context():
-        while page.next_position is not None:
-            request = PageRequest(limit=limit, position=page.next_position or None)
+        while page.next_start_key is not None:
+            request = PageRequest(limit=limit, position=page.next_start_key or None)
             page = list_transactions(ann.username, request, transaction_type=wanted, period=period, slack=2)
             found += [transaction.transaction_id for transaction in page.items]
     assert len(found) == len(set(found)) == count
