@@ -7,13 +7,13 @@ price: those are in `app/prices.py`.
 
 from __future__ import annotations
 
-import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from decimal import Decimal
 from types import MappingProxyType
 
 from app.domain.errors import AssetNotFound, AssetNotTradeable
+from app.domain.identifiers import ASSET_ID, matches
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -373,7 +373,7 @@ CATALOGUE: Mapping[str, Asset] = MappingProxyType({asset.asset_id: asset for ass
 def find_asset(asset_id: str) -> Asset | None:
     """The asset with this id, in any ASCII case; None for an unknown id and for text that is no id."""
     # Matched before upper(), which turns letters such as "ß" into ASCII ones.
-    if not re.fullmatch(r"[A-Za-z0-9]{1,10}", asset_id):
+    if not matches(ASSET_ID, asset_id):
         return None
     return CATALOGUE.get(asset_id.upper())
 

@@ -23,7 +23,6 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import datetime
@@ -33,6 +32,7 @@ from pynamodb.attributes import NumberAttribute, UnicodeAttribute
 
 from app.domain import clock, ledger
 from app.domain.errors import HoldingNotFound, TransactionNotFound
+from app.domain.identifiers import TRANSACTION_ID, matches
 from app.domain.ledger import TransactionType
 from app.domain.orders import Side
 from app.models.attributes import MoneyAttribute, QuantityAttribute, TimeAttribute
@@ -150,7 +150,7 @@ def get_balance(username: str) -> Balance:
 
 def get_transaction(username: str, transaction_id: str) -> BalanceTransaction:
     """Raises TransactionNotFound, also for what is no transaction id at all."""
-    well_formed = re.fullmatch("[0-9]{12}", transaction_id)
+    well_formed = matches(TRANSACTION_ID, transaction_id)
     transaction = BalanceTransaction.find(BalanceTransaction.key(username, transaction_id)) if well_formed else None
     if transaction is None:
         raise TransactionNotFound()

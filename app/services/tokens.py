@@ -15,6 +15,7 @@ from datetime import datetime, timedelta
 
 from app.domain import clock
 from app.domain.errors import AccountSuspended, InsufficientScope, NotAuthenticated, TokenNotFound
+from app.domain.identifiers import TOKEN_ID, USERNAME
 from app.models import users
 from app.models.users import Token, User
 
@@ -23,6 +24,7 @@ PERSONAL_TOKEN_LIFETIME = timedelta(days=90)
 READ = "read"
 READ_AND_TRADE = "read trade"
 LAST_USE_PRECISION = timedelta(hours=1)
+_BEARER = rf"({USERNAME})\.({TOKEN_ID})\.([A-Za-z0-9_-]{{43}})"
 
 
 @dataclass(frozen=True)
@@ -109,7 +111,7 @@ def authenticate(bearer: str) -> Authentication:
 
     Raises NotAuthenticated, AccountSuspended.
     """
-    match = re.fullmatch(r"([a-z0-9_]{3,30})\.([0-9a-f]{16})\.([A-Za-z0-9_-]{43})", bearer)
+    match = re.fullmatch(_BEARER, bearer)
     if not match:
         raise NotAuthenticated()
     username, token_id, secret = match.groups()
