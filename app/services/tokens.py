@@ -16,13 +16,12 @@ from datetime import datetime, timedelta
 from app.domain import clock
 from app.domain.errors import AccountSuspended, InsufficientScope, NotAuthenticated, TokenNotFound
 from app.domain.identifiers import TOKEN_ID, USERNAME
+from app.domain.users import READ_AND_TRADE
 from app.models import users
 from app.models.users import Token, User
 
 LOGIN_TOKEN_LIFETIME = timedelta(hours=1)
 PERSONAL_TOKEN_LIFETIME = timedelta(days=90)
-READ = "read"
-READ_AND_TRADE = "read trade"
 LAST_USE_PRECISION = timedelta(hours=1)
 _BEARER = rf"({USERNAME})\.({TOKEN_ID})\.([A-Za-z0-9_-]{{43}})"
 
