@@ -44,7 +44,7 @@ class ProblemOutput(Schema):
 
 
 class HealthOutput(Output):
-    """That the process answers."""
+    """That the service works."""
 
     status = fields.String(metadata={"enum": ["healthy"]})
     service = fields.String()
@@ -67,7 +67,7 @@ class UserOutput(Output):
 
 
 class BalanceOutput(Output):
-    """A user's cash, and what was ever paid in and out."""
+    """A user's cash, and the sums of all deposits and of all withdrawals."""
 
     current_balance = Money()
     total_deposits = Money()
@@ -76,7 +76,7 @@ class BalanceOutput(Output):
 
 
 class TransactionOutput(Output):
-    """A balance transaction; its type says whether the amount was added or taken."""
+    """A balance transaction: its type gives the direction of the amount, except that adjustments are signed."""
 
     transaction_id = fields.String()
     transaction_type = LowerCase(TransactionType)
@@ -248,7 +248,7 @@ class AssetTransactionListOutput(PageOutput):
 
 
 class HistoryPointOutput(Output):
-    """What a portfolio was worth at the end of a day (UTC)."""
+    """The value of a portfolio at the end of a day (UTC), or now for the last point."""
 
     date = fields.Date()
     cash = Money()
