@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from contextlib import ExitStack
+
 from flask import Flask, appcontext_pushed, g
 from flask_cors import CORS
 from flask_wtf.csrf import CSRFProtect
@@ -63,10 +65,11 @@ def _use_in_every_context(app: Flask, database: Database) -> None:
     """Requests and commands find the tables of their own application, also where two run in one process."""
 
     def enter(_: Flask, **__: object) -> None:
-        g.database_before = database.use()
+        g.database = ExitStack()
+        g.database.enter_context(database.active())
 
     def leave(_: BaseException | None) -> None:
-        database.leave(g.database_before)
+        g.database.close()
 
     appcontext_pushed.connect(enter, app, weak=False)
     app.teardown_appcontext(leave)

@@ -15,7 +15,6 @@ from flask.cli import AppGroup
 from app import metrics
 from app.domain.errors import ProductError
 from app.models.create_tables import tables_answer
-from app.models.database import meter
 from app.services.worker import Round, Worker
 
 SECONDS_BETWEEN_ROUNDS = 2.0
@@ -52,11 +51,11 @@ def _serve_counters() -> None:
 
 
 def _run_round(worker: Worker) -> None:
-    current_app.extensions["database"].use()
     counters = metrics.worker_counters()
     started = time.monotonic()
     try:
-        done = worker.run_round()
+        with current_app.extensions["database"].active() as used:
+            done = worker.run_round()
     except ProductError as error:
         counters.count_round_given_up()
         log.warning("round given up: %s", error)
@@ -67,7 +66,7 @@ def _run_round(worker: Worker) -> None:
         log.exception("round given up")
         return
     finally:
-        metrics.count_usage(meter(), "orders run")
+        metrics.count_usage(used, "orders run")
     counters.count_round(
         {"filled": done.filled, "expired": done.expired, "lost": done.lost, "failed": done.failed},
         [lag.total_seconds() for lag in done.lags],

@@ -1,4 +1,4 @@
-"""Idempotent requests: a key chosen by the client, and a fingerprint of what it asks for."""
+"""Idempotency keys: a key that the client chooses, and a fingerprint of what it asks for."""
 
 from __future__ import annotations
 
@@ -12,9 +12,10 @@ REMEMBERED_FOR = timedelta(days=30)
 
 @dataclass(frozen=True, slots=True)
 class IdempotencyKey:
-    """One request of one user that must happen at most once.
+    """Names one request of one user that must be applied at most once.
 
-    Two requests are the same when their fingerprints are: made from values, so that `1.0` and `1.00` agree.
+    Two requests are the same when their fingerprints are equal. A fingerprint is made from parsed values, so that
+    `1.0` and `1.00` agree.
     """
 
     key: str
@@ -22,7 +23,7 @@ class IdempotencyKey:
 
 
 def identify(key: str | None, operation: str, *values: object) -> IdempotencyKey | None:
-    """The key of an operation on these (parsed) values; None for a request without a key."""
+    """The key of an operation on these parsed values; None for a request without a key."""
     if key is None:
         return None
     text = json.dumps([operation, *(None if value is None else str(value) for value in values)])

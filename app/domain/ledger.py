@@ -1,8 +1,9 @@
-"""The cash account: what each ledger transaction does to a balance.
+"""The cash account of a user: what each transaction does to the balance.
 
-A balance is what can be spent now; what open orders reserve has left it. Every change of it is one transaction that
-remembers the balance before and after it. `version` counts the changes, and is the number of the last transaction.
-Invariant: previous_balance + effect = new_balance, never below zero; numbers have no gap.
+A balance is what the user can spend now; what open orders reserve has left it. Every change of it is one transaction,
+which remembers the balance before and after. `version` counts the transactions and is the number of the last one.
+Amounts are USD with 2 decimals.
+Invariant: previous_balance + effect = new_balance, never below zero; the numbers have no gap.
 """
 
 from __future__ import annotations
@@ -16,7 +17,7 @@ from app.domain.errors import InsufficientFunds
 
 
 class TransactionType(StrEnum):
-    """Amounts are stored positive and these say the direction, except SYSTEM_ADJUSTMENT, whose amount is signed."""
+    """Says the direction of an amount, which is above zero. Only SYSTEM_ADJUSTMENT has a signed amount."""
 
     DEPOSIT = "DEPOSIT"
     WITHDRAW = "WITHDRAW"
@@ -31,7 +32,7 @@ OUTGOING = frozenset({TransactionType.WITHDRAW, TransactionType.ORDER_PAYMENT})
 
 @dataclass(frozen=True, slots=True)
 class CashAccount:
-    """The money of one user at one version."""
+    """The money of one user at one version. No amount is below zero."""
 
     current_balance: Decimal = money.ZERO
     total_deposits: Decimal = money.ZERO
@@ -42,30 +43,30 @@ class CashAccount:
 
 @dataclass(frozen=True, slots=True)
 class Posting:
-    """One transaction and the account as it stands after it."""
+    """One transaction that was decided, and the cash account `after` it."""
 
     transaction_type: TransactionType
     amount: Decimal
     previous_balance: Decimal
-    account: CashAccount
+    after: CashAccount
 
     @property
     def transaction_id(self) -> str:
-        return transaction_id(self.account.version)
+        return transaction_id(self.after.version)
 
 
 def transaction_id(number: int) -> str:
-    """The account's own sequence number as an id, padded so that text order is time order (DESIGN.md, 1)."""
+    """A transaction's number in its account as an id: 12 digits, so that text order is the order of the numbers."""
     return f"{number:012d}"
 
 
 def effect_of(transaction_type: TransactionType, amount: Decimal) -> Decimal:
-    """What a transaction adds to the balance: negative for what goes out."""
+    """What a transaction adds to the balance: above zero for money in, below zero for money out."""
     return money.subtract(money.ZERO, amount) if transaction_type in OUTGOING else amount
 
 
 def post(account: CashAccount, transaction_type: TransactionType, amount: Decimal) -> Posting:
-    """Apply one transaction to the account; raises InsufficientFunds when the balance would fall below zero."""
+    """Apply one transaction. Raises InsufficientFunds when the balance would fall below zero."""
     new_balance = money.add(account.current_balance, effect_of(transaction_type, amount))
     if new_balance < 0:
         raise InsufficientFunds(available=account.current_balance, required=abs(amount))
@@ -78,20 +79,20 @@ def post(account: CashAccount, transaction_type: TransactionType, amount: Decima
 
 
 def reserve(account: CashAccount, amount: Decimal) -> Posting:
-    """Pay what an order may need into its escrow; raises InsufficientFunds."""
+    """Pay what an order to buy may need into its reserve. Raises InsufficientFunds."""
     posting = post(account, TransactionType.ORDER_PAYMENT, amount)
-    return replace(posting, account=_with_reserve(posting.account, amount))
+    return replace(posting, after=_add_to_reserve(posting.after, amount))
 
 
 def release(account: CashAccount, reserved: Decimal) -> CashAccount:
-    """The account after an order has used up its whole escrow; no transaction, as the money was paid before."""
-    return _with_reserve(account, money.subtract(money.ZERO, reserved))
+    """The cash account after an order used up its whole reserve. No transaction: the money was paid before."""
+    return _add_to_reserve(account, money.subtract(money.ZERO, reserved))
 
 
 def refund(account: CashAccount, reserved: Decimal, amount: Decimal) -> Posting:
-    """Empty an order's escrow of `reserved`, of which `amount`, above zero, returns to the balance."""
+    """Empty an order's reserve of `reserved`, and return `amount` of it, above zero, to the balance."""
     return post(release(account, reserved), TransactionType.ORDER_REFUND, amount)
 
 
-def _with_reserve(account: CashAccount, change: Decimal) -> CashAccount:
+def _add_to_reserve(account: CashAccount, change: Decimal) -> CashAccount:
     return replace(account, reserved_cash=money.add(account.reserved_cash, change))

@@ -1,9 +1,11 @@
 """Orders: what buying and selling an asset costs, brings, reserves and gives back.
 
-A holding is what a user owns of one asset and can sell now. An order at the market's price, or at a limit that the
-price already reaches, is filled at once. Another limit order waits: what it may need has left the balance (a buyer's
-cost at the limit) or the holding (a seller's quantity), and the order itself is its escrow, until it is filled,
-cancelled or expires. Nothing here knows of storage or HTTP: price and time are arguments.
+A holding is what a user owns of one asset and can sell now. A market order is filled at once, and so is a limit order
+whose limit the price reaches already. Another limit order waits. It reserves what it may need: a buyer's cost at the
+limit leaves the balance, a seller's quantity leaves the holding. The reserve stays with the order until the order is
+filled, cancelled or expires.
+Prices are USD for one unit, quantities are above zero; both have up to 8 decimals. Totals have 2 decimals.
+Nothing here knows storage or HTTP: price and time are arguments.
 """
 
 from __future__ import annotations
@@ -19,23 +21,29 @@ from app.domain.ledger import CashAccount, TransactionType, post, reserve
 
 
 class Side(StrEnum):
+    """Which way the asset goes: to the user or from them."""
+
     BUY = "BUY"
     SELL = "SELL"
 
 
 class PriceType(StrEnum):
+    """Whether an order executes now at the market's price, or waits for its limit."""
+
     MARKET = "MARKET"
     LIMIT = "LIMIT"
 
 
 class OrderStatus(StrEnum):
+    """PENDING is open; the other three are final."""
+
     PENDING = "PENDING"
     COMPLETED = "COMPLETED"
     CANCELLED = "CANCELLED"
     EXPIRED = "EXPIRED"
 
 
-# How far a market order that a person places may execute from the price that the person saw, unless told otherwise.
+# How far from the price that a person saw their market order may execute, unless they say otherwise.
 ALLOWANCE_PERCENT = Decimal("0.5")
 
 # How long an order may wait.
@@ -48,25 +56,25 @@ PAYMENT_TYPE = {Side.BUY: TransactionType.ORDER_PAYMENT, Side.SELL: TransactionT
 class NewOrder:
     """What a user asks for.
 
-    `price` is the limit of a limit order, and the worst price that a market order accepts, if any.
+    `limit_price` is the worst price that the order accepts: a limit order has one, a market order may have one.
     """
 
     side: Side
     price_type: PriceType
     asset_id: str
     quantity: Decimal
-    price: Decimal | None = None
+    limit_price: Decimal | None = None
     expires_at: datetime | None = None
 
     def waits_at(self, price: Decimal) -> bool:
         """Whether the order must wait while this is the market's price.
 
-        Raises PriceMoved for a market order that does not accept the price: it never waits.
+        A market order never waits: raises PriceMoved when it does not accept the price.
         """
-        if self.price is None or reaches(self.side, self.price, price):
+        if self.limit_price is None or reaches(self.side, self.limit_price, price):
             return False
         if self.price_type is PriceType.MARKET:
-            raise PriceMoved(price=money.plain(price), worst_price=money.plain(self.price))
+            raise PriceMoved(price=money.plain(price), worst_price=money.plain(self.limit_price))
         return True
 
     def total_at(self, price: Decimal) -> Decimal:
@@ -75,7 +83,7 @@ class NewOrder:
 
 
 def check_end(expires_at: datetime | None, now: datetime) -> None:
-    """Refuse a new order whose time is over before it begins; raises InvalidInput."""
+    """Refuse a new order whose end has passed. Raises InvalidInput."""
     if expires_at is not None and expires_at <= now:
         raise InvalidInput(
             FieldError("expires_at", f"Choose a time in the future, at most {MAX_LIFETIME.days} days ahead.")
@@ -97,15 +105,15 @@ def default_limit_price(side: Side, price: Decimal, *, decimals: int) -> Decimal
 class Preview:
     """What an order would do at this price of the market.
 
-    `total` is the cost or the proceeds; of an order that would wait, at its limit. `worst_total` is the same at the
-    worst price that a market order accepts.
+    `total` is the cost or the proceeds; for an order that would wait, at its limit. `limit_total` is the same at the
+    worst price that the order accepts.
     """
 
     order: NewOrder
     price: Decimal
     waits: bool
     total: Decimal
-    worst_total: Decimal
+    limit_total: Decimal
     cash_after: Decimal
     holding_after: Decimal
 
@@ -113,15 +121,15 @@ class Preview:
 def preview_order(order: NewOrder, price: Decimal, account: CashAccount, holding: Decimal) -> Preview:
     """Raises PriceMoved, OrderTooSmall, OrderTooLarge, InsufficientFunds, InsufficientHolding, as placing it would."""
     waits = order.waits_at(price)
-    limit = order.price if order.price is not None else price
-    total = order.total_at(limit if waits else price)
+    limit_price = order.limit_price if order.limit_price is not None else price
+    total = order.total_at(limit_price if waits else price)
     held = holding_after(order.side, order.asset_id, order.quantity, holding)
     if not waits:
-        account = post(account, PAYMENT_TYPE[order.side], total).account
+        account = post(account, PAYMENT_TYPE[order.side], total).after
     elif order.side is Side.BUY:
-        account, held = reserve(account, total).account, holding
-    worst_total = money.order_total(order.quantity, limit, buying=order.side is Side.BUY)
-    return Preview(order, price, waits, total, worst_total, account.current_balance, held)
+        account, held = reserve(account, total).after, holding
+    limit_total = money.order_total(order.quantity, limit_price, buying=order.side is Side.BUY)
+    return Preview(order, price, waits, total, limit_total, account.current_balance, held)
 
 
 @dataclass(frozen=True, slots=True)
@@ -133,13 +141,13 @@ class Fill:
 
 
 def fill_reserved(side: Side, quantity: Decimal, price: Decimal, reserved_amount: Decimal | None) -> Fill:
-    """Fill an open order at a price that reaches its limit; the refund is never below zero then."""
+    """Fill an open order at a price that reaches its limit. The refund is then never below zero."""
     total = money.order_total(quantity, price, buying=side is Side.BUY)
     return Fill(total, money.subtract(reserved_amount, total) if reserved_amount is not None else money.ZERO)
 
 
 def holding_after(side: Side, asset_id: str, quantity: Decimal, holding: Decimal) -> Decimal:
-    """The holding after buying or selling a quantity; raises InsufficientHolding."""
+    """The holding after buying or selling a quantity. Raises InsufficientHolding."""
     if side is Side.BUY:
         return money.add(holding, quantity)
     if quantity > holding:

@@ -1,4 +1,4 @@
-"""Exact attributes. PynamoDB's own number attribute goes through float, and its time attribute ends in `+0000`."""
+"""Exact attributes: PynamoDB's number attribute goes through float, and its time attribute ends in `+0000`."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from app.domain import clock, money
 
 
 class MoneyAttribute(Attribute[Decimal]):
-    """Money as text with exactly 2 decimals; DynamoDB never compares or adds it."""
+    """Money as text with exactly 2 decimals. DynamoDB must not compare or add it."""
 
     attr_type = STRING
 
@@ -24,7 +24,7 @@ class MoneyAttribute(Attribute[Decimal]):
 
 
 class QuantityAttribute(Attribute[Decimal]):
-    """A quantity or price as plain text: no exponent, no trailing zeros, so that equal numbers are equal text."""
+    """A quantity or price as plain text, without exponent or trailing zeros, so that equal numbers are equal text."""
 
     attr_type = STRING
 
@@ -36,7 +36,7 @@ class QuantityAttribute(Attribute[Decimal]):
 
 
 class DecimalAttribute(Attribute[Decimal]):
-    """An exact DynamoDB number, for the price that DynamoDB must put in order."""
+    """An exact DynamoDB number, for the price that DynamoDB must sort."""
 
     attr_type = NUMBER
 

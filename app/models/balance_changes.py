@@ -1,13 +1,14 @@
-"""The only code that changes balances and holdings; what orders do to them is in `trading.py`, through this.
+"""The only code that writes balances and holdings; `order_changes.py` writes them through this.
 
-Each change is one read, one decision of `app.domain`, and one batch of conditional writes; it is run again with a
-fresh read when another change came first. A refusal writes nothing. See DESIGN.md, section 3, for the conditions.
+Each change is one read, one decision of `app.domain`, and one batch of conditional writes. When another change came
+first, it runs again with a fresh read. A refusal writes nothing. docs/architecture.md lists the conditions.
 """
 
 from __future__ import annotations
 
 from datetime import datetime
 from decimal import Decimal
+from functools import partial
 
 from app.domain import clock, money
 from app.domain.errors import EmailTaken, UsernameTaken
@@ -21,9 +22,9 @@ from app.models.users import EmailClaim, User, UsersItem
 
 @retry_while_busy
 def open_account(user: User) -> User:
-    """Make a user with an empty balance, and claim the e-mail address. One call.
+    """Register a user with an empty balance, and claim the e-mail address. One call.
 
-    Raises UsernameTaken, EmailTaken (the first when both are).
+    Raises UsernameTaken or EmailTaken; UsernameTaken when both are taken.
     """
     batch = Batch()
     batch.put("user", user)
@@ -57,31 +58,24 @@ def post_transaction(
     *,
     description: str | None = None,
     actor: str | None = None,
-    request: IdempotencyKey | None = None,
+    idempotency: IdempotencyKey | None = None,
 ) -> Applied[BalanceTransaction]:
-    """Deposit, withdraw or adjust (a signed amount). Two calls.
+    """Deposit, withdraw or adjust: USD with 2 decimals, above zero; an adjustment is signed. Two calls.
 
-    `actor` is who did it, if not the owner.
-
-    Raises InsufficientFunds, IdempotencyKeyReused, and Busy when every attempt lost its race.
+    `actor` is the user who made the change, if not the owner. Raises InsufficientFunds, IdempotencyKeyReused, and Busy
+    when every attempt came second.
     """
 
     def change(batch: Batch) -> BalanceTransaction:
         balance = get_balance(username)
-        posting = post(balance.account, transaction_type, amount)
+        posting = post(balance.cash_account, transaction_type, amount)
         return write_posting(batch, balance, posting, clock.now(), description=description, actor=actor)
 
-    return apply_once(
-        change,
-        username,
-        request,
-        reference=lambda transaction: transaction.transaction_id,
-        find=lambda transaction_id: get_transaction(username, transaction_id),
-    )
+    return apply_once(username, idempotency, change=change, find=partial(get_transaction, username))
 
 
 def read_balance_and_holding(username: str, asset_id: str) -> tuple[Balance, Holding | None]:
-    """The balance and one holding, None if there never was one. One call."""
+    """The balance and one holding, which is None if the user never held the asset. One consistent call."""
     items = list(UsersItem.batch_get([Balance.key(username), Holding.key(username, asset_id)], consistent_read=True))
     balance = next(item for item in items if isinstance(item, Balance))
     return balance, next((item for item in items if isinstance(item, Holding)), None)
@@ -98,7 +92,7 @@ def write_posting(
     actor: str | None = None,
 ) -> BalanceTransaction:
     """Add one transaction and the balance after it to a batch."""
-    write_balance(batch, balance, posting.account, now)
+    write_balance(batch, balance, posting.after, now)
     transaction = BalanceTransaction(
         *BalanceTransaction.key(balance.username, posting.transaction_id),
         username=balance.username,
@@ -106,7 +100,7 @@ def write_posting(
         transaction_type=posting.transaction_type.value,
         amount=posting.amount,
         previous_balance=posting.previous_balance,
-        new_balance=posting.account.current_balance,
+        new_balance=posting.after.current_balance,
         description=description,
         order_id=order_id,
         actor=actor,
@@ -129,7 +123,7 @@ def write_balance(batch: Batch, balance: Balance, after: CashAccount, now: datet
             Balance.version.set(after.version),
             Balance.updated_at.set(now),
         ],
-        # An escrow that is used up whole changes the reserve without a transaction, so without a new version.
+        # A reserve that is used up whole changes `reserved_cash` without a transaction, so without a new version.
         condition=(Balance.version == balance.version) & (Balance.reserved_cash == balance.reserved_cash),
     )
 

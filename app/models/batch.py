@@ -1,4 +1,8 @@
-"""Changing several items: one atomic batch of conditional writes, and trying again while the items are busy."""
+"""Writes: one atomic batch of conditional writes, one conditional write, and trying again while items are busy.
+
+`Batch` is the only way to change several items: a single TransactWriteItems in which every step has a condition and
+a label.
+"""
 
 from __future__ import annotations
 
@@ -21,20 +25,16 @@ from tenacity import (
 )
 
 from app.domain.errors import Busy
-from app.models.database import THROTTLED, note_conflict
+from app.models.attempt import THROTTLED
+from app.models.database import note_conflict
 from app.models.item import Item
 
 T = TypeVar("T")
-
-
 P = ParamSpec("P")
 
-
-# How a change that lost its race is tried again, in seconds (measured by bench/contention.py). A refusal that comes
-# late is better than a thread that waits: a throttled call alone may take seconds.
+# How a busy change is tried again, in seconds (measured by bench/contention.py). A throttled call alone may take
+# seconds, so the bound on the time is short: a thread that waits serves no other request.
 FIRST_WAIT, LONGEST_WAIT = 0.2, 1
-
-
 MOST_ATTEMPTS, MOST_SECONDS = 12, 3
 
 
@@ -58,7 +58,7 @@ class Cancelled(Exception):
 
 
 class Batch:
-    """All writes of one change. Each step has a label, which says in `Cancelled` what stood in the way."""
+    """All writes of one change. The label of a step tells in `Cancelled` which condition failed."""
 
     def __init__(self) -> None:
         self._labels: list[str] = []
@@ -66,15 +66,16 @@ class Batch:
         self._connection: Connection | None = None
 
     def put(self, label: str, item: Item, *, condition: Condition | None = None) -> None:
-        """Write a whole item; without a condition, only where none stands yet."""
+        """Write a whole item; without a condition, only where there is none yet."""
         kwargs = item.get_save_kwargs_from_instance(condition=item.absent() if condition is None else condition)
         self._add(label, "Put", item, kwargs)
 
     def update(self, label: str, item: Item, actions: Sequence[Action], *, condition: Condition) -> None:
-        """Change some attributes. The condition must imply that the item exists, or the update would make one."""
+        """Change some attributes. The condition must imply that the item exists: otherwise the update makes one."""
         self._add(label, "Update", item, item.get_update_kwargs_from_instance(list(actions), condition=condition))
 
     def delete(self, label: str, item: Item, *, condition: Condition) -> None:
+        """Delete an item."""
         self._add(label, "Delete", item, item.get_delete_kwargs_from_instance(condition=condition))
 
     def _add(self, label: str, action: str, item: Item, kwargs: dict[str, Any]) -> None:
@@ -85,9 +86,9 @@ class Batch:
     def commit(self) -> None:
         """Apply every step or none, in one call.
 
-        The request token makes a resend after a lost reply apply once (AWS: TransactWriteItems, ClientRequestToken).
-        Raises Cancelled when a condition failed, Busy when nothing was written for lack of luck or capacity,
-        StoreUnavailable when nobody knows.
+        The request token makes a resend after a lost answer apply once (AWS: TransactWriteItems, ClientRequestToken).
+        Raises Cancelled when a condition failed; Busy after a conflict or throttling, with nothing written;
+        StoreUnavailable when the outcome is unknown.
         """
         assert self._connection is not None, "an empty batch changes nothing"
         try:
@@ -111,14 +112,14 @@ class Batch:
 
 
 def retry_while_busy(change: Callable[P, T]) -> Callable[P, T]:
-    """Run a change again, with a fresh read, while it raises Busy; full jitter, bounded, then Busy.
+    """Run a function again while it raises Busy; a change then reads afresh. Bounded; raises Busy in the end.
 
-    Full jitter: AWS Architecture Blog, "Exponential Backoff And Jitter".
+    Waits with full jitter (AWS Architecture Blog, "Exponential Backoff And Jitter").
     """
 
     @wraps(change)
     def run(*args: P.args, **kwargs: P.kwargs) -> T:
-        # One for each call: tenacity's decorator keeps its statistics in one place for all threads, which fail on it.
+        # One for each call: tenacity's decorator shares its statistics between threads, which breaks them.
         attempts = Retrying(
             retry=retry_if_exception_type(Busy),
             wait=wait_random_exponential(multiplier=FIRST_WAIT, max=LONGEST_WAIT),
@@ -132,6 +133,6 @@ def retry_while_busy(change: Callable[P, T]) -> Callable[P, T]:
 
 
 def _note_conflict(attempt: RetryCallState) -> None:
-    # tenacity calls this only when there will be another attempt.
-    assert attempt.fn is not None, "it is always a function that is tried again"
+    # tenacity calls this only before another attempt.
+    assert attempt.fn is not None, "tenacity always knows the function"
     note_conflict(attempt.fn.__name__)

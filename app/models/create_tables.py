@@ -1,4 +1,4 @@
-"""Making the two tables, and telling whether they answer."""
+"""Creating the two tables, and checking that they answer."""
 
 from __future__ import annotations
 
@@ -18,19 +18,19 @@ ROOTS: tuple[type[Item], ...] = (UsersItem, OrdersItem)
 def create_tables() -> list[str]:
     """Create the tables that do not exist, wait until they are active, and return the names of those created.
 
-    Waits up to 10 seconds for a store that is just starting, then raises StoreUnavailable.
+    Waits up to 10 seconds for a database that is just starting, then raises StoreUnavailable.
     """
     created = [item for item in ROOTS if not item.exists()]
     for item in created:
         item.create_table(wait=True, billing_mode=PAY_PER_REQUEST_BILLING_MODE)
     if UsersItem in created:
-        # Only tidies up: every reader treats an item past its ttl as gone. Not every endpoint knows how.
+        # Only tidies up: every reader treats an item past its ttl as gone. Not every endpoint supports it.
         Token.update_ttl(ignore_update_ttl_errors=True)
     return [item.Meta.table_name for item in created]
 
 
 def tables_answer() -> bool:
-    """Whether both tables can be read. Two calls, which also open the connections of a fresh process."""
+    """Whether both tables can be read. Two calls, which also open the connections of a new process."""
     try:
         Token.find(Token.key("ready", "ready"), consistent=False)
         Order.find(Order.key("ready"), consistent=False)

@@ -1,8 +1,8 @@
-"""The way to DynamoDB: one botocore client per process, its two tables, and the meter of what was used.
+"""The connection to DynamoDB: one botocore client per process, and its two tables.
 
-Models find their tables through the database that is in use in the current context (`Database.use`), so that two
-applications in one process can have different tables. Failures of the store leave here as `Busy` (nothing was
-written, try again) or `StoreUnavailable` (nobody knows), never as botocore's exceptions.
+Models find their tables through the database that is active in the current context (`Database.active`), so that two
+applications in one process can have different tables. A failure leaves here as `Busy` (nothing was written, try
+again) or `StoreUnavailable` (the outcome is unknown), not as botocore's exceptions.
 """
 
 from __future__ import annotations
@@ -10,35 +10,25 @@ from __future__ import annotations
 import os
 import threading
 import time
-from collections.abc import Callable, Mapping
-from contextvars import ContextVar, Token
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from contextvars import ContextVar
 from typing import Any
 
 from botocore.exceptions import BotoCoreError, ClientError
 from pynamodb.connection.base import Connection, MetaTable
 from pynamodb.connection.table import TableConnection
 
-from app.domain.errors import Busy, StoreUnavailable
+from app.domain.errors import StoreUnavailable
+from app.models import attempt
+from app.models.attempt import Attempt
 from app.models.meter import READS, Meter
-
-# Nothing was written when DynamoDB answers with one of these (AWS: "Error handling with DynamoDB").
-THROTTLED = frozenset(
-    {
-        "ThrottlingException",
-        "ThrottlingError",
-        "ProvisionedThroughputExceededException",
-        "ProvisionedThroughputExceeded",
-        "RequestLimitExceeded",
-        "TransactionConflict",
-        "TransactionConflictException",
-    }
-)
 
 
 class Database:
     """Where the two tables are. Making one does nothing; the first call connects.
 
-    `endpoint` is the address of any service that speaks DynamoDB's API, None for AWS in `region`.
+    `endpoint` is the address of any service that speaks DynamoDB's API; None is AWS in `region`.
     """
 
     def __init__(
@@ -52,13 +42,15 @@ class Database:
         self._process_id = 0
         self._tables: dict[str, TableConnection] = {}
 
-    def use(self) -> Token[tuple[Database, Meter]]:
-        """Make this the database of the current context, with a fresh meter; give the result to `leave`."""
-        return _in_use.set((self, Meter()))
-
-    def leave(self, before: Token[tuple[Database, Meter]]) -> None:
-        """Go back to the database that was in use before."""
-        _in_use.reset(before)
+    @contextmanager
+    def active(self) -> Iterator[Meter]:
+        """Make this the database of the current context, with a fresh meter, which is yielded."""
+        meter = Meter()
+        before = _active.set((self, meter))
+        try:
+            yield meter
+        finally:
+            _active.reset(before)
 
     def table(self, table: str, schema: Callable[[], Mapping[str, Any]]) -> TableConnection:
         """The connection of one table (`users`, `orders`), made once per process and table.
@@ -92,49 +84,36 @@ class Database:
             max_retry_attempts=2,
             max_pool_connections=self._max_connections,
         )
-        # The client is built here, under the lock: botocore builds one per racing thread otherwise.
-        events = connection.client.meta.events
-        events.register("before-send.dynamodb", _note_sent)
-        events.register("response-received.dynamodb", _note_answer)
+        # The client is built here, under the lock: otherwise botocore builds one for each racing thread.
+        attempt.listen(connection.client.meta.events)
         return connection
 
 
-_in_use: ContextVar[tuple[Database, Meter]] = ContextVar("database")
+_active: ContextVar[tuple[Database, Meter]] = ContextVar("database")
 
 
 def database() -> Database:
-    """The database in use; raises LookupError when none is."""
-    return _in_use.get()[0]
+    """The active database. Raises LookupError when there is none."""
+    return _active.get()[0]
 
 
 def meter() -> Meter:
     """What the current context has used so far."""
-    return _in_use.get()[1]
+    return _active.get()[1]
 
 
 def note_conflict(change: str) -> None:
-    """Count that a change lost its race and is tried again; a no-op where no database is in use."""
-    if in_use := _in_use.get(None):
-        in_use[1].conflicts[change] += 1
-
-
-def _note_sent(**_: object) -> None:
-    # The only place that sees every resend: an answer that never came says nothing of how often it was asked for.
-    meter().sent += 1
-
-
-def _note_answer(parsed_response: Mapping[str, Any] | None, **_: object) -> None:
-    # Only a refusal says that this send changed nothing: a success that is sent again was cut off on its way here,
-    # and without any answer there is no status.
-    status = (parsed_response or {}).get("ResponseMetadata", {}).get("HTTPStatusCode", 0)
-    if not 400 <= status < 500:
-        meter().may_have_applied = True
+    """Count that a change is tried again because it was busy; does nothing where no database is active."""
+    if active := _active.get(None):
+        active[1].conflicts[change] += 1
 
 
 class _Connection(Connection):
-    """PynamoDB's connection with the meter and the translation of failures in the one place that all calls pass."""
+    """PynamoDB's connection; every call passes here, is counted, and has its failure translated."""
 
     def _make_api_call(self, operation_name: str, operation_kwargs: dict[str, Any]) -> dict[str, Any]:
+        this = Attempt()
+        before = attempt.current.set(this)
         started = time.monotonic()
         response: Mapping[str, Any] = {}
         try:
@@ -143,24 +122,21 @@ class _Connection(Connection):
             # PynamoDB's own error leaves out the metadata that botocore's has.
             cause = error.__cause__ if isinstance(error.__cause__, ClientError) else error
             response = cause.response
-            # What a resend is answered says nothing of the request before it, which may yet have been applied.
-            failure = StoreUnavailable() if meter().may_have_applied else _translated(cause)
-            raise failure or error from cause
+            raise this.fate(cause) or error from cause
         except BotoCoreError as error:
             raise StoreUnavailable() from error
         finally:
-            meter().record(operation_name, response, time.monotonic() - started)
-        # Something else than DynamoDB may answer 200 too, and an answer may be cut off: botocore takes both for an
-        # empty success. Every call asks for its units, so an answer without them is none where more of it is read.
-        is_whole = operation_name not in {*READS, "UpdateItem"} or "ConsumedCapacity" in response
-        if not is_whole or not response["ResponseMetadata"].get("RequestId"):
+            attempt.current.reset(before)
+            meter().record(operation_name, response, time.monotonic() - started, resends=this.resends)
+        if not _is_whole(operation_name, response):
             raise StoreUnavailable()
         return dict(response)
 
 
-def _translated(error: ClientError) -> Exception | None:
-    code = error.response["Error"]["Code"]
-    if code in THROTTLED:
-        return Busy()
-    # In progress: an earlier send of this very batch may yet be applied, so its fate is unknown, not refused.
-    return StoreUnavailable() if code == "TransactionInProgressException" else None
+def _is_whole(operation: str, response: Mapping[str, Any]) -> bool:
+    """Whether DynamoDB itself answered, and the answer was not cut off: botocore takes both for an empty success.
+
+    Every call asks for its units. So an answer without them is not whole, where more of the answer is read.
+    """
+    has_units = operation not in {*READS, "UpdateItem"} or "ConsumedCapacity" in response
+    return has_units and bool(response["ResponseMetadata"].get("RequestId"))

@@ -1,10 +1,17 @@
-"""Idempotency: a keyed request is applied once, and a repetition finds what the first run made."""
+"""Idempotency: a keyed change is applied once, and a repetition answers with what its first run made.
+
+| item | PK | SK |
+|---|---|---|
+| IdempotencyClaim | `{username}` | `REQUEST#{idempotency key}` |
+
+The claim is one step of the batch that it guards, so it stands exactly when the change does. A refusal leaves none.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Generic, TypeVar
+from typing import Generic, Protocol, TypeVar
 
 from pynamodb.attributes import TTLAttribute, UnicodeAttribute
 
@@ -13,75 +20,8 @@ from app.domain.errors import Busy, IdempotencyKeyReused, Refusal
 from app.domain.idempotency import REMEMBERED_FOR, IdempotencyKey
 from app.models.attributes import TimeAttribute
 from app.models.batch import Batch, Cancelled
-from app.models.item import Item, Key
+from app.models.item import Key
 from app.models.users import UsersItem
-
-ResultT = TypeVar("ResultT", bound=Item)
-
-
-@dataclass(frozen=True)
-class Applied(Generic[ResultT]):
-    """What a change made, or what the first run of the same keyed request had made (`is_replay`)."""
-
-    item: ResultT
-    is_replay: bool = False
-
-
-def apply_once(
-    change: Callable[[Batch], ResultT],
-    username: str,
-    request: IdempotencyKey | None,
-    *,
-    reference: Callable[[ResultT], str],
-    find: Callable[[str], ResultT],
-) -> Applied[ResultT]:
-    """Commit a change, a keyed one at most once: its claim is part of the batch, and only a success leaves one.
-
-    `change` reads, decides and fills the batch; `reference` names what it made, and `find` reads that again.
-    Raises what `change` raises, IdempotencyKeyReused, and Busy when another change came first.
-    """
-    batch = Batch()
-    try:
-        item = change(batch)
-    except Refusal:
-        # What stands in the way may be this very request, applied before: it may have spent the money itself.
-        claim = _find_claim(username, request) if request else None
-        if claim:
-            return Applied(find(claim.reference), is_replay=True)
-        raise
-    if request:
-        _write_claim(batch, username, request, reference(item))
-    try:
-        batch.commit()
-    except Cancelled as cancelled:
-        claim = _find_claim(username, request) if request and "request" in cancelled.refused else None
-        if claim:
-            return Applied(find(claim.reference), is_replay=True)
-        raise Busy() from cancelled
-    return Applied(item)
-
-
-def _find_claim(username: str, request: IdempotencyKey) -> IdempotencyClaim | None:
-    """The claim that an earlier run of this request left; raises IdempotencyKeyReused when it was another request."""
-    claim = IdempotencyClaim.find(IdempotencyClaim.key(username, request.key))
-    if claim is None or claim.ttl <= clock.now():
-        return None
-    if claim.fingerprint != request.fingerprint:
-        raise IdempotencyKeyReused()
-    return claim
-
-
-def _write_claim(batch: Batch, username: str, request: IdempotencyKey, reference: str) -> None:
-    now = clock.now()
-    claim = IdempotencyClaim(
-        *IdempotencyClaim.key(username, request.key),
-        fingerprint=request.fingerprint,
-        reference=reference,
-        created_at=now,
-        ttl=now + REMEMBERED_FOR,
-    )
-    # DynamoDB deletes what is past its ttl days later, or never: such a claim counts as gone.
-    batch.put("request", claim, condition=IdempotencyClaim.absent() | (IdempotencyClaim.ttl <= now))
 
 
 class IdempotencyClaim(UsersItem, discriminator="REQUEST"):
@@ -95,3 +35,72 @@ class IdempotencyClaim(UsersItem, discriminator="REQUEST"):
     @staticmethod
     def key(username: str, idempotency_key: str) -> Key:
         return username, f"REQUEST#{idempotency_key}"
+
+
+class Made(Protocol):
+    """An item that a change makes or changes."""
+
+    @property
+    def reference(self) -> str:
+        """The id by which the item is found again."""
+
+
+MadeT = TypeVar("MadeT", bound=Made)
+
+
+@dataclass(frozen=True)
+class Applied(Generic[MadeT]):
+    """What a change made, or what the first run of the same keyed request made (`is_replay`)."""
+
+    item: MadeT
+    is_replay: bool = False
+
+
+def apply_once(
+    username: str, idempotency: IdempotencyKey | None, *, change: Callable[[Batch], MadeT], find: Callable[[str], MadeT]
+) -> Applied[MadeT]:
+    """Commit one change; a keyed one at most once.
+
+    `change` reads, decides and fills the batch. `find` reads what an earlier run made, by its reference.
+    One call beyond those of `change`; a replay costs a read of the claim and those of `find` instead of the write.
+    Raises what `change` raises, IdempotencyKeyReused, and Busy when another change came first.
+    """
+    batch = Batch()
+    try:
+        made = change(batch)
+        if idempotency:
+            _put_claim(batch, username, idempotency, made.reference)
+        batch.commit()
+    except Refusal:
+        # The obstacle may be this very request, applied before: its first run may have spent the money.
+        if claim := _find_claim(username, idempotency):
+            return Applied(find(claim.reference), is_replay=True)
+        raise
+    except Cancelled as cancelled:
+        if "claim" in cancelled.refused and (claim := _find_claim(username, idempotency)):
+            return Applied(find(claim.reference), is_replay=True)
+        raise Busy() from cancelled
+    return Applied(made)
+
+
+def _put_claim(batch: Batch, username: str, idempotency: IdempotencyKey, reference: str) -> None:
+    now = clock.now()
+    claim = IdempotencyClaim(
+        *IdempotencyClaim.key(username, idempotency.key),
+        fingerprint=idempotency.fingerprint,
+        reference=reference,
+        created_at=now,
+        ttl=now + REMEMBERED_FOR,
+    )
+    # DynamoDB deletes an item days after its ttl, or never: a claim past its ttl counts as gone.
+    batch.put("claim", claim, condition=IdempotencyClaim.absent() | (IdempotencyClaim.ttl <= now))
+
+
+def _find_claim(username: str, idempotency: IdempotencyKey | None) -> IdempotencyClaim | None:
+    """The claim that an earlier run left, if any. Raises IdempotencyKeyReused when that was another request."""
+    claim = idempotency and IdempotencyClaim.find(IdempotencyClaim.key(username, idempotency.key))
+    if not idempotency or not claim or claim.ttl <= clock.now():
+        return None
+    if claim.fingerprint != idempotency.fingerprint:
+        raise IdempotencyKeyReused()
+    return claim

@@ -1,12 +1,7 @@
-"""What every item, list and change is made of.
-
-`Item` is one row, `list_page` one page of one query in one call, and `Batch` the one way to change several items:
-a single TransactWriteItems in which every step carries a condition and a label.
-"""
+"""`Item`: one row of a table, its key, and how PynamoDB reaches its table."""
 
 from __future__ import annotations
 
-import logging
 from collections.abc import Mapping, Sequence
 from typing import Any, Self, TypeVar
 
@@ -20,11 +15,9 @@ from app.models.database import database
 Key = tuple[str, str]
 ItemT = TypeVar("ItemT", bound="Item")
 
-log = logging.getLogger(__name__)
-
 
 class TableMeta:
-    """What PynamoDB wants to know of a table; an instance, so that the name follows the database in use."""
+    """What PynamoDB must know about a table; an instance, so that the name follows the active database."""
 
     region = None
     host = None
@@ -40,8 +33,8 @@ class TableMeta:
 class Item(Model):
     """One row of either table.
 
-    The root class of each table declares its `Meta`, its indexes and its own `entity_type`, by which the kinds of
-    items are told apart; each kind declares how its key is made.
+    The root class of each table declares its `Meta`, its indexes and its own `entity_type`, which tells the kinds of
+    items apart. Each kind declares how its key is made.
     """
 
     PK = UnicodeAttribute(hash_key=True)
@@ -50,7 +43,7 @@ class Item(Model):
 
     @classmethod
     def find(cls, key: Key, *, consistent: bool = True) -> Self | None:
-        """The item at this key, or None. One call; half the units when it need not be consistent."""
+        """The item at this key, or None. One call; a read that is not consistent costs half the units."""
         try:
             return cls.get(*key, consistent_read=consistent)
         except cls.DoesNotExist:
@@ -58,12 +51,12 @@ class Item(Model):
 
     @classmethod
     def absent(cls) -> Condition:
-        """The condition that no item stands at the key."""
+        """The condition that there is no item at the key."""
         return cls.PK.does_not_exist()
 
     @classmethod
     def _get_connection(cls) -> TableConnection:
-        # Overrides PynamoDB, which builds a client for every class: pinned, and tested in test_model_database.py.
+        # Overrides PynamoDB, which builds a client for every class. Pinned; tests/models/test_database.py tests it.
         return database().table(cls.Meta.table, lambda: table_schema(cls))  # type: ignore[attr-defined]
 
 

@@ -61,7 +61,7 @@ class Balance(UsersItem, discriminator="BALANCE"):
         return username, "BALANCE"
 
     @property
-    def account(self) -> ledger.CashAccount:
+    def cash_account(self) -> ledger.CashAccount:
         """The balance as the rules see it."""
         return ledger.CashAccount(
             self.current_balance, self.total_deposits, self.total_withdrawals, self.reserved_cash, int(self.version)
@@ -88,8 +88,13 @@ class BalanceTransaction(UsersItem, discriminator="TRANSACTION"):
         return username, f"TRANS#{transaction_id}"
 
     @property
+    def reference(self) -> str:
+        """The id by which an idempotency claim finds it again."""
+        return str(self.transaction_id)
+
+    @property
     def effect(self) -> Decimal:
-        """What it added to the balance, negative for what went out."""
+        """What it added to the balance: above zero for money in, below zero for money out."""
         return ledger.effect_of(TransactionType(self.transaction_type), self.amount)
 
 
@@ -158,26 +163,26 @@ def get_transaction(username: str, transaction_id: str) -> BalanceTransaction:
 
 
 def list_transactions_of_order(
-    username: str, order_id: str, request: PageRequest = FIRST_PAGE
+    username: str, order_id: str, page: PageRequest = FIRST_PAGE
 ) -> Page[BalanceTransaction]:
     """What an order moved of the balance, newest first; a page may be short (see `list_page`)."""
     return list_page(
         BalanceTransaction,
         username,
-        request,
+        page,
         keys=BalanceTransaction.SK.startswith("TRANS#"),
         filters=BalanceTransaction.order_id == order_id,
     )
 
 
 def list_transactions(
-    username: str, request: PageRequest = FIRST_PAGE, *, transaction_type: TransactionType | None = None
+    username: str, page: PageRequest = FIRST_PAGE, *, transaction_type: TransactionType | None = None
 ) -> Page[BalanceTransaction]:
     """Newest first; of one type if given."""
     return list_page(
         BalanceTransaction,
         username,
-        request,
+        page,
         keys=BalanceTransaction.SK.startswith("TRANS#"),
         filters=BalanceTransaction.transaction_type == transaction_type.value if transaction_type else None,
     )
@@ -217,16 +222,16 @@ def get_portfolio(username: str) -> Portfolio:
     return Portfolio(balance, [item for item in items if isinstance(item, Holding)])
 
 
-def list_holders(asset_id: str, request: PageRequest = FIRST_PAGE) -> Page[Holding]:
+def list_holders(asset_id: str, page: PageRequest = FIRST_PAGE) -> Page[Holding]:
     """Who holds or held an asset, by username from z to a; for the operator, a page may be short (see `list_page`)."""
     index = Holding.asset_index
-    return list_page(Holding, asset_id, request, index=index, filters=Holding.SK.startswith("ASSET#"))
+    return list_page(Holding, asset_id, page, index=index, filters=Holding.SK.startswith("ASSET#"))
 
 
-def list_trades_of_asset(asset_id: str, request: PageRequest = FIRST_PAGE) -> Page[Trade]:
+def list_trades_of_asset(asset_id: str, page: PageRequest = FIRST_PAGE) -> Page[Trade]:
     """All purchases and sales of an asset by all users, by username from z to a; a page may be short."""
     index = Trade.asset_index
-    return list_page(Trade, asset_id, request, index=index, filters=Trade.PK.startswith("TRANS#"))
+    return list_page(Trade, asset_id, page, index=index, filters=Trade.PK.startswith("TRANS#"))
 
 
 def get_trade(username: str, asset_id: str, traded_at: datetime) -> Trade:
@@ -243,8 +248,8 @@ def iterate_trades_since(username: str, time: datetime) -> Iterator[Trade]:
     return Trade.query(username, since, index_name=UserTransactionsIndex.Meta.index_name)
 
 
-def list_trades(username: str, request: PageRequest = FIRST_PAGE, *, asset_id: str | None = None) -> Page[Trade]:
+def list_trades(username: str, page: PageRequest = FIRST_PAGE, *, asset_id: str | None = None) -> Page[Trade]:
     """Purchases and sales of a user, newest first; of one asset if given."""
     if asset_id:
-        return list_page(Trade, Trade.partition(username, asset_id), request)
-    return list_page(Trade, username, request, index=Trade.user_transactions_index)
+        return list_page(Trade, Trade.partition(username, asset_id), page)
+    return list_page(Trade, username, page, index=Trade.user_transactions_index)

@@ -1,4 +1,4 @@
-"""The meter: calls, seconds and capacity units that DynamoDB was asked for."""
+"""The meter: calls, resends, seconds and capacity units of what DynamoDB was asked for. It only counts."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ READS = frozenset({"GetItem", "BatchGetItem", "Query", "Scan", "TransactGetItems
 
 @dataclass
 class Usage:
-    """Calls (requests sent, so resends are calls too), the seconds they took, and capacity units."""
+    """Calls (requests sent, resends included), the seconds they took, and capacity units."""
 
     calls: int = 0
     resends: int = 0
@@ -31,26 +31,21 @@ class Usage:
 
 @dataclass
 class Meter(Usage):
-    """What DynamoDB was asked since the database was last put in use: in all, in order, and by operation.
+    """What DynamoDB was asked for since the meter was made: in all, in order, and by operation.
 
-    `conflicts` counts, by the name of the change, how often one was tried again after a lost race.
+    `conflicts` counts how often each change (by the name of its function) was tried again while it was busy.
     """
 
     operations: list[str] = field(default_factory=list)
     by_operation: dict[str, Usage] = field(default_factory=dict)
     conflicts: Counter[str] = field(default_factory=Counter)
-    # Of the operation that is under way: requests that left, and whether one was answered otherwise than by a refusal.
-    sent: int = 0
-    may_have_applied: bool = False
 
-    def record(self, operation: str, response: Mapping[str, Any], seconds: float) -> None:
-        resends, self.sent, self.may_have_applied = max(self.sent - 1, 0), 0, False
+    def record(self, operation: str, response: Mapping[str, Any], seconds: float, *, resends: int) -> None:
+        """Add one operation with all its sends; `response` has its ConsumedCapacity, if it was answered."""
         used = Usage(1 + resends, resends, seconds)
         consumed = response.get("ConsumedCapacity") or []
-        units = sum(
-            (Decimal(str(part["CapacityUnits"])) for part in ([consumed] if isinstance(consumed, dict) else consumed)),
-            Decimal(0),
-        )
+        parts = [consumed] if isinstance(consumed, dict) else consumed
+        units = sum((Decimal(str(part["CapacityUnits"])) for part in parts), Decimal(0))
         if operation in READS:
             used.read_units = units
         else:

@@ -1,4 +1,4 @@
-"""Table `orders`: one item an order, four indexes.
+"""Table `orders`: one item for each order, and four indexes.
 
 | item | PK | SK |
 |---|---|---|
@@ -15,9 +15,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from datetime import date, datetime
 from decimal import Decimal
+from typing import Any
 
 from pynamodb.attributes import DiscriminatorAttribute, UnicodeAttribute
 from pynamodb.expressions.condition import Condition
@@ -33,7 +34,7 @@ from app.models.paging import FIRST_PAGE, Page, PageRequest, iterate_readable, l
 
 
 class UserOrdersIndex(GlobalSecondaryIndex["Order"]):
-    """Orders of a user for one asset, in no order of time."""
+    """Orders of a user by asset, not in order of time."""
 
     class Meta:
         index_name = "UserOrdersIndex"
@@ -44,7 +45,7 @@ class UserOrdersIndex(GlobalSecondaryIndex["Order"]):
 
 
 class UserOrderHistoryIndex(GlobalSecondaryIndex["Order"]):
-    """Orders of a user by order_id, which follows time."""
+    """Orders of a user by `order_id`, which follows time."""
 
     class Meta:
         index_name = "UserOrderHistoryIndex"
@@ -55,7 +56,7 @@ class UserOrderHistoryIndex(GlobalSecondaryIndex["Order"]):
 
 
 class OpenOrdersIndex(GlobalSecondaryIndex["Order"]):
-    """Open limit orders by asset and side (`BTC#BUY`) and price. Sparse: `open_book` goes when the order ends."""
+    """Open limit orders by asset, side (`BTC#BUY`) and price. Sparse: an order that ends loses `open_book`."""
 
     class Meta:
         index_name = "OpenOrdersIndex"
@@ -66,7 +67,7 @@ class OpenOrdersIndex(GlobalSecondaryIndex["Order"]):
 
 
 class ExpiringOrdersIndex(GlobalSecondaryIndex["Order"]):
-    """Open limit orders by the day and time of their end. Sparse as OpenOrdersIndex."""
+    """Open limit orders by the day and time of their end. Sparse: an order that ends loses `expiry_day`."""
 
     class Meta:
         index_name = "ExpiringOrdersIndex"
@@ -77,7 +78,7 @@ class ExpiringOrdersIndex(GlobalSecondaryIndex["Order"]):
 
 
 class OrdersItem(Item):
-    """Any row of table `orders`."""
+    """Any item of table `orders`."""
 
     Meta = TableMeta("orders")  # type: ignore[assignment]
 
@@ -89,10 +90,10 @@ class OrdersItem(Item):
 
 
 class Order(OrdersItem, discriminator="ORDER"):
-    """One order. `order_price` and `total_amount` are those of the execution, or of the limit until then.
+    """One order. `order_price` and `total_amount` are those of the execution; until then, those at the limit.
 
-    What a limit order reserved stays on record when it has ended; `open_book` and `expiry_day`, which keep it in the
-    indexes of open orders, do not.
+    `reserved_amount` (a buyer's) or `reserved_quantity` (a seller's) stays on record when the order has ended.
+    `open_book` and `expiry_day`, which keep it in the indexes of open orders, do not.
     """
 
     order_id = UnicodeAttribute()
@@ -119,6 +120,11 @@ class Order(OrdersItem, discriminator="ORDER"):
         return order_id, "ORDER"
 
     @property
+    def reference(self) -> str:
+        """The id by which an idempotency claim finds it again."""
+        return str(self.order_id)
+
+    @property
     def side(self) -> Side:
         return Side(self.order_type)
 
@@ -128,11 +134,17 @@ class Order(OrdersItem, discriminator="ORDER"):
 
     @property
     def has_waited(self) -> bool:
-        """Whether it reserved something, rather than being executed when it was placed."""
+        """Whether it reserved something instead of being executed when it was placed."""
         return any(reserve is not None for reserve in (self.reserved_amount, self.reserved_quantity))
 
+    def with_changes(self, changes: Mapping[str, Any]) -> Order:
+        """This order with the attributes that a write has given it."""
+        for name, value in changes.items():
+            setattr(self, name, value)
+        return self
+
     def as_placed(self) -> Order:
-        """The order as it was when it was placed, whatever became of it since."""
+        """This order as it was when it was placed, whatever happened to it since."""
         if self.has_waited and self.limit_price is not None:
             self.status = OrderStatus.PENDING.value
             self.order_price = self.limit_price
@@ -143,17 +155,17 @@ class Order(OrdersItem, discriminator="ORDER"):
 
 
 def new_order_id() -> str:
-    """Ids made later sort later, to the millisecond."""
+    """A new id. Ids made later sort later, to the millisecond."""
     return f"order_{ULID.from_datetime(clock.now())}"
 
 
 def first_order_id(time: datetime) -> str:
-    """An id before those of all orders made from this time on: the first 10 characters of a ULID are its time."""
+    """An id before those of all orders made from this time on: a ULID begins with 10 characters of time."""
     return f"order_{str(ULID.from_datetime(time))[:10]}"
 
 
 def get_order(username: str, order_id: str) -> Order:
-    """Raises OrderNotFound, also for an order of somebody else."""
+    """One order of a user. One consistent call. Raises OrderNotFound, also for the order of someone else."""
     order = Order.find(Order.key(order_id))
     if order is None or order.username != username:
         raise OrderNotFound()
@@ -162,16 +174,16 @@ def get_order(username: str, order_id: str) -> Order:
 
 def list_orders(
     username: str,
-    request: PageRequest = FIRST_PAGE,
+    page: PageRequest = FIRST_PAGE,
     *,
     asset_id: str | None = None,
     side: Side | None = None,
     price_type: PriceType | None = None,
     status: OrderStatus | None = None,
 ) -> Page[Order]:
-    """Orders of a user, newest first, filtered by whatever is given.
+    """Orders of a user, newest first, filtered by what is given. One call; a page may be short (see `list_page`).
 
-    By asset too it reads UserOrderHistoryIndex: rows of one asset have no order of time in UserOrdersIndex.
+    Reads UserOrderHistoryIndex, also when filtered by asset: UserOrdersIndex is not in order of time.
     """
     filters: Condition | None = None
     for attribute, value in (
@@ -182,18 +194,18 @@ def list_orders(
     ):
         if value:
             filters = filters & (attribute == str(value)) if filters is not None else attribute == str(value)
-    return list_page(Order, username, request, index=Order.user_order_history_index, filters=filters)
+    return list_page(Order, username, page, index=Order.user_order_history_index, filters=filters)
 
 
 def open_book(asset_id: str, side: Side) -> str:
-    """The hash key under which OpenOrdersIndex holds the open orders of one asset and side."""
+    """The hash key of the open orders of one asset and side in OpenOrdersIndex."""
     return f"{asset_id}#{side}"
 
 
 def iterate_fillable_orders(asset_id: str, side: Side, price: Decimal) -> Iterator[Order]:
-    """The open orders that this price fills, those with the best limit first, read page by page.
+    """The open orders that this price fills, best limit first, read page by page.
 
-    Reads nothing of the others. The index may lag: an order may have ended already.
+    Reads no other orders. The index may lag: an order may have ended already.
     """
     buying = side is Side.BUY
     limit = OpenOrdersIndex.limit_price
@@ -209,7 +221,7 @@ def iterate_fillable_orders(asset_id: str, side: Side, price: Decimal) -> Iterat
 
 
 def iterate_expired_order_ids(day: date, now: datetime) -> Iterator[str]:
-    """The open orders that end on this day (UTC) and are past their time, read page by page."""
+    """The ids of the open orders that end on this day (UTC) and whose end has passed, read page by page."""
     rows = iterate_readable(
         Order,
         Order.query(
@@ -225,6 +237,6 @@ def iterate_orders_since(username: str, time: datetime) -> Iterator[Order]:
     return Order.query(username, first <= UserOrderHistoryIndex.PK, index_name=UserOrderHistoryIndex.Meta.index_name)
 
 
-def list_orders_of_asset(username: str, asset_id: str, request: PageRequest = FIRST_PAGE) -> Page[Order]:
-    """Every order of a user in one asset, in no order of time; nothing of other assets is read."""
-    return list_page(Order, username, request, index=Order.user_orders_index, keys=UserOrdersIndex.asset_id == asset_id)
+def list_orders_of_asset(username: str, asset_id: str, page: PageRequest = FIRST_PAGE) -> Page[Order]:
+    """Every order of a user in one asset, not in order of time. One call; reads no other assets."""
+    return list_page(Order, username, page, index=Order.user_orders_index, keys=UserOrdersIndex.asset_id == asset_id)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any, Generic
@@ -10,10 +11,12 @@ from pynamodb.expressions.condition import Condition
 from pynamodb.indexes import GlobalSecondaryIndex
 from pynamodb.pagination import ResultIterator
 
-from app.models.item import ItemT, log
+from app.models.item import ItemT
 
 StartKey = Mapping[str, Mapping[str, str]]
+"""After which item a page starts: its key attributes as DynamoDB writes them."""
 
+log = logging.getLogger(__name__)
 
 # How many rows one page of a filtered list looks at: the bound of its cost, at most about 60 read units.
 EXAMINED_ROWS = 500
@@ -21,18 +24,18 @@ EXAMINED_ROWS = 500
 
 @dataclass(frozen=True)
 class Page(Generic[ItemT]):
-    """Some rows of a list, and where the next page starts; `next_position` is None at the end."""
+    """Some rows of a list, and where the next page starts; `next_start_key` is None at the end."""
 
     items: list[ItemT]
-    next_position: StartKey | None
+    next_start_key: StartKey | None
 
 
 @dataclass(frozen=True, kw_only=True)
 class PageRequest:
-    """How many rows (`limit`), after which position, and how many to pass over first (`offset`)."""
+    """How many rows (`limit`), after which key, and how many rows to skip first (`offset`)."""
 
     limit: int = 50
-    position: StartKey | None = None
+    start_key: StartKey | None = None
     offset: int = 0
 
 
@@ -42,7 +45,7 @@ FIRST_PAGE = PageRequest()
 def list_page(
     item: type[ItemT],
     hash_key: str,
-    request: PageRequest = FIRST_PAGE,
+    page: PageRequest = FIRST_PAGE,
     *,
     index: GlobalSecondaryIndex[Any] | None = None,
     keys: Condition | None = None,
@@ -50,31 +53,29 @@ def list_page(
 ) -> Page[ItemT]:
     """One page of a query, newest (largest sort key) first, in exactly one call.
 
-    A page of a filtered list looks at EXAMINED_ROWS rows at most: it may hold fewer rows than asked, even none,
-    while `next_position` says that there is more to look at.
+    A page of a filtered list looks at EXAMINED_ROWS rows at most. It may hold fewer rows than asked, even none,
+    while `next_start_key` says that there is more to look at.
     """
-    wanted = request.offset + request.limit
+    last_row = page.offset + page.limit
     pages = item.query(
         hash_key,
         range_key_condition=keys,
         filter_condition=filters,
         index_name=index.Meta.index_name if index else None,
         scan_index_forward=False,
-        last_evaluated_key=request.position,  # type: ignore[arg-type]
-        # One row more than wanted tells whether there is a next page.
-        page_size=wanted + 1 if filters is None else max(EXAMINED_ROWS, wanted + 1),
+        last_evaluated_key=page.start_key,  # type: ignore[arg-type]
+        # One row more than asked for tells whether there is a next page.
+        page_size=last_row + 1 if filters is None else max(EXAMINED_ROWS, last_row + 1),
     ).page_iter
     rows = next(pages)["Items"]
-    if len(rows) > wanted:
-        last = rows[wanted - 1]
-        next_position: StartKey | None = {name: last[name] for name in pages.key_names}
-    else:
-        next_position = pages.last_evaluated_key
-    return Page([item.from_raw_data(row) for row in rows[request.offset : wanted]], next_position)
+    next_start_key: StartKey | None = pages.last_evaluated_key
+    if len(rows) > last_row:
+        next_start_key = {name: rows[last_row - 1][name] for name in pages.key_names}
+    return Page([item.from_raw_data(row) for row in rows[page.offset : last_row]], next_start_key)
 
 
 def iterate_readable(item: type[ItemT], rows: ResultIterator[ItemT]) -> Iterator[ItemT]:
-    """What a query finds, read page by page; a row that cannot be understood is logged and passed over."""
+    """The items that a query finds, read page by page; a row that cannot be read is logged and skipped."""
     for page in rows.page_iter:
         for row in page["Items"]:
             try:

@@ -1,4 +1,4 @@
-"""Table `users`: rate windows, which count what happened too often.
+"""Table `users`: rate windows, which count how often something happened.
 
 | item | PK | SK |
 |---|---|---|
@@ -22,7 +22,7 @@ from app.models.users import UsersItem
 
 @dataclass(frozen=True)
 class RateLimit:
-    """At most `hits` of one kind (`scope`) by one subject in each window of `seconds`."""
+    """At most `hits` of one kind (`scope`) for one subject in each window of `seconds`."""
 
     scope: str
     hits: int
@@ -30,14 +30,14 @@ class RateLimit:
 
 
 class RateWindow(UsersItem, discriminator="RATE"):
-    """How often something happened in one window; counts as gone once the window is over."""
+    """How often something happened in one window. Counts as gone once the window is over."""
 
     hits = NumberAttribute()
     ttl = TTLAttribute()
 
     @staticmethod
     def key(rate: RateLimit, subject: str, now: datetime) -> Key:
-        # A subject may be anything that was typed, and personal: only its digest is kept.
+        # A subject may be personal, or anything that was typed: only its digest is kept.
         digest = hashlib.sha256(subject.encode()).hexdigest()[:32]
         return f"RATE#{rate.scope}#{digest}", f"{_start(rate, now):012d}"
 
@@ -47,12 +47,12 @@ def _start(rate: RateLimit, now: datetime) -> int:
 
 
 def seconds_left(rate: RateLimit, now: datetime) -> int:
-    """How long the current window still lasts, at least 1."""
+    """How many seconds the current window still lasts, at least 1."""
     return _start(rate, now) + rate.seconds - int(now.timestamp())
 
 
 def count_hits(subjects: Iterable[tuple[RateLimit, str]], *, now: datetime) -> dict[str, int]:
-    """The hits of the current windows by scope. One call, for any number of rates of different scope."""
+    """The hits in the current windows by scope. One call for any number of limits of different scopes."""
     keys = {RateWindow.key(rate, subject, now): rate.scope for rate, subject in subjects}
     windows = UsersItem.batch_get(list(keys), consistent_read=False)
     hits = {keys[window.PK, window.SK]: int(window.hits) for window in windows if isinstance(window, RateWindow)}
@@ -60,9 +60,9 @@ def count_hits(subjects: Iterable[tuple[RateLimit, str]], *, now: datetime) -> d
 
 
 def add_hit(rate: RateLimit, subject: str, *, now: datetime) -> None:
-    """Count one more hit, up to the bound. One call."""
+    """Count one more hit, up to the limit. One call."""
     window = RateWindow(*RateWindow.key(rate, subject, now))
     end = datetime.fromtimestamp(_start(rate, now), UTC) + timedelta(seconds=rate.seconds)
-    # The update makes the item when it is the first: it must say of what kind it is.
+    # The first update makes the item, so it must set the entity type too.
     actions: list[Action] = [RateWindow.hits.add(1), RateWindow.ttl.set(end), RateWindow.entity_type.set(RateWindow)]
     write_if(lambda: window.update(actions, condition=RateWindow.absent() | (RateWindow.hits < rate.hits)))

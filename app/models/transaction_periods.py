@@ -85,24 +85,24 @@ def _narrow(span: Span, has_happened: Mapping[int, bool]) -> Span:
 
 
 def list_transactions(
-    username: str, period: Period, request: PageRequest, *, transaction_type: TransactionType | None = None
+    username: str, period: Period, page: PageRequest, *, transaction_type: TransactionType | None = None
 ) -> Page[BalanceTransaction]:
     """Newest first; of one type if given. The calls of `find_span` and one."""
     span = find_span(username, period)
     # Not as a start key, which must lie in the span: the next page's span may be another one.
-    last = _number(request) - 1 if request.position else span.high
+    last = _number(page) - 1 if page.start_key else span.high
     if min(last, span.high) <= span.low:
         return Page([], None)
     filters = BalanceTransaction.created_at.between(period.start, period.end)
     if transaction_type:
         filters = filters & (BalanceTransaction.transaction_type == transaction_type.value)
     keys = BalanceTransaction.SK.between(_sort_key(span.low + 1), _sort_key(min(last, span.high)))
-    return list_page(BalanceTransaction, username, PageRequest(limit=request.limit), keys=keys, filters=filters)
+    return list_page(BalanceTransaction, username, PageRequest(limit=page.limit), keys=keys, filters=filters)
 
 
-def _number(request: PageRequest) -> int:
-    assert request.position is not None
-    return int(request.position["SK"]["S"].removeprefix("TRANS#"))
+def _number(page: PageRequest) -> int:
+    assert page.start_key is not None
+    return int(page.start_key["SK"]["S"].removeprefix("TRANS#"))
 
 
 def _sort_key(number: int) -> str:

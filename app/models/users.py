@@ -1,4 +1,4 @@
-"""Table `users`: its indexes, and the items that say who someone is.
+"""Table `users`: its indexes, and the items of identity: users, e-mail claims and tokens.
 
 | item | PK | SK |
 |---|---|---|
@@ -41,7 +41,7 @@ from app.models.item import Item, Key, TableMeta
 
 
 class EmailIndex(GlobalSecondaryIndex["User"]):
-    """Users by e-mail. Sparse: `email` stands on User items alone."""
+    """Users by e-mail address. Sparse: only User items have `email`."""
 
     class Meta:
         index_name = "EmailIndex"
@@ -51,7 +51,7 @@ class EmailIndex(GlobalSecondaryIndex["User"]):
 
 
 class AssetIndex(GlobalSecondaryIndex["UsersItem"]):
-    """Asset balances and asset transactions by asset."""
+    """Holdings and trades by asset."""
 
     class Meta:
         index_name = "AssetIndex"
@@ -62,7 +62,7 @@ class AssetIndex(GlobalSecondaryIndex["UsersItem"]):
 
 
 class UserTransactionsIndex(GlobalSecondaryIndex["UsersItem"]):
-    """Asset transactions by user and time. Sparse: `traded_at` stands on asset transactions alone."""
+    """Trades by user and time. Sparse: only trades have `traded_at`."""
 
     class Meta:
         index_name = "UserTransactionsIndex"
@@ -73,7 +73,7 @@ class UserTransactionsIndex(GlobalSecondaryIndex["UsersItem"]):
 
 
 class UsersItem(Item):
-    """Any row of table `users`."""
+    """Any item of table `users`."""
 
     Meta = TableMeta("users")  # type: ignore[assignment]
 
@@ -84,7 +84,7 @@ class UsersItem(Item):
 
 
 class User(UsersItem, discriminator="USER"):
-    """A person with an account. Raising `session_epoch` ends every session and login token made before."""
+    """A registered person. Raising `session_epoch` ends every browser session and login token made before."""
 
     username = UnicodeAttribute()
     email = UnicodeAttribute()
@@ -114,9 +114,9 @@ class User(UsersItem, discriminator="USER"):
 
 
 class EmailClaim(UsersItem, discriminator="EMAIL"):
-    """Holds an e-mail address for one user: an index can neither enforce nor strongly read uniqueness.
+    """Holds an e-mail address for one user. An index can neither enforce uniqueness nor be read consistently.
 
-    It must never have an attribute `email`, which would put it in EmailIndex.
+    It must not have an attribute `email`, which would put it in EmailIndex.
     """
 
     username = UnicodeAttribute()
@@ -127,9 +127,9 @@ class EmailClaim(UsersItem, discriminator="EMAIL"):
 
 
 class Token(UsersItem, discriminator="TOKEN"):
-    """A bearer token, of which only a hash is kept.
+    """A bearer token; only a hash of its secret is kept.
 
-    A login token dies with the session epoch that it was made in; a personal token has none.
+    A login token ends with the session epoch that it was made in. A personal token has no epoch.
     """
 
     username = UnicodeAttribute()
@@ -156,26 +156,26 @@ class Token(UsersItem, discriminator="TOKEN"):
 
 
 def find_user(username: str, *, consistent: bool = True) -> User | None:
-    """The user of this (lower-cased) name; None for what is no username at all."""
+    """The user with this lower-case name, or None; also for text that cannot be a username. One call."""
     if not matches(USERNAME, username):
         return None
     return User.find(User.key(username), consistent=consistent)
 
 
 def get_user(username: str) -> User:
-    """An existing user, read consistently."""
+    """A user that is known to exist, read consistently. One call."""
     return User.get(*User.key(username), consistent_read=True)
 
 
 def find_user_by_email(email: str) -> User | None:
-    """The user with this (lower-cased) address. The index may lag behind a registration by a moment."""
+    """The user with this lower-case address, or None. Two calls. The index may lag behind a registration."""
     rows = User.email_index.query(email, limit=1)
     row = next(iter(rows), None)
     return row and find_user(row.PK)
 
 
 def find_user_and_token(username: str, token_id: str, *, consistent: bool) -> tuple[User | None, Token | None]:
-    """Both in one call; 1 read unit when it need not be consistent, 2 when it must."""
+    """Both, or None for what does not exist. One call; 1 read unit, or 2 when it must be consistent."""
     items = list(UsersItem.batch_get([User.key(username), Token.key(username, token_id)], consistent_read=consistent))
     user = next((item for item in items if isinstance(item, User)), None)
     token = next((item for item in items if isinstance(item, Token)), None)
@@ -184,9 +184,9 @@ def find_user_and_token(username: str, token_id: str, *, consistent: bool) -> tu
 
 @retry_while_busy
 def update_profile(username: str, changes: Mapping[str, Any], *, now: datetime) -> User:
-    """Set attributes of a user, None removes one; a new e-mail address moves its claim.
+    """Set attributes of a user; None removes one. A new e-mail address moves the claim in the same batch.
 
-    Two calls. Raises EmailTaken, and Busy when every attempt lost its race.
+    Two calls. Raises EmailTaken, and Busy when every attempt came second.
     """
     user = get_user(username)
     changed = {**changes, "updated_at": now}
@@ -214,7 +214,10 @@ def _set_or_remove(attribute: Attribute[Any], value: Any) -> Action:
 
 
 def set_password(user: User, password_hash: str, *, now: datetime) -> User:
-    """Replace the password and end every session. Raises Busy when the user was changed since it was read."""
+    """Replace the password, and end every session and login token. One call.
+
+    Raises Busy when the password was changed since the user was read.
+    """
     actions: list[Action] = [
         User.password_hash.set(password_hash),
         User.session_epoch.set(int(user.session_epoch) + 1),
@@ -226,9 +229,9 @@ def set_password(user: User, password_hash: str, *, now: datetime) -> User:
 
 
 def set_status(username: str, status: UserStatus, *, now: datetime) -> User:
-    """Suspend or reinstate a user; either ends every session and login token. Two calls.
+    """Suspend or reinstate a user; both end every session and login token. Two calls.
 
-    Raises UserNotFound, and Busy when every attempt lost its race.
+    Raises UserNotFound, and Busy when every attempt came second.
     """
     return _update_user(username, [User.status.set(status.value)], now=now)
 
@@ -256,27 +259,29 @@ def _update_user(username: str, actions: list[Action], *, now: datetime) -> User
 
 
 def find_token(username: str, token_id: str) -> Token | None:
+    """One token of a user, or None. One call."""
     if not matches(TOKEN_ID, token_id):
         return None
     return Token.find(Token.key(username, token_id))
 
 
 def list_tokens(username: str) -> list[Token]:
-    """Every token of a user, in no order of time. One call."""
+    """Every token of a user, unordered, those that have ended included. One call."""
     return list(Token.query(username, Token.SK.startswith("TOKEN#"), consistent_read=True))
 
 
 def add_token(token: Token) -> None:
+    """Store a new token. One call."""
     token.save(condition=Token.absent())
 
 
 def delete_token(token: Token) -> None:
-    """End a token; ending one that has ended changes nothing."""
+    """End a token. Ending it again changes nothing. One call."""
     write_if(lambda: token.delete(condition=Token.secret_hash == token.secret_hash))
 
 
 def note_token_use(token: Token, *, now: datetime, precision: timedelta) -> None:
-    """Remember when a token was used, unless it is known to be so within `precision`, or has ended."""
+    """Note when a token was used, unless that is noted within `precision` already, or the token has ended. One call."""
     is_old = Token.last_used_at.does_not_exist() | (Token.last_used_at <= now - precision)
     actions: list[Action] = [Token.last_used_at.set(now)]
     write_if(lambda: token.update(actions, condition=Token.secret_hash.exists() & is_old))

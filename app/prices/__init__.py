@@ -122,6 +122,14 @@ class PriceSource(Protocol):
         """The markets of the whole catalogue by asset id, inactive assets included."""
 
 
+def get_tradeable_price(prices: PriceSource, asset_id: str) -> Decimal:
+    """The current price if one may trade on it. Raises PriceUnavailable when there is none, or only a stale one."""
+    quote = prices.quote(asset_id)
+    if quote.is_stale:
+        raise PriceUnavailable()
+    return quote.price
+
+
 def get_priced_asset(asset_id: str) -> Asset:
     """The asset with this id, in any case. Raises PriceUnavailable for an unknown one."""
     asset = find_asset(asset_id)

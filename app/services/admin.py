@@ -76,5 +76,5 @@ def adjust_balance(
         amount,
         description=reason,
         actor=admin.username,
-        request=identify(own_key, "adjustment", amount, reason),
+        idempotency=identify(own_key, "adjustment", amount, reason),
     )

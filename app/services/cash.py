@@ -37,5 +37,5 @@ def _move(
         transaction_type,
         amount,
         description=description,
-        request=identify(idempotency_key, transaction_type, amount, description),
+        idempotency=identify(idempotency_key, transaction_type, amount, description),
     )

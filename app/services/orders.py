@@ -4,17 +4,17 @@ from __future__ import annotations
 
 from datetime import datetime, timedelta
 from decimal import Decimal
+from functools import partial
 
 from app import metrics
 from app.domain import clock, money
 from app.domain.assets import get_tradeable_asset
-from app.domain.errors import PriceUnavailable
 from app.domain.idempotency import identify
-from app.domain.orders import NewOrder, PriceType, Side, check_end
+from app.domain.orders import NewOrder, PriceType, Side
 from app.models import order_changes
 from app.models.idempotency import Applied
 from app.models.orders import Order
-from app.prices import PriceSource
+from app.prices import PriceSource, get_tradeable_price
 
 LIMIT_ORDER_LIFETIME = timedelta(days=30)
 
@@ -31,15 +31,15 @@ def place_order(
     expires_at: datetime | None = None,
     idempotency_key: str | None = None,
 ) -> Applied[Order]:
-    """Buy or sell at the market's price, or at a limit; one that must wait reserves what it needs. Two calls.
+    """Buy or sell at the market's price, or at a limit; an order that must wait reserves what it needs. Two calls.
 
-    `price` is the limit of a limit order, or the worst price that a market order accepts. `expires_at` is for limit
-    orders, by default LIMIT_ORDER_LIFETIME from now. Raises AssetNotTradeable, InvalidInput when `expires_at` is past,
-    PriceUnavailable, PriceMoved, OrderTooSmall, OrderTooLarge, InsufficientFunds, InsufficientHolding,
-    IdempotencyKeyReused, Busy.
+    `quantity` is above zero, with up to 8 decimals. `price` is the limit of a limit order, or the worst price that a
+    market order accepts: USD for one unit. `expires_at` is for limit orders, by default LIMIT_ORDER_LIFETIME from now.
+    Raises AssetNotTradeable, InvalidInput when `expires_at` has passed, PriceUnavailable, PriceMoved, OrderTooSmall,
+    OrderTooLarge, InsufficientFunds, InsufficientHolding, IdempotencyKeyReused, Busy.
     """
     asset = get_tradeable_asset(asset_id)
-    request = identify(
+    idempotency = identify(
         idempotency_key,
         f"{price_type} {side}",
         asset.asset_id,
@@ -50,16 +50,8 @@ def place_order(
     if price_type is PriceType.LIMIT:
         expires_at = expires_at or clock.now() + LIMIT_ORDER_LIFETIME
     order = NewOrder(side, price_type, asset.asset_id, quantity, price, expires_at)
-
-    def current_price() -> Decimal:
-        # Here, where a refusal looks for what an earlier run of the same keyed request made.
-        check_end(expires_at, clock.now())
-        quote = prices.quote(asset.asset_id)
-        if quote.is_stale:
-            raise PriceUnavailable()
-        return quote.price
-
-    placed = order_changes.place_order(username, order, current_price, request=request)
+    current_price = partial(get_tradeable_price, prices, asset.asset_id)
+    placed = order_changes.place_order(username, order, current_price, idempotency=idempotency)
     if not placed.is_replay:
         metrics.count_orders("placed")
         if not placed.item.is_pending:
@@ -68,11 +60,13 @@ def place_order(
 
 
 def cancel_order(username: str, order_id: str, *, idempotency_key: str | None = None) -> Applied[Order]:
-    """End an open order and give back what it reserves.
+    """End an open order and give back what it reserves. Three calls.
 
     Raises OrderNotFound, OrderNotPending, IdempotencyKeyReused, Busy.
     """
-    cancelled = order_changes.cancel_order(username, order_id, request=identify(idempotency_key, "cancel", order_id))
+    cancelled = order_changes.cancel_order(
+        username, order_id, idempotency=identify(idempotency_key, "cancel", order_id)
+    )
     if not cancelled.is_replay:
         metrics.count_orders("cancelled")
     return cancelled

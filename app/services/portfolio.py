@@ -133,7 +133,7 @@ def get_overview(username: str, prices: PriceSource, *, now: datetime) -> Overvi
     return Overview(
         portfolio,
         opened.items,
-        opened.next_position is not None,
+        opened.next_start_key is not None,
         latest.items,
         reserved,
         total,

@@ -62,7 +62,7 @@ def _place(
         expires_at,
     )
     return order_changes.place_order(
-        username, request, lambda: Decimal(price), request=identify(key, side, asset_id, quantity, price)
+        username, request, lambda: Decimal(price), idempotency=identify(key, side, asset_id, quantity, price)
     ).item
 
 
@@ -81,7 +81,7 @@ def _live(username: str) -> None:
             updated_at=now,
         )
     )
-    post_transaction(username, TransactionType.DEPOSIT, Decimal("10000.00"), request=identify("cash", "deposit"))
+    post_transaction(username, TransactionType.DEPOSIT, Decimal("10000.00"), idempotency=identify("cash", "deposit"))
     post_transaction(username, TransactionType.WITHDRAW, Decimal("100.00"), description="Rent")
     post_transaction(
         username, TransactionType.SYSTEM_ADJUSTMENT, Decimal("-5.00"), description="A fee", actor="operator"

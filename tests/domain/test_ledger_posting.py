@@ -32,7 +32,7 @@ def test_effect(transaction_type, amount, balance, deposits, withdrawals):
     assert posting.transaction_type == transaction_type
     assert str(posting.amount) == amount
     assert posting.previous_balance == ACCOUNT.current_balance
-    after = posting.account
+    after = posting.after
     assert (str(after.current_balance), str(after.total_deposits), str(after.total_withdrawals)) == (
         balance,
         deposits,
@@ -80,15 +80,15 @@ def test_a_new_account_is_empty_and_its_first_transaction_is_number_one():
 def test_what_an_order_reserves_leaves_the_balance_and_comes_back_at_most_once(refunded, balance):
     reserved = reserve(ACCOUNT, Decimal("30.00"))
     assert reserved.transaction_type == "ORDER_PAYMENT"
-    assert (str(reserved.account.current_balance), str(reserved.account.reserved_cash)) == ("70.00", "30.00")
-    returned = refund(reserved.account, Decimal("30.00"), Decimal(refunded))
+    assert (str(reserved.after.current_balance), str(reserved.after.reserved_cash)) == ("70.00", "30.00")
+    returned = refund(reserved.after, Decimal("30.00"), Decimal(refunded))
     assert returned.transaction_type == "ORDER_REFUND"
-    assert (str(returned.account.current_balance), str(returned.account.reserved_cash)) == (balance, "0.00")
-    assert returned.account.version == ACCOUNT.version + 2
+    assert (str(returned.after.current_balance), str(returned.after.reserved_cash)) == (balance, "0.00")
+    assert returned.after.version == ACCOUNT.version + 2
 
 
 def test_a_reserve_that_is_used_up_changes_no_balance():
-    spent = release(reserve(ACCOUNT, Decimal("30.00")).account, Decimal("30.00"))
+    spent = release(reserve(ACCOUNT, Decimal("30.00")).after, Decimal("30.00"))
     assert (str(spent.current_balance), str(spent.reserved_cash), spent.version) == ("70.00", "0.00", 8)
 
 
@@ -111,8 +111,8 @@ def test_any_history_keeps_the_books(movements):
             assert effect_of(transaction_type, amount) < -account.current_balance
             continue
         assert posting.previous_balance == account.current_balance
-        assert posting.account.current_balance == account.current_balance + effect_of(transaction_type, amount) >= 0
-        account = posting.account
+        assert posting.after.current_balance == account.current_balance + effect_of(transaction_type, amount) >= 0
+        account = posting.after
         applied.append((transaction_type, amount))
     assert account.version == len(applied)
     assert account.total_deposits == sum(amount for kind, amount in applied if kind == "DEPOSIT")

@@ -76,7 +76,7 @@ def test_a_preview(
     held: str,
 ) -> None:
     seen = preview(side, price_type, quantity, limit)
-    assert (seen.waits, seen.total, seen.worst_total) == (waits, Decimal(total), Decimal(worst))
+    assert (seen.waits, seen.total, seen.limit_total) == (waits, Decimal(total), Decimal(worst))
     assert (seen.cash_after, seen.holding_after) == (Decimal(cash), Decimal(held))
     assert (seen.order.quantity, seen.price) == (Decimal(quantity), Decimal(100))
 

@@ -133,7 +133,7 @@ def test_transactions_newest_first():
         ("DEPOSIT", "10000.00"),
     ]
     assert all(isinstance(each, ledger.BalanceTransaction) for each in page.items)
-    assert page.next_position is None
+    assert page.next_start_key is None
     assert used.operations == ["Query"]
     assert len(ledger.list_transactions("ben").items) == 2
     assert ledger.list_transactions("nobody").items == []
@@ -154,7 +154,7 @@ def test_transactions_by_type(transaction_type, expected):
     with metered() as used:
         page = ledger.list_transactions("ann", transaction_type=TransactionType(transaction_type))
     assert [each.transaction_id for each in page.items] == expected
-    assert page.next_position is None
+    assert page.next_start_key is None
     assert used.operations == ["Query"]
 
 
@@ -308,7 +308,7 @@ def test_one_row_a_page_gives_each_row_once_in_one_call_each(read):
             page = read(request)
         assert used.calls == 1 and len(page.items) == 1
         seen += [(row.PK, row.SK) for row in page.items]
-        if page.next_position is None:
+        if page.next_start_key is None:
             break
-        request = PageRequest(limit=1, position=page.next_position)
+        request = PageRequest(limit=1, start_key=page.next_start_key)
     assert seen == whole and len(whole) > 1

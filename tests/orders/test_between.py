@@ -48,13 +48,13 @@ class Trader:
         return order_changes.fill_order(order, Decimal(price))
 
     def move(self, transaction_type: TransactionType, amount: str, *, key: str | None = None) -> Any:
-        request = identify(key, transaction_type, amount)
-        return post_transaction(self.name, transaction_type, Decimal(amount), request=request)
+        idempotency = identify(key, transaction_type, amount)
+        return post_transaction(self.name, transaction_type, Decimal(amount), idempotency=idempotency)
 
     def order(self, side: Side, quantity: str, limit: str | None = None) -> Any:
         price_type, end = (PriceType.LIMIT, clock.now() + timedelta(days=1)) if limit else (PriceType.MARKET, None)
-        request = NewOrder(side, price_type, "BTC", Decimal(quantity), limit and Decimal(limit), end)
-        return order_changes.place_order(self.name, request, lambda: Decimal(150))
+        order = NewOrder(side, price_type, "BTC", Decimal(quantity), limit and Decimal(limit), end)
+        return order_changes.place_order(self.name, order, lambda: Decimal(150))
 
     def state(self, store: Any) -> tuple[Any, ...]:
         """Everything that the books say, but for names and times."""

@@ -16,7 +16,7 @@ from flask.testing import FlaskClient
 from werkzeug.test import TestResponse
 
 from app.config import Config
-from app.models.database import database, meter
+from app.models.database import database
 from app.models.meter import Meter
 from app.models.users import get_user
 from app.services.tokens import issue_login_token
@@ -67,8 +67,8 @@ def usage_of(response: TestResponse) -> Usage:
 @contextmanager
 def metered() -> Iterator[Meter]:
     """The meter of a block of code, inside an application context."""
-    database().use()
-    yield meter()
+    with database().active() as meter:
+        yield meter
 
 
 @dataclass

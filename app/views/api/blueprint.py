@@ -150,11 +150,11 @@ def replay_header(applied: Applied[Any]) -> dict[str, str]:
 
 def page_request(query: Mapping[str, Any], *binding: object) -> PageRequest:
     """The page that a list's query asks for; the binding is the list, its user and its filters."""
-    return PageRequest(limit=query["limit"], offset=query["offset"], position=read_cursor(query["cursor"], *binding))
+    return PageRequest(limit=query["limit"], offset=query["offset"], start_key=read_cursor(query["cursor"], *binding))
 
 
 def paged(page: Page[Any], *binding: object) -> dict[str, Any]:
-    cursor = write_cursor(page.next_position, *binding)
+    cursor = write_cursor(page.next_start_key, *binding)
     return {"has_more": cursor is not None, "next_cursor": cursor}
 
 

@@ -47,7 +47,7 @@ def listing(page: Page[Any], *binding: object) -> Listing:
     """What the pager of a page needs; the same binding as for `wanted_page`."""
     filters = _sent()
     is_first = not filters.pop("cursor", None)
-    cursor = write_cursor(page.next_position, *binding)
+    cursor = write_cursor(page.next_start_key, *binding)
     return Listing(
         page.items,
         newest=None if is_first else _address(filters),

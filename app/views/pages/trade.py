@@ -46,7 +46,7 @@ def review(form: Form, data: dict[str, Any], asset_id: str) -> ResponseReturnVal
 def _review_page(form: Form, preview: Preview) -> str:
     order = preview.order
     form.typed["quantity"] = money.plain(order.quantity)
-    form.typed["price"] = "" if order.price is None else money.plain(order.price)
+    form.typed["price"] = "" if order.limit_price is None else money.plain(order.limit_price)
     return render_template(
         "review.html",
         form=form,

@@ -227,7 +227,9 @@ def test_the_same_keyed_order_twice(arena):
         username = open_trader("100")
         first, second = arena.run_at_once(
             *(
-                lambda: order_changes.place_order(username, order, lambda: Decimal(90), request=identify("k", "place"))
+                lambda: order_changes.place_order(
+                    username, order, lambda: Decimal(90), idempotency=identify("k", "place")
+                )
                 for _ in range(2)
             )
         )

@@ -81,10 +81,11 @@ def open_trader(cash: str = "0", **holdings: str) -> str:
 def place_limit(
     username: str, side: Side, quantity: str, limit: str, *, asset_id: str = "BTC", expires_at: datetime | None = None
 ) -> Order:
-    """An order that waits at its limit, until tomorrow if no end is given (which may be past)."""
+    """An order that waits at its limit, until tomorrow if no end is given (which may have passed)."""
     end = expires_at or clock.now() + timedelta(days=1)
     request = NewOrder(side, PriceType.LIMIT, asset_id, Decimal(quantity), Decimal(limit), end)
     unreached = Decimal(limit) * 2 if side is Side.BUY else Decimal(limit) / 2
-    placed = order_changes.place_order(username, request, lambda: unreached).item
+    with clock.at(min(clock.now(), end - timedelta(seconds=1))):
+        placed = order_changes.place_order(username, request, lambda: unreached).item
     assert placed.is_pending
     return placed
