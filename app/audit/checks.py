@@ -8,7 +8,6 @@ are stored and read is not known here.
 
 from __future__ import annotations
 
-import re
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -18,6 +17,7 @@ from typing import NamedTuple
 
 from app.domain import clock, money
 from app.domain.assets import CATALOGUE
+from app.domain.identifiers import TRANSACTION_ID, matches
 from app.domain.ledger import TransactionType, effect_of
 from app.domain.orders import PAYMENT_TYPE, OrderStatus, PriceType, Side, reaches
 
@@ -227,7 +227,7 @@ class LedgerCheck:
 
     def _check_number(self, transaction: TransactionRecord) -> Iterator[Violation]:
         text, item = transaction.transaction_id, transaction.item
-        if not re.fullmatch("[0-9]{12}", text) or not int(text):
+        if not matches(TRANSACTION_ID, text) or not int(text):
             yield Violation(
                 "transaction_id_malformed",
                 item,

@@ -7,13 +7,13 @@ Supplies (units) and base prices (US dollars for one unit) are rounded reference
 
 from __future__ import annotations
 
-import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from decimal import Decimal
 from types import MappingProxyType
 
 from app.domain.errors import AssetNotFound, AssetNotTradeable
+from app.domain.identifiers import ASSET_ID, matches
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -372,8 +372,8 @@ CATALOGUE: Mapping[str, Asset] = MappingProxyType({asset.asset_id: asset for ass
 
 def find_asset(asset_id: str) -> Asset | None:
     """The asset with this id, in any ASCII case. None for an unknown id and for text that is not an id."""
-    # Matched before `upper()`, which turns letters such as "ß" into ASCII ones.
-    if not re.fullmatch(r"[A-Za-z0-9]{1,10}", asset_id):
+    # Matched before upper(), which turns letters such as "ß" into ASCII ones.
+    if not matches(ASSET_ID, asset_id):
         return None
     return CATALOGUE.get(asset_id.upper())
 

@@ -27,7 +27,6 @@ Money is USD with 2 decimals, quantities have up to 8. Lists are newest first, i
 
 from __future__ import annotations
 
-import re
 from collections.abc import Collection, Iterator
 from dataclasses import dataclass
 from datetime import datetime
@@ -38,6 +37,7 @@ from pynamodb.expressions.condition import Condition
 
 from app.domain import clock, ledger
 from app.domain.errors import HoldingNotFound, TransactionNotFound
+from app.domain.identifiers import TRANSACTION_ID, matches
 from app.domain.ledger import TransactionType
 from app.domain.orders import Side
 from app.domain.periods import ALWAYS, SLACK, Period, Span, narrow
@@ -164,7 +164,7 @@ def get_balance(username: str) -> Balance:
 
 def get_transaction(username: str, transaction_id: str) -> BalanceTransaction:
     """One call. Raises TransactionNotFound, also for text that is not a transaction id."""
-    well_formed = re.fullmatch("[0-9]{12}", transaction_id)
+    well_formed = matches(TRANSACTION_ID, transaction_id)
     transaction = BalanceTransaction.find(BalanceTransaction.key(username, transaction_id)) if well_formed else None
     if transaction is None:
         raise TransactionNotFound()

@@ -17,7 +17,6 @@ The items of money and holdings in the same table are in `app/models/ledger.py`.
 
 from __future__ import annotations
 
-import re
 from collections.abc import Mapping
 from datetime import datetime, timedelta
 from typing import Any
@@ -34,6 +33,7 @@ from pynamodb.expressions.update import Action
 from pynamodb.indexes import AllProjection, GlobalSecondaryIndex, IncludeProjection
 
 from app.domain.errors import Busy, EmailTaken, UserNotFound
+from app.domain.identifiers import TOKEN_ID, USERNAME, matches
 from app.domain.users import Role, UserStatus
 from app.models.attributes import TimeAttribute
 from app.models.batch import Batch, Cancelled, retry_while_busy, write_if
@@ -157,7 +157,7 @@ class Token(UsersItem, discriminator="TOKEN"):
 
 def find_user(username: str, *, consistent: bool = True) -> User | None:
     """The user with this lower-case name, or None; also for text that cannot be a username. One call."""
-    if not re.fullmatch(r"[a-z0-9_]{3,30}", username):
+    if not matches(USERNAME, username):
         return None
     return User.find(User.key(username), consistent=consistent)
 
@@ -260,7 +260,7 @@ def _update_user(username: str, actions: list[Action], *, now: datetime) -> User
 
 def find_token(username: str, token_id: str) -> Token | None:
     """One token of a user, or None. One call."""
-    if not re.fullmatch("[0-9a-f]{16}", token_id):
+    if not matches(TOKEN_ID, token_id):
         return None
     return Token.find(Token.key(username, token_id))
 

@@ -1,4 +1,9 @@
-"""Fields of amounts: money, prices and quantities, read and written exactly."""
+"""Fields of amounts: money, prices and quantities, read and written exactly.
+
+An amount is sent as text, such as "1000.00", and also read from a JSON number. Money is USD with exactly 2 decimals;
+prices (USD for one unit) and quantities have at most 8 and are written without trailing zeros. Only an adjustment has
+a sign. No number type sees an amount before `app.domain.money` has matched its digits.
+"""
 
 from __future__ import annotations
 
@@ -15,46 +20,41 @@ from app.schemas.fields import Output
 
 @dataclass(frozen=True)
 class JsonNumber:
-    """A number of a JSON text as its digits: not yet a number of any kind."""
+    """A number of a JSON text, as the digits that its sender wrote."""
 
     digits: str
 
 
 class Amount(fields.Field[Decimal]):
-    """Money, a price or a quantity: a JSON string, or a JSON number decoded from its own digits.
+    """An amount above zero: a JSON string, or a JSON number decoded from its own digits.
 
-    `most` and `decimals` only describe what `parse` takes.
+    `maximum` and `decimals` describe what `parse` takes. `write` leaves the decimals as they are, or drops zeros.
     """
 
-    def __init__(
-        self,
-        parse: Callable[[str], Decimal] = money.parse_money,
-        write: Callable[[Decimal], str] = str,
-        *,
-        most: Decimal = money.MAX_AMOUNT,
-        decimals: int = 2,
-        **kwargs: Any,
-    ) -> None:
-        super().__init__(**kwargs)
-        self.parse = parse
-        self.write = write
-        self.most = most
-        self.decimals = decimals
+    parse: Callable[[str], Decimal]
+    write: Callable[[Decimal], str] = staticmethod(money.plain)
+    maximum: Decimal
+    decimals = 8
+    example: str
+
+    def __init__(self, **kwargs: Any) -> None:
+        super().__init__(**{"metadata": {"example": self.example}, **kwargs})
 
     def json_schema(self) -> dict[str, Any]:
         if isinstance(self.parent, Output):
             fraction = rf"\.[0-9]{{{self.decimals}}}" if self.write is str else r"(\.[0-9]*[1-9])?"
             return {"type": "string", "pattern": rf"^-?(0|[1-9][0-9]*){fraction}$"}
-        largest = f"{self.most:.0f}"
+        largest = f"{self.maximum:.0f}"
         digits = rf"({largest}(\.0{{1,{self.decimals}}})?|[0-9]{{1,{len(largest) - 1}}}(\.[0-9]{{1,{self.decimals}}})?)"
+        smallest = Decimal(1).scaleb(-self.decimals)
         return {
             "type": ["string", "number"],
             "pattern": rf"^(?![0.]*$)0*{digits}$",
             "maxLength": 40,
-            # Smaller ones leave most languages with an exponent, as 1e-05, which is not read.
-            "minimum": max(Decimal(1).scaleb(-self.decimals), Decimal("0.0001")),
-            "maximum": int(self.most),
-            "multipleOf": Decimal(1).scaleb(-self.decimals),
+            # Most languages write smaller numbers with an exponent, as 1e-05, which is refused.
+            "minimum": max(smallest, Decimal("0.0001")),
+            "maximum": int(self.maximum),
+            "multipleOf": smallest,
         }
 
     def _deserialize(self, value: Any, attr: str | None, data: Mapping[str, Any] | None, **kwargs: Any) -> Decimal:
@@ -71,11 +71,20 @@ class Amount(fields.Field[Decimal]):
         return None if value is None else self.write(value)
 
 
-class Adjustment(Amount):
-    """Money with a `-` in front of what is taken."""
+class Money(Amount):
+    """`"1000.00"`: 0.01 to 1000000.00 when it is read, with any sign when it is written."""
 
-    def __init__(self, **kwargs: Any) -> None:
-        super().__init__(money.parse_adjustment, **kwargs)
+    parse = staticmethod(money.parse_money)
+    write = staticmethod(str)
+    maximum = money.MAX_AMOUNT
+    decimals = 2
+    example = "1000.00"
+
+
+class Adjustment(Money):
+    """`"-12.50"`: money with a `-` in front of what is taken."""
+
+    parse = staticmethod(money.parse_adjustment)
 
     def json_schema(self) -> dict[str, Any]:
         schema = super().json_schema()
@@ -83,27 +92,24 @@ class Adjustment(Amount):
         return {**schema, "pattern": pattern, "minimum": -schema["maximum"], "not": {"const": 0}}
 
 
-def Money(**kwargs: Any) -> Amount:
-    """`"1000.00"`: exactly 2 decimals, 0.01 to 1000000.00."""
-    return Amount(money.parse_money, str, metadata={"example": "1000.00"}, **kwargs)
+class Quantity(Amount):
+    """`"0.25"`: 0.00000001 to 1000000000."""
+
+    parse = staticmethod(money.parse_quantity)
+    maximum = money.MAX_QUANTITY
+    example = "0.25"
 
 
-def Quantity(*, example: str = "0.25", **kwargs: Any) -> Amount:
-    """`"0.25"`: plain, at most 8 decimals."""
-    return Amount(
-        money.parse_quantity, money.plain, most=money.MAX_QUANTITY, decimals=8, metadata={"example": example}, **kwargs
-    )
+class Price(Amount):
+    """`"60000.12"`: above 0, at most 1000000000."""
 
-
-def Price(*, example: str | None = "60000.12", **kwargs: Any) -> Amount:
-    """`"60000.12"`: plain, at most 8 decimals."""
-    return Amount(
-        money.parse_price, money.plain, most=money.MAX_PRICE, decimals=8, metadata={"example": example}, **kwargs
-    )
+    parse = staticmethod(money.parse_price)
+    maximum = money.MAX_PRICE
+    example = "60000.12"
 
 
 class Number(fields.Field[Decimal]):
-    """An exact JSON number, for the few fields that the contract sends as one."""
+    """An exact JSON number, for the few fields that the JSON contract sends as one. Only written."""
 
     def json_schema(self) -> dict[str, Any]:
         return {"type": "number"}

@@ -1,14 +1,20 @@
-"""What can be sent: one schema for each action, the same for JSON and for forms. Unknown fields are ignored."""
+"""What can be sent: one schema for each action, the same for JSON and for forms. Unknown fields are ignored.
+
+Everything arrives as text, except booleans of JSON, and amounts, which may be JSON numbers. What a schema loads is
+typed: amounts are `Decimal` (USD, prices and quantities as `app.schemas.amounts` says), times are UTC, enumerations
+are their members. A field that was left out loads as None, unless the schema has another default.
+"""
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import Any
 
 from marshmallow import EXCLUDE, Schema, ValidationError, fields, post_load, pre_load, validate, validates_schema
 
 from app.domain.ledger import TransactionType
-from app.domain.orders import MAX_LIFETIME, OrderStatus, PriceType
-from app.domain.users import NAME_ADVICE, UserStatus, contains_name
+from app.domain.orders import MAX_LIFETIME, OrderStatus, PriceType, Side
+from app.domain.users import MAX_TOKEN_LIFETIME, NAME_ADVICE, READ, READ_AND_TRADE, UserStatus, contains_name
 from app.schemas.amounts import Adjustment, Money, Price, Quantity
 from app.schemas.fields import (
     NO_CONTROLS,
@@ -30,12 +36,23 @@ from app.schemas.fields import (
 )
 
 
+def _one_of(choices: Iterable[str], error: str = "Choose one of: {choices}.") -> validate.OneOf:
+    return validate.OneOf(list(choices), error=error)
+
+
 class Input(Schema):
+    """A request body, query or form; alone, one without fields."""
+
     class Meta:
         unknown = EXCLUDE
 
 
+# Users
+
+
 class RegistrationInput(Input):
+    """A new user."""
+
     username = Username(required=True, metadata={"example": "ann_smith"})
     email = EmailAddress(required=True, metadata={"example": "ann@example.com"})
     password = NewPassword(required=True, metadata={"example": "seven green kettles"})
@@ -46,13 +63,20 @@ class RegistrationInput(Input):
     marketing_emails_consent = StrictBoolean(load_default=False)
 
     @validates_schema(skip_on_field_errors=False)
-    def password_is_not_the_name(self, data: dict[str, Any], **kwargs: Any) -> None:
+    def check_password_without_names(self, data: dict[str, Any], **kwargs: Any) -> None:
         if contains_name(data.get("password"), data.get("username"), data.get("email")):
             raise ValidationError(NAME_ADVICE, "password")
 
 
+class LoginInput(Input):
+    """A username or e-mail address, and a password: any text, since one that cannot be right is simply wrong."""
+
+    username = Text(max_length=254, required=True, metadata={"example": "ann_smith"})
+    password = fields.String(required=True, metadata={"example": "seven green kettles"})
+
+
 class ProfileInput(Input):
-    """Only what is given changes; null clears an optional field."""
+    """Changes of a profile: only what is given changes, and null clears an optional field."""
 
     first_name = PersonName(metadata={"example": "Ann"})
     last_name = PersonName(metadata={"example": "Smith"})
@@ -62,53 +86,78 @@ class ProfileInput(Input):
     marketing_emails_consent = StrictBoolean()
 
 
+class ProfileForm(ProfileInput):
+    """A profile as its page sends it: every field, so that an empty one clears what is optional."""
+
+    def on_bind_field(self, field_name: str, field_obj: fields.Field[Any]) -> None:
+        if field_obj.allow_none:
+            field_obj.load_default = None
+        else:
+            field_obj.required = True
+
+
 class PasswordInput(Input):
+    """A new password, and the current one as proof."""
+
     current_password = fields.String(required=True, metadata={"example": "seven green kettles"})
     new_password = NewPassword(required=True, metadata={"example": "nine yellow saucers"})
 
 
 class TokenInput(Input):
-    name = Text(most=50, required=True, metadata={"example": "nightly report"})
-    scopes = fields.String(
-        load_default="read", validate=validate.OneOf(["read", "read trade"], error="Choose one of: {choices}.")
-    )
-    expires_at = EndTime(most_days=366, load_default=None, allow_none=True)
+    """A personal token to create."""
+
+    name = Text(max_length=50, required=True, metadata={"example": "nightly report"})
+    scopes = fields.String(load_default=READ, validate=_one_of([READ, READ_AND_TRADE]))
+    expires_at = EndTime(max_ahead=MAX_TOKEN_LIFETIME, load_default=None, allow_none=True)
 
 
-class LoginInput(Input):
-    """What is no possible password is simply a wrong one, so nothing is said about its form."""
+class TokenForm(TokenInput):
+    """A personal token as its page sends it: with its scopes, and with a last day instead of an end."""
 
-    username = Text(most=254, required=True, metadata={"example": "ann_smith"})
-    password = fields.String(required=True, metadata={"example": "seven green kettles"})
+    class Meta(Input.Meta):
+        exclude = ("expires_at",)
+
+    scopes = fields.String(required=True, validate=_one_of([READ, READ_AND_TRADE], "Choose one of the two."))
+    ends_on = EndTime(max_ahead=MAX_TOKEN_LIFETIME, attribute="expires_at", load_default=None)
+
+
+# Cash and orders
 
 
 class CashInput(Input):
+    """A deposit or withdrawal."""
+
     amount = Money(required=True)
     description = Text(
-        most=200,
+        max_length=200,
         load_default=None,
         allow_none=True,
-        metadata={"example": "Savings", "minLength": 0, "pattern": NO_CONTROLS, "description": "Empty means none"},
+        metadata={
+            "example": "Savings",
+            "minLength": 0,
+            "pattern": f"^{NO_CONTROLS}$",
+            "description": "Empty means none",
+        },
     )
 
     @pre_load
-    def empty_description_is_none(self, data: Any, **kwargs: Any) -> Any:
+    def drop_empty_description(self, data: Any, **kwargs: Any) -> Any:
         if isinstance(data, dict) and isinstance(data.get("description"), str) and not data["description"].strip():
             return {**data, "description": None}
         return data
 
 
 class OrderInput(Input):
-    order_type = fields.String(
-        required=True, validate=validate.OneOf(list(ORDER_TYPES), error="Choose one of: {choices}.")
-    )
+    """An order; `price` is the limit of a limit order, or the worst price that a market order accepts."""
+
+    order_type = fields.String(required=True, validate=_one_of(ORDER_TYPES))
     asset_id = AssetId(required=True, metadata={"example": "BTC"})
-    quantity = Quantity(required=True, example="0.005")
-    price = Price(load_default=None, allow_none=True, example=None)
-    expires_at = EndTime(most_days=MAX_LIFETIME.days, past_allowed=True, load_default=None, allow_none=True)
+    quantity = Quantity(required=True, metadata={"example": "0.005"})
+    price = Price(load_default=None, allow_none=True, metadata={"example": None})
+    expires_at = EndTime(max_ahead=MAX_LIFETIME, past_allowed=True, load_default=None, allow_none=True)
 
     @validates_schema
-    def limits_have_a_price_and_alone_an_end(self, data: dict[str, Any], **kwargs: Any) -> None:
+    def check_limit_fields(self, data: dict[str, Any], **kwargs: Any) -> None:
         _, price_type = ORDER_TYPES[data["order_type"]]
         if price_type is PriceType.LIMIT and data["price"] is None:
             raise ValidationError("Write the limit: the highest price to buy at, or the lowest to sell at.", "price")
@@ -121,56 +170,105 @@ class OrderInput(Input):
         return {**data, "side": side, "price_type": price_type}
 
 
+class TradeInput(OrderInput):
+    """An order by quantity or, to buy, by the amount to spend; with both, the quantity was computed for the amount."""
+
+    quantity = Quantity(load_default=None)
+    spend = Money(load_default=None)
+
+    @validates_schema
+    def check_quantity_or_spend(self, data: dict[str, Any], **kwargs: Any) -> None:
+        if data["quantity"] is None and data["spend"] is None:
+            raise ValidationError("Fill this in.", "quantity")
+        if data["quantity"] is None and ORDER_TYPES[data["order_type"]][0] is Side.SELL:
+            raise ValidationError("An amount is for buying. Write the quantity to sell instead.", "spend")
+
+
+class ReviewInput(TradeInput):
+    """An order to review, as a person typed it: by quantity or by amount, not both."""
+
+    @validates_schema
+    def check_not_both(self, data: dict[str, Any], **kwargs: Any) -> None:
+        if data["quantity"] is not None and data["spend"] is not None:
+            raise ValidationError("Write a quantity or an amount, and leave the other empty.", "spend")
+
+
+# Administration
+
+
 class AdjustmentInput(Input):
-    """A signed amount, and why."""
+    """A signed amount to add to a balance, and why."""
 
     amount = Adjustment(required=True, metadata={"example": "-12.50"})
-    reason = Text(most=200, required=True, metadata={"example": "Correction of a double deposit"})
+    reason = Text(max_length=200, required=True, metadata={"example": "Correction of a double deposit"})
 
 
 class StatusInput(Input):
+    """The new status of a user."""
+
     status = Choice(UserStatus, required=True)
 
 
 class UserSearchInput(Input):
-    """One of the two."""
+    """Either a username or an e-mail address."""
 
     username = Username(load_default=None)
     email = EmailAddress(load_default=None)
 
     @validates_schema
-    def one_is_given(self, data: dict[str, Any], **kwargs: Any) -> None:
+    def check_one_is_given(self, data: dict[str, Any], **kwargs: Any) -> None:
         if bool(data["username"]) == bool(data["email"]):
             raise ValidationError("Give a username or an e-mail address.", "username")
 
 
-class PageInput(Input):
-    """Paging of every list: `limit` rows after `cursor`, or after `offset` rows for old clients."""
+class UserSearchForm(Input):
+    """A username or an e-mail address, in one field."""
 
-    limit = WholeNumber(least=1, most=100, load_default=50)
+    user = Text(max_length=254, required=True)
+
+
+# Lists and periods
+
+
+class PageInput(Input):
+    """A page of any list: `limit` rows after `cursor`, or after `offset` rows for old clients."""
+
+    limit = WholeNumber(1, 100, load_default=50)
     cursor = fields.String(load_default=None)
-    offset = WholeNumber(least=0, most=1000, load_default=0)
+    offset = WholeNumber(0, 1000, load_default=0)
 
 
 class TransactionListInput(PageInput):
+    """A page of balance transactions, of all types or of one."""
+
     transaction_type = Choice(TransactionType, load_default=None)
 
 
-class OrderListInput(PageInput):
+class TradeListInput(PageInput):
+    """A page of trades, of all assets or of one."""
+
     asset_id = AssetId(load_default=None)
-    order_type = fields.String(
-        load_default=None, validate=validate.OneOf(list(ORDER_TYPES), error="Choose one of: {choices}.")
-    )
+
+
+class OrderListInput(PageInput):
+    """A page of orders, of all assets, types and statuses or of one each."""
+
+    asset_id = AssetId(load_default=None)
+    order_type = fields.String(load_default=None, validate=_one_of(ORDER_TYPES))
     status = Choice(OrderStatus, load_default=None)
 
 
 class InventoryInput(Input):
+    """How much of the list of assets to show."""
+
     active_only = Switch(load_default=False)
-    limit = WholeNumber(least=1, most=250, load_default=250)
+    limit = WholeNumber(1, 250, load_default=250)
 
 
 class DaysInput(Input):
-    days = WholeNumber(least=1, most=365, load_default=30)
+    """How many days a chart goes back."""
+
+    days = WholeNumber(1, 365, load_default=30)
 
 
 class StatementInput(Input):
@@ -180,6 +278,10 @@ class StatementInput(Input):
     last_day = Day(data_key="to", load_default=None)
 
     @validates_schema
-    def first_is_not_after_last(self, data: dict[str, Any], **kwargs: Any) -> None:
+    def check_day_order(self, data: dict[str, Any], **kwargs: Any) -> None:
         if data["first_day"] and data["last_day"] and data["first_day"] > data["last_day"]:
             raise ValidationError("Choose a last day that is not before the first one.", "to")
+
+
+class ActivityInput(TransactionListInput, StatementInput):
+    """A page of balance transactions of a type, a period, both or neither."""

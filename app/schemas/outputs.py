@@ -1,4 +1,8 @@
-"""What is answered, field by field: `order`, `user` and the others in the words of the JSON contract."""
+"""Response schemas of the JSON API, in the words of its contract: a trade is an asset transaction there.
+
+Amounts are text: money in USD with 2 decimals (`"1000.00"`), prices and quantities with at most 8. Where the contract
+wants numbers they are exact JSON numbers. Times are ISO 8601 in UTC. Every key is always present, except in errors.
+"""
 
 from __future__ import annotations
 
@@ -10,11 +14,13 @@ from app.domain.users import Role, UserStatus
 from app.schemas.amounts import Money, Number, Price, Quantity
 from app.schemas.fields import LowerCase, OrderTypeName, Output, Timestamp
 
-# Every movement and trade is complete from the moment that it can be seen.
+# Transactions and trades are complete as soon as they can be seen.
 COMPLETED = "COMPLETED"
 
 
 class FieldErrorOutput(Output):
+    """What is wrong with one field."""
+
     field = fields.String(metadata={"description": "Empty when it is about the whole request"})
     message = fields.String()
 
@@ -38,12 +44,16 @@ class ProblemOutput(Schema):
 
 
 class HealthOutput(Output):
+    """That the service works."""
+
     status = fields.String(metadata={"enum": ["healthy"]})
     service = fields.String()
     version = fields.String()
 
 
 class UserOutput(Output):
+    """A user, as they see themselves."""
+
     username = fields.String()
     email = fields.String()
     first_name = fields.String()
@@ -57,6 +67,8 @@ class UserOutput(Output):
 
 
 class BalanceOutput(Output):
+    """A user's cash, and the sums of all deposits and of all withdrawals."""
+
     current_balance = Money()
     total_deposits = Money()
     total_withdrawals = Money()
@@ -64,6 +76,8 @@ class BalanceOutput(Output):
 
 
 class TransactionOutput(Output):
+    """A balance transaction: its type gives the direction of the amount, except that adjustments are signed."""
+
     transaction_id = fields.String()
     transaction_type = LowerCase(TransactionType)
     amount = Money()
@@ -76,6 +90,8 @@ class TransactionOutput(Output):
 
 
 class HoldingOutput(Output):
+    """What a user owns of one asset, and its value at the market's price."""
+
     asset_id = fields.String()
     asset_name = fields.String()
     quantity = Quantity()
@@ -86,6 +102,8 @@ class HoldingOutput(Output):
 
 
 class ValuedAssetOutput(Output):
+    """One asset of a portfolio; `percentage` is its part of the total value, with 2 decimals."""
+
     asset_id = fields.String()
     quantity = Quantity()
     current_price = Price(allow_none=True)
@@ -94,6 +112,8 @@ class ValuedAssetOutput(Output):
 
 
 class PortfolioOutput(Output):
+    """Everything that a user owns, and its value."""
+
     assets = fields.List(fields.Nested(ValuedAssetOutput))
     cash_balance = Money()
     reserved_cash = Money()
@@ -102,6 +122,8 @@ class PortfolioOutput(Output):
 
 
 class OrderOutput(Output):
+    """An order; `price` is the price of an executed order, or else its limit."""
+
     order_id = fields.String()
     order_type = OrderTypeName()
     asset_id = fields.String()
@@ -116,6 +138,8 @@ class OrderOutput(Output):
 
 
 class AssetTransactionOutput(Output):
+    """A trade."""
+
     asset_id = fields.String()
     transaction_type = fields.String(metadata={"enum": list(Side)})
     quantity = Quantity()
@@ -127,16 +151,22 @@ class AssetTransactionOutput(Output):
 
 
 class MessageOutput(Output):
+    """A sentence that says what was done."""
+
     message = fields.String()
 
 
 class UserMessageOutput(Output):
+    """What was done, and the user after it."""
+
     success = fields.Boolean()
     message = fields.String()
     user = fields.Nested(UserOutput)
 
 
 class LoginOutput(Output):
+    """A login token, which expires in `expires_in` seconds."""
+
     success = fields.Boolean()
     access_token = fields.String()
     token_type = fields.String()
@@ -145,6 +175,8 @@ class LoginOutput(Output):
 
 
 class TokenOutput(Output):
+    """A personal token, without its secret."""
+
     token_id = fields.String()
     name = fields.String()
     scopes = fields.String()
@@ -154,6 +186,8 @@ class TokenOutput(Output):
 
 
 class TokenListOutput(Output):
+    """All personal tokens of a user."""
+
     data = fields.List(fields.Nested(TokenOutput))
 
 
@@ -166,6 +200,8 @@ class NewTokenOutput(Output):
 
 
 class CashMovementOutput(Output):
+    """A deposit or withdrawal that was made."""
+
     success = fields.Boolean()
     message = fields.String()
     transaction_id = fields.String()
@@ -174,93 +210,46 @@ class CashMovementOutput(Output):
 
 
 class PageOutput(Output):
+    """A page of a list; `next_cursor` is null on the last one."""
+
     has_more = fields.Boolean()
     next_cursor = fields.String(allow_none=True)
 
 
 class TransactionListOutput(PageOutput):
+    """A page of balance transactions."""
+
     transactions = fields.List(fields.Nested(TransactionOutput))
     total_count = fields.Integer(metadata={"description": "Rows in this answer"})
 
 
 class HoldingListOutput(Output):
+    """All holdings of a user."""
+
     data = fields.List(fields.Nested(HoldingOutput))
 
 
 class OneOrderOutput(Output):
+    """One order."""
+
     data = fields.Nested(OrderOutput)
 
 
 class OrderListOutput(PageOutput):
+    """A page of orders."""
+
     data = fields.List(fields.Nested(OrderOutput))
 
 
 class AssetTransactionListOutput(PageOutput):
+    """A page of trades."""
+
     data = fields.List(fields.Nested(AssetTransactionOutput))
 
 
-class AssetOutput(Output):
-    """An asset of the list; what depends on the market is null while there is no price."""
-
-    asset_id = fields.String(attribute="asset.asset_id")
-    name = fields.String(attribute="asset.name")
-    description = fields.String(attribute="asset.description")
-    category = fields.String(attribute="asset.category")
-    price_usd = Number(attribute="market.price", dump_default=None, allow_none=True)
-    is_active = fields.Boolean(attribute="asset.is_active")
-    symbol = fields.String()
-    image = fields.Constant(None, allow_none=True, metadata={"type": "string"})
-    market_cap_rank = fields.Integer(attribute="asset.market_cap_rank")
-    price_change_percentage_24h = Number(
-        attribute="market.price_change_percentage_24h", dump_default=None, allow_none=True
-    )
-    market_cap = Number(attribute="market.market_cap", dump_default=None, allow_none=True)
-    total_volume_24h = Number(attribute="market.total_volume_24h", dump_default=None, allow_none=True)
-
-
-class AssetListOutput(Output):
-    data = fields.List(fields.Nested(AssetOutput))
-    assets = fields.List(fields.Nested(AssetOutput), metadata={"description": "The same list as data"})
-    total_count = fields.Integer()
-    active_count = fields.Integer()
-
-
-class AssetFullOutput(AssetOutput):
-    availability_status = fields.String(metadata={"enum": ["available", "unavailable"]})
-    price_change_24h = Number(attribute="market.price_change_24h", allow_none=True)
-    price_change_percentage_7d = Number(attribute="market.price_change_percentage_7d", allow_none=True)
-    price_change_percentage_30d = Number(attribute="market.price_change_percentage_30d", allow_none=True)
-    high_24h = Number(attribute="market.high_24h", allow_none=True)
-    low_24h = Number(attribute="market.low_24h", allow_none=True)
-    circulating_supply = Number(attribute="asset.circulating_supply")
-    total_supply = Number(attribute="asset.total_supply", allow_none=True)
-    max_supply = Number(attribute="asset.max_supply", allow_none=True)
-    ath = Number(attribute="market.ath", allow_none=True)
-    ath_change_percentage = Number(attribute="market.ath_change_percentage", allow_none=True)
-    ath_date = Timestamp(attribute="market.ath_date", allow_none=True)
-    atl = Number(attribute="market.atl", allow_none=True)
-    atl_change_percentage = Number(attribute="market.atl_change_percentage", allow_none=True)
-    atl_date = Timestamp(attribute="market.atl_date", allow_none=True)
-    last_updated = Timestamp(attribute="market.last_updated")
-
-
-class AssetDetailOutput(AssetFullOutput):
-    """The detail at the top level, and again under `data`, as some clients look there."""
-
-    data = fields.Nested(AssetFullOutput, attribute="itself")
-
-
-class PricePointOutput(Output):
-    time = Timestamp()
-    price = Price()
-
-
-class PricesOutput(Output):
-    asset_id = fields.String()
-    points = fields.List(fields.Nested(PricePointOutput))
-
-
 class HistoryPointOutput(Output):
+    """The value of a portfolio at the end of a day (UTC), or now for the last point."""
+
     date = fields.Date()
     cash = Money()
     assets = Money()
@@ -268,32 +257,46 @@ class HistoryPointOutput(Output):
 
 
 class PortfolioHistoryOutput(Output):
+    """The value of a portfolio day by day, oldest first."""
+
     points = fields.List(fields.Nested(HistoryPointOutput))
 
 
 class UserWithStatusOutput(UserOutput):
+    """A user, as an admin sees them."""
+
     status = LowerCase(UserStatus)
 
 
 class UserListOutput(Output):
+    """The users that a search found."""
+
     data = fields.List(fields.Nested(UserWithStatusOutput))
 
 
 class AccountOutput(Output):
+    """A user with balance and portfolio, for an admin."""
+
     user = fields.Nested(UserWithStatusOutput)
     balance = fields.Nested(BalanceOutput, attribute="portfolio.balance")
     portfolio = fields.Nested(PortfolioOutput)
 
 
 class ActedTransactionOutput(TransactionOutput):
+    """A balance transaction with the admin who made it, if one did."""
+
     actor = fields.String(allow_none=True)
 
 
 class AdjustmentOutput(Output):
+    """An adjustment that was made."""
+
     data = fields.Nested(ActedTransactionOutput)
 
 
 class HolderOutput(Output):
+    """What one user owns of an asset, for an admin."""
+
     username = fields.String()
     asset_id = fields.String()
     quantity = Quantity()
@@ -302,12 +305,18 @@ class HolderOutput(Output):
 
 
 class HolderListOutput(PageOutput):
+    """A page of the holders of an asset."""
+
     data = fields.List(fields.Nested(HolderOutput))
 
 
 class UserAssetTransactionOutput(AssetTransactionOutput):
+    """A trade with the user who made it, for an admin."""
+
     username = fields.String()
 
 
 class UserAssetTransactionListOutput(PageOutput):
+    """A page of the trades of an asset."""
+
     data = fields.List(fields.Nested(UserAssetTransactionOutput))

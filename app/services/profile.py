@@ -1,4 +1,4 @@
-"""What users change about their own account: names, contact, e-mail address and password."""
+"""What users change themselves: their profile, their password, and where they are logged in."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from app.services.passwords import hash_password, is_password
 
 
 def update_profile(username: str, changes: Mapping[str, Any]) -> User:
-    """Set the given fields of a user; None clears an optional one. Two calls.
+    """Set the given fields of a user (those of ProfileInput); None clears an optional one. Two calls.
 
     A new e-mail address moves its claim in the same batch. Raises EmailTaken, Busy.
     """
@@ -34,8 +34,8 @@ def log_out_everywhere(username: str) -> User:
 def change_password(attempt: LoginAttempt, current_password: str, new_password: str, *, bcrypt_rounds: int) -> User:
     """Set a new password for the user of an attempt, which ends every session and login token. Two calls.
 
-    Raises InvalidInput when the current password is wrong, which counts as a failed log in, or when the new one
-    contains the username or e-mail address.
+    Raises InvalidInput when the current password is wrong, which counts as a failed login, or when the new one
+    contains the username or e-mail address. Raises Busy.
     """
     user = users.get_user(attempt.name)
     if not is_password(current_password, user.password_hash):

@@ -15,14 +15,15 @@ from datetime import datetime, timedelta
 
 from app.domain import clock
 from app.domain.errors import AccountSuspended, InsufficientScope, NotAuthenticated, TokenNotFound
+from app.domain.identifiers import TOKEN_ID, USERNAME
+from app.domain.users import READ_AND_TRADE
 from app.models import users
 from app.models.users import Token, User
 
 LOGIN_TOKEN_LIFETIME = timedelta(hours=1)
 PERSONAL_TOKEN_LIFETIME = timedelta(days=90)
-READ = "read"
-READ_AND_TRADE = "read trade"
 LAST_USE_PRECISION = timedelta(hours=1)
+_BEARER = rf"({USERNAME})\.({TOKEN_ID})\.([A-Za-z0-9_-]{{43}})"
 
 
 @dataclass(frozen=True)
@@ -110,7 +111,7 @@ def authenticate(bearer: str) -> Authentication:
     One call for a valid one, and once an hour a second one that notes the use of a personal token. Raises
     NotAuthenticated, AccountSuspended.
     """
-    match = re.fullmatch(r"([a-z0-9_]{3,30})\.([0-9a-f]{16})\.([A-Za-z0-9_-]{43})", bearer)
+    match = re.fullmatch(_BEARER, bearer)
     if not match:
         raise NotAuthenticated()
     username, token_id, secret = match.groups()

@@ -5,7 +5,6 @@ Under `/api` and for the probes an error is `application/problem+json` (RFC 9457
 
 from __future__ import annotations
 
-import re
 import secrets
 import time
 from contextvars import copy_context
@@ -20,6 +19,7 @@ from pynamodb.exceptions import PynamoDBException
 from werkzeug.exceptions import BadRequest, HTTPException
 
 from app.domain import errors
+from app.domain.identifiers import REQUEST_ID, matches
 from app.models.database import meter
 from app.prices import PriceSource
 from app.services import auth
@@ -130,7 +130,7 @@ def csv_answer(statement: Statement) -> Response:
 def _start_request() -> None:
     g.started = time.monotonic()
     given = request.headers.get("X-Request-ID", "")
-    g.request_id = given if re.fullmatch(r"[A-Za-z0-9_-]{1,64}", given) else secrets.token_hex(8)
+    g.request_id = given if matches(REQUEST_ID, given) else secrets.token_hex(8)
     structlog.contextvars.bind_contextvars(request_id=g.request_id)
 
 

@@ -7,7 +7,6 @@ from decimal import Decimal
 import pytest
 
 from app.domain import errors, money
-from app.domain.users import contains_name
 
 TELLING = {
     "insufficient_funds": (
@@ -82,19 +81,3 @@ def test_what_is_no_amount_says_how_to_write_one(parse, text, message):
     with pytest.raises(money.InvalidAmount) as refused:
         parse(text)
     assert str(refused.value) == message
-
-
-@pytest.mark.parametrize(
-    ("password", "names", "contained"),
-    [
-        ("my name is Ann", ["ann"], True),
-        ("ANN@EXAMPLE.COM!", ["bob", "ann@example.com"], True),
-        ("seven green kettles", ["ann", "ann@example.com"], False),
-        ("seven", [None, ""], False),
-        (None, ["ann"], False),
-        ("", ["ann"], False),
-        (None, ["xxx"], False),
-    ],
-)
-def test_a_name_in_a_password(password, names, contained):
-    assert contains_name(password, *names) is contained

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import re
 from collections.abc import Callable, Mapping
 from functools import wraps
 from typing import Any, NoReturn, TypeVar
@@ -15,6 +14,7 @@ from webargs.flaskparser import FlaskParser
 from werkzeug.exceptions import BadRequest, HTTPException, RequestEntityTooLarge, UnsupportedMediaType
 
 from app.domain.errors import FieldError, InvalidInput, NotAdmin, NotAuthenticated, ProductError
+from app.domain.identifiers import ASSET_ID, IDEMPOTENCY_KEY, ORDER_ID, matches
 from app.models.idempotency import Applied
 from app.models.paging import Page, PageRequest
 from app.models.users import User
@@ -139,7 +139,7 @@ def current_user() -> User:
 def idempotency_key() -> str | None:
     """The Idempotency-Key header: 1 to 255 visible ASCII characters. Raises InvalidInput."""
     key = request.headers.get("Idempotency-Key")
-    if key is not None and not re.fullmatch(r"[!-~]{1,255}", key):
+    if key is not None and not matches(IDEMPOTENCY_KEY, key):
         raise InvalidInput(FieldError("Idempotency-Key", "Send 1 to 255 visible ASCII characters."))
     return key
 
@@ -160,13 +160,13 @@ def paged(page: Page[Any], *binding: object) -> dict[str, Any]:
 
 def read_asset_id(text: str) -> str:
     """An asset id of a path, in upper case. Raises InvalidInput."""
-    if not re.fullmatch(r"[A-Za-z0-9]{1,10}", text):
+    if not matches(ASSET_ID, text):
         raise InvalidInput(FieldError("asset_id", "Write an asset id, such as BTC."))
     return text.upper()
 
 
 def read_order_id(text: str) -> str:
     """An order id of a path. Raises InvalidInput."""
-    if not re.fullmatch(r"[A-Za-z0-9_]{10,50}", text):
+    if not matches(ORDER_ID, text):
         raise InvalidInput(FieldError("order_id", "Write an order id: 10 to 50 letters, digits and _."))
     return text

@@ -6,7 +6,7 @@ from typing import Any
 
 from app.domain import errors
 from app.schemas.inputs import DaysInput, InventoryInput
-from app.schemas.outputs import AssetDetailOutput, AssetListOutput, PricesOutput
+from app.schemas.market_outputs import AssetDetailOutput, AssetListOutput, PricesOutput
 from app.services import market
 from app.views.api.blueprint import JsonBlueprint, read_asset_id
 from app.views.http import prices

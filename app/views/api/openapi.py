@@ -14,7 +14,7 @@ from apispec.ext.marshmallow import MarshmallowPlugin
 from marshmallow import Schema, fields
 from werkzeug.routing import Rule
 
-from app.domain import errors
+from app.domain import errors, identifiers
 from app.schemas.outputs import ProblemOutput
 from app.views.http import HTTP_ERRORS, PROBLEM_TYPES, STATUS
 
@@ -30,10 +30,15 @@ Send an `Idempotency-Key` with whatever moves money or assets: a request that go
 safely.
 """
 
+
+def _text_of(grammar: str) -> dict[str, str]:
+    return {"type": "string", "pattern": f"^{grammar}$"}
+
+
 HEADERS: dict[str, dict[str, Any]] = {
     "X-Request-ID": {
         "description": "Names this request; the caller's own, if it sent a usable one",
-        "schema": {"type": "string", "pattern": "^[A-Za-z0-9_-]{1,64}$"},
+        "schema": _text_of(identifiers.REQUEST_ID),
     },
     "Server-Timing": {
         "description": "Milliseconds in all and in DynamoDB, and the calls and capacity units used there",
@@ -57,29 +62,22 @@ RATE = ("X-RateLimit-Limit", "X-RateLimit-Remaining", "X-RateLimit-Reset")
 ERROR_HEADERS = {401: ("WWW-Authenticate",), 429: ("Retry-After", *RATE), 503: ("Retry-After",)}
 
 PATH_PARAMETERS: dict[str, dict[str, Any]] = {
-    "asset_id": {
-        "description": "In any case",
-        "example": "BTC",
-        "schema": {"type": "string", "pattern": "^[A-Za-z0-9]{1,10}$"},
-    },
-    "order_id": {
-        "example": "order_01JD0QZ5M4X8W3T7K2V9N6B1CF",
-        "schema": {"type": "string", "pattern": "^[A-Za-z0-9_]{10,50}$"},
-    },
+    "asset_id": {"description": "In any case", "example": "BTC", "schema": _text_of(identifiers.ASSET_ID)},
+    "order_id": {"example": "order_01JD0QZ5M4X8W3T7K2V9N6B1CF", "schema": _text_of(identifiers.ORDER_ID)},
     "transaction_id": {
         "description": "Counts the changes of the balance",
         "example": "000000000001",
-        "schema": {"type": "string", "pattern": "^[0-9]{12}$"},
+        "schema": _text_of(identifiers.TRANSACTION_ID),
     },
-    "token_id": {"example": "0123456789abcdef", "schema": {"type": "string", "pattern": "^[0-9a-f]{16}$"}},
-    "username": {"example": "ann_smith", "schema": {"type": "string", "pattern": "^[a-z0-9_]{3,30}$"}},
+    "token_id": {"example": "0123456789abcdef", "schema": _text_of(identifiers.TOKEN_ID)},
+    "username": {"example": "ann_smith", "schema": _text_of(identifiers.USERNAME)},
 }
 
 IDEMPOTENCY_KEY: dict[str, Any] = {
     "in": "header",
     "name": "Idempotency-Key",
     "description": "Your name for this request: sent again, it is applied once and answered as the first time",
-    "schema": {"type": "string", "pattern": "^[!-~]{1,255}$"},
+    "schema": _text_of(identifiers.IDEMPOTENCY_KEY),
 }
 
 # Where to go on from an answer: operation, status, next operation, and its parameters.

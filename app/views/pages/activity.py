@@ -11,22 +11,13 @@ from app.domain.assets import CATALOGUE
 from app.domain.ledger import TransactionType
 from app.domain.periods import period_of
 from app.models import ledger
-from app.schemas.fields import AssetId
-from app.schemas.inputs import PageInput, StatementInput, TransactionListInput
+from app.schemas.inputs import ActivityInput, TradeListInput
 from app.views.pages.lists import Listing, listing, read_query, wanted_page
 from app.views.pages.sessions import current_username, only_for_users
 from app.views.pages.statement import read_filter
 
 blueprint = Blueprint("activity", __name__, url_prefix="/activity")
 only_for_users(blueprint)
-
-
-class ActivityInput(TransactionListInput, StatementInput):
-    """A type, a period, both or neither."""
-
-
-class TradeListInput(PageInput):
-    asset_id = AssetId(load_default=None)
 
 
 @blueprint.get("")

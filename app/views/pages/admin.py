@@ -16,8 +16,7 @@ from app.domain.users import UserStatus
 from app.models import ledger, orders
 from app.models.paging import PageRequest
 from app.models.users import User
-from app.schemas.fields import Text
-from app.schemas.inputs import AdjustmentInput, Input, PageInput, StatusInput
+from app.schemas.inputs import AdjustmentInput, PageInput, StatusInput, UserSearchForm
 from app.services import admin
 from app.views.http import prices
 from app.views.pages.formatters import write_money, write_signed_money
@@ -36,10 +35,6 @@ blueprint = Blueprint("admin", __name__, url_prefix="/admin")
 only_for_users(blueprint)
 
 
-class SearchInput(Input):
-    user = Text(most=254, required=True)
-
-
 @blueprint.before_request
 def _require_admin() -> None:
     admin.require_admin(_operator())
@@ -52,7 +47,7 @@ def _operator() -> User:
 
 @blueprint.get("")
 def search() -> ResponseReturnValue:
-    form, query = read_filter(SearchInput()) if "user" in request.args else (Form(), None)
+    form, query = read_filter(UserSearchForm()) if "user" in request.args else (Form(), None)
     found = _find(query["user"]) if query else None
     if found:
         return redirect(url_for("admin.user", username=found.username), 303)

@@ -6,7 +6,6 @@ stays when the form is shown again, be it that nothing was applied or that nobod
 
 from __future__ import annotations
 
-import re
 import secrets
 from collections.abc import Callable, Mapping
 from functools import wraps
@@ -17,6 +16,7 @@ from flask.typing import ResponseReturnValue
 from marshmallow import Schema, ValidationError
 
 from app.domain import errors
+from app.domain.identifiers import IDEMPOTENCY_KEY, matches
 from app.schemas.fields import StrictBoolean
 from app.views.api.blueprint import invalid_input
 from app.views.http import RETRY_AFTER_SECONDS, STATUS
@@ -79,7 +79,7 @@ class Form:
         self.status = 200
         self.retry_after_seconds = 0
         sent_key = self.typed.get("idempotency_key", "")
-        self._is_keyed = bool(re.fullmatch(r"[!-~]{1,255}", sent_key))
+        self._is_keyed = matches(IDEMPOTENCY_KEY, sent_key)
         self.idempotency_key = sent_key if self._is_keyed else secrets.token_urlsafe(16)
         self._fields: set[str] = set()
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from typing import Any
 
 from flask import Blueprint, flash, redirect, render_template, url_for
@@ -10,6 +9,7 @@ from flask.typing import ResponseReturnValue
 
 from app.domain.assets import CATALOGUE, get_asset
 from app.domain.errors import OrderNotFound
+from app.domain.identifiers import ORDER_ID, matches
 from app.domain.orders import OrderStatus
 from app.models import ledger
 from app.models import orders as order_items
@@ -46,7 +46,7 @@ def _order_page(form: Form, order_id: str) -> str:
 
 def _checked(order_id: str) -> str:
     # What cannot be an id is not looked for: the store refuses keys over 2 KB.
-    if not re.fullmatch(r"[A-Za-z0-9_]{10,50}", order_id):
+    if not matches(ORDER_ID, order_id):
         raise OrderNotFound()
     return order_id
 

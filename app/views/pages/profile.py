@@ -8,40 +8,21 @@ from typing import Any
 from flask import Blueprint, current_app, flash, redirect, render_template, request, url_for
 from flask.typing import ResponseReturnValue
 from flask_login import current_user
-from marshmallow import fields, validate
 
 from app.domain import clock
 from app.domain.errors import TokenNotFound
+from app.domain.users import READ, READ_AND_TRADE
 from app.models.users import Token, User
-from app.schemas.fields import DateOfBirth, EmailAddress, EndTime, PersonName, Phone, Text
-from app.schemas.inputs import Input, PasswordInput, ProfileInput
+from app.schemas.inputs import Input, PasswordInput, ProfileForm, TokenForm
 from app.services import profile, tokens
 from app.views.http import begin_login
 from app.views.pages.forms import Form, submits
 from app.views.pages.sessions import begin_session, current_username, only_for_users
 
-SCOPE_NAMES = {tokens.READ: "Read only", tokens.READ_AND_TRADE: "Read and trade"}
+SCOPE_NAMES = {READ: "Read only", READ_AND_TRADE: "Read and trade"}
 
 blueprint = Blueprint("profile", __name__, url_prefix="/account")
 only_for_users(blueprint)
-
-
-class ProfileForm(ProfileInput):
-    """A page sends every field: an empty one clears what is optional, and is missing where it is not."""
-
-    first_name = PersonName(required=True)
-    last_name = PersonName(required=True)
-    email = EmailAddress(required=True)
-    phone = Phone(load_default=None)
-    date_of_birth = DateOfBirth(load_default=None)
-
-
-class TokenForm(Input):
-    name = Text(most=50, required=True)
-    scopes = fields.String(
-        required=True, validate=validate.OneOf([tokens.READ, tokens.READ_AND_TRADE], error="Choose one of the two.")
-    )
-    ends_on = EndTime(most_days=366, attribute="expires_at", load_default=None)
 
 
 def _user() -> User:
@@ -122,7 +103,7 @@ def _tokens_page(form: Form) -> str:
 @blueprint.get("/tokens")
 def token_list() -> str:
     last_day = (clock.now() + tokens.PERSONAL_TOKEN_LIFETIME - timedelta(days=1)).date()
-    return _tokens_page(Form({"scopes": tokens.READ, "ends_on": last_day.isoformat()}))
+    return _tokens_page(Form({"scopes": READ, "ends_on": last_day.isoformat()}))
 
 
 @blueprint.post("/tokens")

@@ -13,6 +13,7 @@ from flask.typing import ResponseReturnValue
 from flask_login import LoginManager, UserMixin, current_user, login_user, logout_user
 from flask_wtf.csrf import CSRFError
 
+from app.domain.identifiers import USERNAME
 from app.models.users import User
 from app.services import auth
 from app.views.http import answer_form_expired
@@ -51,7 +52,7 @@ def init_app(app: Flask) -> None:
 
 
 def _find_user(session_id: str) -> SessionUser | None:
-    match = re.fullmatch(r"([a-z0-9_]{3,30}):([0-9]{1,9})", session_id)
+    match = re.fullmatch(rf"({USERNAME}):([0-9]{{1,9}})", session_id)
     user = auth.find_session_user(match[1], int(match[2])) if match else None
     return SessionUser(user) if user else None
 

@@ -10,16 +10,13 @@ from typing import Any
 
 from flask import Blueprint, flash, redirect, render_template, url_for
 from flask.typing import ResponseReturnValue
-from marshmallow import ValidationError, validates_schema
 
 from app.domain import money
 from app.domain.assets import get_asset
 from app.domain.errors import PriceMoved
 from app.domain.orders import ALLOWANCE_PERCENT, Preview, PriceType, Side
 from app.models.orders import Order
-from app.schemas.amounts import Money, Quantity
-from app.schemas.fields import ORDER_TYPES
-from app.schemas.inputs import OrderInput
+from app.schemas.inputs import ReviewInput, TradeInput
 from app.services import orders
 from app.services.preview import find_preview, get_preview
 from app.views.http import prices
@@ -32,29 +29,6 @@ DONE = {"BUY": "Bought", "SELL": "Sold"}
 
 blueprint = Blueprint("trade", __name__)
 only_for_users(blueprint)
-
-
-class TradeInput(OrderInput):
-    """An order by quantity or, to buy, by the amount to spend; with both, the quantity was computed for the amount."""
-
-    quantity = Quantity(load_default=None)
-    spend = Money(load_default=None)
-
-    @validates_schema
-    def has_a_quantity(self, data: dict[str, Any], **kwargs: Any) -> None:
-        if data["quantity"] is None and data["spend"] is None:
-            raise ValidationError("Fill this in.", "quantity")
-        if data["quantity"] is None and ORDER_TYPES[data["order_type"]][0] is Side.SELL:
-            raise ValidationError("An amount is for buying. Write the quantity to sell instead.", "spend")
-
-
-class ReviewInput(TradeInput):
-    """What a person typed, rather than what a review came to."""
-
-    @validates_schema
-    def is_not_said_twice(self, data: dict[str, Any], **kwargs: Any) -> None:
-        if data["quantity"] is not None and data["spend"] is not None:
-            raise ValidationError("Write a quantity or an amount, and leave the other empty.", "spend")
 
 
 @blueprint.get("/assets/<asset_id>/review")
