@@ -177,7 +177,7 @@ def test_an_adjustment_is_recorded_with_its_reason_and_actor(operator: Browser, 
     assert "to 20.00" in operator.done(page, amount="20", reason="A gift").text
     done = operator.done(page, amount="-7.50", reason="<b>Too much</b>")
     assert f"Adjusted the balance of {ann.username} by −7.50 to 12.50" in done.text
-    assert f"with {operator.username} on record as who did it" in done.text
+    assert f"recorded {operator.username} as the administrator who did it" in done.text
     assert f"by {operator.username}" in operator.get(f"/admin/users/{ann.username}/transactions").text
     seen = ann.get("/activity/000000000002")
     assert "<b>Too much</b>" in seen.text and operator.username in seen.text and "<b>Too" not in seen.response.text

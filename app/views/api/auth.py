@@ -4,8 +4,6 @@ from __future__ import annotations
 
 from typing import Any
 
-from flask import current_app
-
 from app.domain import errors
 from app.models.users import delete_token
 from app.schemas.inputs import LoginInput, PasswordInput, ProfileInput, RegistrationInput, TokenInput
@@ -30,7 +28,7 @@ blueprint = JsonBlueprint("Accounts", __name__, url_prefix="/auth", description=
 @blueprint.response(201, UserMessageOutput)
 def register(data: dict[str, Any]) -> dict[str, Any]:
     """Make an account with an empty balance."""
-    user = auth.register(auth.Registration(**data), bcrypt_rounds=current_app.config["BCRYPT_ROUNDS"])
+    user = auth.register(auth.Registration(**data))
     return {"success": True, "message": "User registered successfully", "user": user}
 
 
@@ -40,8 +38,7 @@ def register(data: dict[str, Any]) -> dict[str, Any]:
 @blueprint.response(200, LoginOutput)
 def login(data: dict[str, Any]) -> dict[str, Any]:
     """Exchange username or e-mail and password for a bearer token of one hour."""
-    attempt = begin_login(data["username"])
-    user = auth.check_password(attempt, data["password"], bcrypt_rounds=current_app.config["BCRYPT_ROUNDS"])
+    user = auth.check_password(begin_login(data["username"]), data["password"])
     return {
         "success": True,
         "access_token": tokens.issue_login_token(user).bearer,
@@ -87,8 +84,7 @@ def change_profile(data: dict[str, Any]) -> Any:
 def change_password(data: dict[str, Any]) -> None:
     """Set a new password, which ends every session and login token, this one too."""
     current_authentication().require_login()
-    rounds = current_app.config["BCRYPT_ROUNDS"]
-    profile.change_password(begin_login(current_user().username), **data, bcrypt_rounds=rounds)
+    profile.change_password(begin_login(current_user().username), **data)
 
 
 @blueprint.get("/tokens")

@@ -22,8 +22,9 @@ from app.schemas.outputs import (
     TransactionOutput,
 )
 from app.services import cash, history, portfolio, statements
-from app.views.api.blueprint import JsonBlueprint, current_user, idempotency_key, page_request, paged, replay_header
+from app.views.api.blueprint import JsonBlueprint, current_user, idempotency_key, replay_header
 from app.views.http import csv_answer, prices
+from app.views.paging import paged, read_page
 
 blueprint = JsonBlueprint("Balance", __name__, description="Cash, holdings and their value")
 
@@ -77,10 +78,10 @@ def _cash_movement(message: str, applied: Applied[BalanceTransaction]) -> Any:
 @blueprint.response(200, TransactionListOutput)
 def list_transactions(query: dict[str, Any]) -> Any:
     """Every change of the balance, newest first."""
-    username, wanted = current_user().username, query["transaction_type"]
-    binding = ("transactions", username, wanted)
-    page = ledger.list_transactions(username, page_request(query, *binding), transaction_type=wanted)
-    return {"transactions": page.items, "total_count": len(page.items), **paged(page, *binding)}
+    page = ledger.list_transactions(
+        current_user().username, read_page(query), transaction_type=query["transaction_type"]
+    )
+    return {"transactions": page.items, "total_count": len(page.items), **paged(page, query)}
 
 
 @blueprint.get("/balance/transactions.csv")
