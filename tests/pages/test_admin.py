@@ -52,7 +52,7 @@ def test_a_page_costs_so_many_calls(
 def test_an_ordinary_user_may_not_and_a_stranger_is_asked_to_log_in(ann: Browser, stranger: Browser, path: str) -> None:
     path = path.format(ann.username)
     refused = ann.get(path, 403)
-    assert "This is for operators only." in refused.text
+    assert "This is for administrators only." in refused.text
     assert usage_of(refused.response).calls == 1
     there = stranger.get(path, 303)
     assert there.location.startswith("/login?next=/admin")

@@ -60,7 +60,7 @@ def set_status(data: dict[str, Any], username: str) -> Any:
 @blueprint.refuses(errors.UserNotFound, errors.InsufficientFunds, errors.IdempotencyKeyReused)
 @blueprint.response(201, AdjustmentOutput)
 def adjust_balance(data: dict[str, Any], username: str) -> Any:
-    """Add a signed amount to a balance, with the reason on record."""
+    """Add a signed amount to a balance; the reason is recorded."""
     applied = admin.adjust_balance(current_user(), username, **data, idempotency_key=idempotency_key())
     return {"data": applied.item}, 201, replay_header(applied)
 
@@ -71,7 +71,7 @@ def adjust_balance(data: dict[str, Any], username: str) -> Any:
 @blueprint.refuses(errors.UserNotFound, errors.InvalidCursor)
 @blueprint.response(200, TransactionListOutput)
 def list_transactions(query: dict[str, Any], username: str) -> Any:
-    """Every change of a user's balance, newest first."""
+    """All transactions of a user's balance, newest first."""
     admin.get_user(username)
     page = ledger.list_transactions(username, read_page(query))
     return {"transactions": page.items, "total_count": len(page.items), **paged(page, query)}
@@ -95,7 +95,7 @@ def list_orders(query: dict[str, Any], username: str) -> Any:
 @blueprint.refuses(errors.InvalidCursor)
 @blueprint.response(200, HolderListOutput)
 def list_holders(query: dict[str, Any], asset_id: str) -> Any:
-    """Who holds, or once held, an asset."""
+    """The users who hold or once held an asset."""
     page = ledger.list_holders(read_asset_id(asset_id), read_page(query))
     return {"data": page.items, **paged(page, query)}
 
@@ -106,6 +106,6 @@ def list_holders(query: dict[str, Any], asset_id: str) -> Any:
 @blueprint.refuses(errors.InvalidCursor)
 @blueprint.response(200, UserAssetTransactionListOutput)
 def list_trades(query: dict[str, Any], asset_id: str) -> Any:
-    """All purchases and sales of an asset."""
+    """All purchases and sales of an asset, by all users."""
     page = ledger.list_trades_of_asset(read_asset_id(asset_id), read_page(query))
     return {"data": page.items, **paged(page, query)}

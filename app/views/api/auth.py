@@ -27,7 +27,7 @@ blueprint = JsonBlueprint("Accounts", __name__, url_prefix="/auth", description=
 @blueprint.refuses(errors.UsernameTaken, errors.EmailTaken)
 @blueprint.response(201, UserMessageOutput)
 def register(data: dict[str, Any]) -> dict[str, Any]:
-    """Make an account with an empty balance."""
+    """Register a user, with an empty balance."""
     user = auth.register(auth.Registration(**data))
     return {"success": True, "message": "User registered successfully", "user": user}
 
@@ -52,7 +52,7 @@ def login(data: dict[str, Any]) -> dict[str, Any]:
 @blueprint.authenticated
 @blueprint.response(200, MessageOutput)
 def logout() -> dict[str, Any]:
-    """End the token that this request carries."""
+    """Revoke the token that this request carries."""
     delete_token(current_authentication().token)
     return {"message": "Logged out successfully"}
 
@@ -91,7 +91,7 @@ def change_password(data: dict[str, Any]) -> None:
 @blueprint.authenticated
 @blueprint.response(200, TokenListOutput)
 def list_tokens() -> Any:
-    """The personal tokens that have not ended, newest first."""
+    """The personal tokens that have not expired, newest first."""
     return {"data": tokens.list_personal_tokens(current_user().username)}
 
 
@@ -100,7 +100,7 @@ def list_tokens() -> Any:
 @blueprint.arguments(TokenInput)
 @blueprint.response(201, NewTokenOutput)
 def create_token(data: dict[str, Any]) -> Any:
-    """Make a personal token for scripts; its secret is shown this once."""
+    """Make a personal token for scripts; its secret is shown only in this answer."""
     current_authentication().require_login()
     return tokens.create_personal_token(current_user(), **data)
 
@@ -110,5 +110,5 @@ def create_token(data: dict[str, Any]) -> Any:
 @blueprint.refuses(errors.TokenNotFound)
 @blueprint.response(204)
 def revoke_token(token_id: str) -> None:
-    """End a personal token at once."""
+    """Revoke a personal token at once."""
     tokens.revoke_personal_token(current_user().username, token_id)

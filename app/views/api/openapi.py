@@ -21,34 +21,34 @@ from app.views.errors import BY_CLASS, BY_STATUS, Row
 DESCRIPTION = """\
 Cash and crypto assets in one account, for scripts.
 
-Get a token with `POST /api/v1/auth/login`, and send it as `Authorization: Bearer <token>`; no cookie is read.
-Amounts are text (`"1000.00"`), times are UTC. Unknown fields of a body are ignored; a name that stands twice in one
+Get a token with `POST /api/v1/auth/login`, and send it as `Authorization: Bearer <token>`; cookies are not read.
+Amounts are text (`"1000.00"`), times are UTC. Unknown fields of a body are ignored; a name that occurs twice in one
 object is refused. Every error is `application/problem+json`, and its `type` leads to what to do about its `code`.
 A method that an address does not take is answered 405, with `Allow`.
 
-Send an `Idempotency-Key` with whatever moves money or assets: a request that got no answer can then be repeated
+Send an `Idempotency-Key` with every request that moves money or assets: one that got no answer can then be repeated
 safely.
 """
 
 HEADERS: dict[str, dict[str, Any]] = {
     "X-Request-ID": {
-        "description": "Names this request; the caller's own, if it sent a usable one",
+        "description": "Identifies this request: the caller's own id, if it sent a valid one",
         "schema": {"type": "string", "pattern": "^[A-Za-z0-9_-]{1,64}$"},
     },
     "Server-Timing": {
-        "description": "Milliseconds in all and in DynamoDB, and the calls and capacity units used there",
+        "description": "Milliseconds in total and in DynamoDB, with the calls and capacity units used there",
         "schema": {"type": "string"},
     },
     "WWW-Authenticate": {"description": "How to authenticate", "schema": {"type": "string", "enum": ["Bearer"]}},
     "Retry-After": {"description": "Seconds to wait", "schema": {"type": "integer", "minimum": 1}},
     "X-RateLimit-Limit": {"description": "Attempts in one window", "schema": {"type": "integer", "minimum": 1}},
     "X-RateLimit-Remaining": {
-        "description": "Attempts that are left of them",
+        "description": "Attempts left in this window",
         "schema": {"type": "integer", "minimum": 0},
     },
-    "X-RateLimit-Reset": {"description": "Seconds until they are new", "schema": {"type": "integer", "minimum": 0}},
+    "X-RateLimit-Reset": {"description": "Seconds until the window ends", "schema": {"type": "integer", "minimum": 0}},
     "Idempotent-Replayed": {
-        "description": "This is the first answer to this Idempotency-Key again; nothing was moved a second time",
+        "description": "This repeats the first answer to this Idempotency-Key; nothing was applied a second time",
         "schema": {"type": "string", "enum": ["true"]},
     },
 }
@@ -67,7 +67,7 @@ PATH_PARAMETERS: dict[str, dict[str, Any]] = {
         "schema": {"type": "string", "pattern": "^[A-Za-z0-9_]{10,50}$"},
     },
     "transaction_id": {
-        "description": "Counts the changes of the balance",
+        "description": "The number of the transaction in the user's cash account",
         "example": "000000000001",
         "schema": {"type": "string", "pattern": "^[0-9]{12}$"},
     },
@@ -78,11 +78,11 @@ PATH_PARAMETERS: dict[str, dict[str, Any]] = {
 IDEMPOTENCY_KEY: dict[str, Any] = {
     "in": "header",
     "name": "Idempotency-Key",
-    "description": "Your name for this request: sent again, it is applied once and answered as the first time",
+    "description": "Your key for this request: repeated with it, the request is applied once and answered as before",
     "schema": {"type": "string", "pattern": "^[!-~]{1,255}$"},
 }
 
-# Where to go on from an answer: operation, status, next operation, and its parameters.
+# What can follow an answer: its operation, the next operation, and the parameters of that.
 NEXT_TRANSACTION = {"transaction_id": "$response.body#/transaction_id"}
 NEXT_ORDER = {"order_id": "$response.body#/data/order_id"}
 NEXT_CURSOR = {"cursor": "$response.body#/next_cursor"}
@@ -112,7 +112,7 @@ LINKS: dict[str, dict[str, dict[str, str]]] = {
 
 
 def field_schema(self: Any, field: fields.Field[Any], ret: dict[str, Any], **kwargs: Any) -> dict[str, Any]:
-    """What a field says of itself (`json_schema`), with what its metadata adds, over what apispec guesses."""
+    """The field's own `json_schema` and its metadata, over what apispec guesses."""
     if not hasattr(field, "json_schema"):
         return {}
     schema: dict[str, Any] = {**field.json_schema(), **field.metadata}
@@ -129,7 +129,7 @@ def field_schema(self: Any, field: fields.Field[Any], ret: dict[str, Any], **kwa
 
 
 def query_schema(self: Any, field: fields.Field[Any], ret: dict[str, Any], **kwargs: Any) -> dict[str, Any]:
-    """A query has no null: what may be left out is left out."""
+    """A query has no null: an optional parameter is left out instead."""
     schema = dict(ret["schema"])
     kinds = schema["type"] if isinstance(schema["type"], list) else [schema["type"]]
     schema["type"] = next(kind for kind in kinds if kind != "null")
@@ -146,7 +146,7 @@ def schema_name(schema: type[Schema] | Schema) -> str:
 
 
 class SharedAnswers(BasePlugin):
-    """Gives each operation its id, its parameters, its links, and every answer that it may get."""
+    """Gives each operation its id, its parameters, its links, and every answer that it may give."""
 
     spec: APISpec
 
@@ -154,7 +154,7 @@ class SharedAnswers(BasePlugin):
         self.spec = spec
 
     def describe(self, marshmallow: MarshmallowPlugin) -> None:
-        """Register what the operations refer to."""
+        """Register the components that the operations refer to."""
         assert marshmallow.converter is not None
         # apispec has types, except here.
         marshmallow.converter.add_attribute_function(field_schema)  # type: ignore[no-untyped-call]

@@ -1,4 +1,4 @@
-"""`/api/v1/orders` and `/assets`: placing orders, and the trades they made."""
+"""`/api/v1/orders` and `/assets`: orders, and the trades that they made."""
 
 from __future__ import annotations
 
@@ -81,7 +81,7 @@ def get_order(order_id: str) -> Any:
 @blueprint.refuses(errors.OrderNotFound, errors.OrderNotPending, errors.IdempotencyKeyReused)
 @blueprint.response(200, OneOrderOutput)
 def cancel_order(order_id: str) -> Any:
-    """End an open order and give back what it reserves."""
+    """Cancel an open order and give back its reserve."""
     applied = orders.cancel_order(current_user().username, read_order_id(order_id), idempotency_key=idempotency_key())
     return {"data": applied.item}, 200, replay_header(applied)
 

@@ -1,4 +1,4 @@
-"""Activity: every balance transaction, and every trade, newest first."""
+"""Activity: all balance transactions and all trades, newest first."""
 
 from __future__ import annotations
 

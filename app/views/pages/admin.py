@@ -1,4 +1,4 @@
-"""Administration, for users with the role ADMIN: users and their accounts, and who holds and trades an asset."""
+"""Administration, for users with the role ADMIN: users and their money, and who holds and trades an asset."""
 
 from __future__ import annotations
 

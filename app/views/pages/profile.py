@@ -127,7 +127,7 @@ def token_list() -> str:
 @blueprint.post("/tokens")
 @submits(TokenForm, again=_tokens_page)
 def send_token(form: Form, data: dict[str, Any]) -> ResponseReturnValue:
-    # The page itself is the answer: a redirect would have to carry the secret in its address or in the session.
+    # No redirect: it would have to carry the secret in its address or in the session.
     made = tokens.create_personal_token(_user(), **data)
     return render_template("token_new.html", made=made, names=SCOPE_NAMES, site=request.url_root), 201
 
