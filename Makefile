@@ -80,6 +80,10 @@ bench: $(DEV) $(ENGINE)  ## Measure the worker (units of a round, fills per seco
 	$(BIN)/python -m bench.worker
 	$(BIN)/python -m bench.contention
 
+.PHONY: docs
+docs: $(RUNTIME)  ## Write docs/errors.md again, from the table in app/views/errors.py
+	$(BIN)/python -c 'from app.views.api.docs import errors_as_markdown as text; print(text(), end="")' > docs/errors.md
+
 .PHONY: lint
 lint: $(DEV)  ## Check style, types and the direction of imports
 	$(BIN)/ruff check

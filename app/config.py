@@ -1,4 +1,4 @@
-"""Settings: read once from the environment, typed, checked; importing this does nothing."""
+"""Settings: read once from the environment, typed and checked. Importing this module does nothing."""
 
 from __future__ import annotations
 
@@ -16,45 +16,45 @@ PORTS = Range(1, 65535)
 
 @dataclass(frozen=True, kw_only=True)
 class Config:
-    """Everything that can be set. README.md lists the variables."""
+    """All settings. README.md lists the variables."""
 
-    # Signs session cookies, CSRF tokens and cursors. Whoever knows it can be anybody: never in the repository.
+    # Signs session cookies, CSRF tokens and cursors. Anyone who has it can impersonate any user.
     secret_key: str
-    # Any service that speaks DynamoDB's API; None is AWS itself, found as botocore finds it.
+    # Any service that speaks DynamoDB's API; None is AWS, which botocore finds by its own rules.
     dynamodb_endpoint: str | None = None
     aws_region: str = "us-east-1"
     users_table: str = "users"
     orders_table: str = "orders"
-    # `simulated`, the market that works offline, or `coingecko`, the real one.
+    # `simulated`, a market that works offline, or `coingecko`, the real one.
     price_source: str = "simulated"
     # How much faster than the wall clock the simulated market's clock runs.
     market_speed: Decimal = Decimal(1)
-    # How CoinGecko is asked for the real prices, and when they are too old to trade on.
+    # How to ask CoinGecko for prices, and when they are too old to trade at.
     coingecko: CoinGeckoSettings = CoinGeckoSettings()
     # False only where there is no https, such as on a laptop's loopback.
     cookie_secure: bool = True
     # Origins whose scripts in a browser may call the API; none by default.
     cors_origins: tuple[str, ...] = ()
-    # How many proxies stand in front and say in X-Forwarded-For who calls; any more could be made up.
+    # How many proxies in front of the service add to X-Forwarded-For; entries beyond theirs can be forged.
     trusted_proxies: int = 0
     # Work factor of password hashes: 12 takes about a quarter of a second.
     bcrypt_rounds: int = 12
     # Connections to DynamoDB: at least the threads of a worker.
     max_connections: int = 16
-    # The lowest level of our own lines in the log: DEBUG shows the probes too.
+    # The lowest level of the application's own log lines: DEBUG shows the probes too.
     log_level: str = "INFO"
-    # Whether anything is counted and shown at /metrics.
+    # Whether to count anything and show it at /metrics.
     metrics: bool = True
-    # Where /metrics is instead of beside the pages; gunicorn.conf.py listens there.
+    # A port for /metrics alone, instead of beside the pages; gunicorn.conf.py listens there.
     metrics_port: int | None = None
-    # Where `flask orders run` shows its counters; None is nowhere.
+    # The port at which `flask orders run` shows its counters; None means nowhere.
     worker_metrics_port: int | None = None
-    # The address of both ports: loopback, unless whoever scrapes them is elsewhere.
+    # The address of both ports: loopback, unless the scraper runs on another machine.
     metrics_host: str = "127.0.0.1"
 
     @property
     def worker_metrics(self) -> tuple[str, int] | None:
-        """The address at which the worker shows its counters, if it does."""
+        """The address and port at which the worker shows its counters, if any."""
         return (self.metrics_host, self.worker_metrics_port) if self.metrics and self.worker_metrics_port else None
 
     @staticmethod

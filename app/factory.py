@@ -13,16 +13,21 @@ from app import cli, logs
 from app.config import Config
 from app.models.database import Database
 from app.prices import create_price_source
-from app.views import api, http, pages, request_log
+from app.services import passwords
+from app.views import api, errors, http, pages, request_log
 
 MAX_BODY_BYTES = 64 * 1024
 EXPOSED_HEADERS = ("X-Request-ID", "Idempotent-Replayed", "Retry-After", "Server-Timing")
 
 
 def create_app(config: Config | None = None) -> Flask:
-    """The application with this configuration, read from the environment when none is given."""
+    """The application with this configuration, by default from the environment.
+
+    The work factor of password hashes and the level of the log hold for the whole process.
+    """
     config = config or Config.from_environment()
     logs.configure(config.log_level)
+    passwords.configure(config.bcrypt_rounds)
     app = Flask("app", static_folder=None)
     app.config.update(
         SECRET_KEY=config.secret_key,
@@ -31,8 +36,7 @@ def create_app(config: Config | None = None) -> Flask:
         SESSION_COOKIE_SAMESITE="Lax",
         SESSION_COOKIE_SECURE=config.cookie_secure,
         MAX_CONTENT_LENGTH=MAX_BODY_BYTES,
-        BCRYPT_ROUNDS=config.bcrypt_rounds,
-        # A form stays good as long as the session that it was made in.
+        # A form stays valid as long as the session that it was made in.
         WTF_CSRF_TIME_LIMIT=None,
         WORKER_METRICS=config.worker_metrics,
     )
@@ -51,8 +55,9 @@ def create_app(config: Config | None = None) -> Flask:
         app.wsgi_app = ProxyFix(app.wsgi_app, x_for=trusted, x_proto=trusted)  # type: ignore[method-assign]
     if config.cors_origins:
         CORS(app, resources={"/api/*": {"origins": list(config.cors_origins)}}, expose_headers=EXPOSED_HEADERS)
-    # First, as what it prepares for each request is needed to answer whatever comes after it refuses.
+    # First: what it prepares for each request is needed to answer whatever comes after it refuses.
     http.init_app(app)
+    errors.init_app(app)
     request_log.init_app(app, enabled=config.metrics, port=config.metrics_port)
     csrf = CSRFProtect(app)
     api.init_app(app, csrf)
@@ -62,7 +67,7 @@ def create_app(config: Config | None = None) -> Flask:
 
 
 def _use_in_every_context(app: Flask, database: Database) -> None:
-    """Requests and commands find the tables of their own application, also where two run in one process."""
+    """Requests and commands use the tables of their own application, even where two run in one process."""
 
     def enter(_: Flask, **__: object) -> None:
         g.database = ExitStack()

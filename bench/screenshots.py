@@ -51,7 +51,7 @@ def main() -> None:
         app = create_app(config(endpoint, log_level="ERROR"))
         with app.app_context():
             create_tables()
-            plan_demo(SimulatedMarket(clock=clock.now), PASSWORD, months=3, bcrypt_rounds=4).carry_out(lambda _: None)
+            plan_demo(SimulatedMarket(clock=clock.now), PASSWORD, months=3).carry_out(lambda _: None)
         with serving(app) as address:
             picture_all(browser, address, folder) if folder else picture_readme(browser, address)
 

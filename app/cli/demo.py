@@ -35,7 +35,7 @@ def demo(months: int) -> None:
 def _fill(password: str, months: int) -> None:
     market = SimulatedMarket(speed=Config.from_environment().market_speed, clock=clock.now)
     try:
-        plan = plan_demo(market, password, months=months, bcrypt_rounds=current_app.config["BCRYPT_ROUNDS"])
+        plan = plan_demo(market, password, months=months)
     except UsernameTaken as error:
         raise click.ClickException(str(error)) from error
     with click.progressbar(length=len(plan.steps), label="A year of activity", file=sys.stderr) as bar:

@@ -63,7 +63,7 @@ def is_demo_password(password: str) -> bool:
     return all(user is not None and is_password(password, user.password_hash) for user in users)
 
 
-def plan_demo(market: PriceSource, password: str, *, months: int, bcrypt_rounds: int) -> Plan:
+def plan_demo(market: PriceSource, password: str, *, months: int) -> Plan:
     """What is to be done, for the customer from a year ago until now, or as an earlier run had begun it.
 
     `market` must follow `app.domain.clock`. Raises UsernameTaken where a name belongs to somebody else.
@@ -71,7 +71,7 @@ def plan_demo(market: PriceSource, password: str, *, months: int, bcrypt_rounds:
 
     def join(username: str, first_name: str, moment: datetime) -> User:
         with clock.at(moment):
-            return _join(username, first_name, password, bcrypt_rounds)
+            return _join(username, first_name, password)
 
     start = join(CUSTOMER, "Dana", clock.now() - YEAR).created_at
     join(SUSPENDED, "Sam", start + 8 * MONTH)
@@ -87,7 +87,7 @@ def plan_demo(market: PriceSource, password: str, *, months: int, bcrypt_rounds:
     return Plan([*steps, (end, open_office)])
 
 
-def _join(username: str, first_name: str, password: str, bcrypt_rounds: int) -> User:
+def _join(username: str, first_name: str, password: str) -> User:
     user = find_user(username)
     if user is None:
         return register(
@@ -97,8 +97,7 @@ def _join(username: str, first_name: str, password: str, bcrypt_rounds: int) -> 
                 password=password,
                 first_name=first_name,
                 last_name="Example",
-            ),
-            bcrypt_rounds=bcrypt_rounds,
+            )
         )
     if not is_password(password, user.password_hash):
         raise UsernameTaken(f"A user {username} exists that is not of this demonstration. Remove or rename it first.")

@@ -1,7 +1,7 @@
-"""Every way in which the product refuses.
+"""Every error that the product answers by its own rules.
 
-The class says what went wrong, `code` is the stable word for programs, and the message is a sentence
-that tells the person what to do. How each one looks over HTTP is one table in `app/views/http.py`.
+The class says what went wrong, `code` is the stable word for programs, and the message is a sentence that tells people
+what to do. The table in `app/views/errors.py` has the rest of each: its HTTP status, cause and remedy.
 """
 
 from __future__ import annotations
@@ -12,9 +12,9 @@ from typing import ClassVar
 
 
 class ProductError(Exception):
-    """Anything that the product answers instead of what was asked for.
+    """An error with a stable code and a sentence for people.
 
-    `details` are named values for programs: strings (money and quantities in plain notation) or numbers.
+    `details` are named values for programs: text (money and quantities in plain notation) or numbers.
     """
 
     code: ClassVar[str]
@@ -29,12 +29,12 @@ class ProductError(Exception):
 
 
 class Refusal(ProductError):
-    """A rule says no: nothing was written, and the same request would be refused again."""
+    """A rule refused: nothing was written, and the same request would be refused again."""
 
 
 @dataclass(frozen=True)
 class FieldError:
-    """One field of the input and what is wrong with it; `field` is empty when it is about the whole request."""
+    """What is wrong with one field of the input; `field` is empty when it is about the whole request."""
 
     field: str
     message: str
@@ -42,7 +42,7 @@ class FieldError:
 
 class InvalidInput(Refusal):
     code = "invalid_input"
-    message = "Some of what was sent cannot be used. See the list of fields."
+    message = "Some values are invalid. See the message for each field."
 
     def __init__(self, *errors: FieldError) -> None:
         super().__init__()
@@ -76,12 +76,12 @@ class InsufficientScope(Refusal):
 
 class NotAdmin(Refusal):
     code = "not_admin"
-    message = "This is for operators only."
+    message = "This is for administrators only."
 
 
 class AccountSuspended(Refusal):
     code = "account_suspended"
-    message = "This account is suspended. Contact the operator."
+    message = "This account is suspended. Contact an administrator."
 
 
 class InsufficientFunds(Refusal):
@@ -134,7 +134,7 @@ class OrderNotPending(Refusal):
 
     def __init__(self, status: str) -> None:
         super().__init__(
-            f"This order is {status.lower()} already and can no longer change.", order_status=status.lower()
+            f"This order is already {status.lower()} and can no longer change.", order_status=status.lower()
         )
 
 
@@ -153,7 +153,7 @@ class AssetNotTradeable(Refusal):
 
 
 class NotFound(Refusal):
-    """What does not exist, or belongs to someone else: the two are never told apart."""
+    """It does not exist, or belongs to someone else: the answers are the same."""
 
     code = "not_found"
     message = "There is nothing at this address. Check it, or go back to the start."
@@ -191,7 +191,7 @@ class TokenNotFound(NotFound):
 
 class OwnAccount(Refusal):
     code = "own_account"
-    message = "You cannot suspend yourself. Ask another operator."
+    message = "You cannot suspend yourself. Ask another administrator."
 
 
 class InvalidCursor(Refusal):
@@ -214,14 +214,14 @@ class TooManyRequests(Refusal):
 
 
 class Busy(ProductError):
-    """Every attempt lost its race against other changes of the same items; trying again later is safe."""
+    """Conflict or throttling: nothing was written, and trying again later is safe."""
 
     code = "busy"
-    message = "Too much is happening in this account at once. Nothing was changed; try again in a moment."
+    message = "Too many changes came at once. Nothing was changed; try again in a moment."
 
 
 class StoreUnavailable(ProductError):
-    """The store did not answer. A write may or may not have happened: only a keyed request is safe to repeat."""
+    """The database did not answer. The outcome of a write is unknown: only a keyed request is safe to repeat."""
 
     code = "store_unavailable"
-    message = "The store does not answer. Try again in a moment, with the same idempotency key if there was one."
+    message = "The service did not answer in time. Try again in a moment, with the same idempotency key if any."

@@ -1,4 +1,4 @@
-"""Who someone is: registering, logging in with a password, and browser sessions."""
+"""Authentication with a password: registering, logging in, and browser sessions."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from app.services.passwords import equalize_timing, hash_password, is_password
 
 @dataclass(frozen=True, kw_only=True)
 class Registration:
-    """What a person gives to register; every field already checked and in its canonical form."""
+    """The fields of a registration, each already checked and in its canonical form."""
 
     username: str
     email: str
@@ -27,8 +27,8 @@ class Registration:
     marketing_emails_consent: bool = False
 
 
-def register(registration: Registration, *, bcrypt_rounds: int) -> User:
-    """Make a user with an empty balance. Raises UsernameTaken, EmailTaken."""
+def register(registration: Registration) -> User:
+    """Make a user with an empty balance. One call. Raises UsernameTaken, EmailTaken."""
     now = clock.now()
     birth = registration.date_of_birth
     return open_account(
@@ -36,7 +36,7 @@ def register(registration: Registration, *, bcrypt_rounds: int) -> User:
             *User.key(registration.username),
             username=registration.username,
             email=registration.email,
-            password_hash=hash_password(registration.password, rounds=bcrypt_rounds),
+            password_hash=hash_password(registration.password),
             first_name=registration.first_name,
             last_name=registration.last_name,
             phone=registration.phone,
@@ -48,14 +48,17 @@ def register(registration: Registration, *, bcrypt_rounds: int) -> User:
     )
 
 
-# Wrong passwords: for one name from one address, and from one address for any names.
+# Wrong passwords: for one name from one address, and for any names from one address.
 FAILURES_OF_NAME = RateLimit("login-name", hits=20, seconds=15 * 60)
 FAILURES_OF_ADDRESS = RateLimit("login-address", hits=300, seconds=15 * 60)
 
 
 @dataclass(frozen=True)
 class LoginAttempt:
-    """Someone about to give a password: for which (lower-cased) username or e-mail, from which address."""
+    """An attempt to log in: the lower-case username or e-mail address, the IP address, and the rate limit's state.
+
+    `remaining` of `limit` failures are left until `reset_seconds` from now.
+    """
 
     name: str
     address: str
@@ -65,28 +68,28 @@ class LoginAttempt:
 
 
 def begin_login(identifier: str, *, address: str) -> LoginAttempt:
-    """One call. Raises TooManyRequests after too many failures, before any password is looked at."""
+    """Look up the failures so far. One call. Raises TooManyRequests, before any password is checked."""
     now = clock.now()
     name = identifier.strip().lower()
-    failures = count_hits(_failure_rates(name, address), now=now)
-    rate = min((FAILURES_OF_NAME, FAILURES_OF_ADDRESS), key=lambda rate: rate.hits - failures[rate.scope])
-    remaining, reset_seconds = rate.hits - failures[rate.scope], seconds_left(rate, now)
+    failures = count_hits(_failure_limits(name, address), now=now)
+    limit = min((FAILURES_OF_NAME, FAILURES_OF_ADDRESS), key=lambda limit: limit.hits - failures[limit.scope])
+    remaining, reset_seconds = limit.hits - failures[limit.scope], seconds_left(limit, now)
     if remaining <= 0:
-        raise TooManyRequests(limit=rate.hits, reset_seconds=reset_seconds)
-    return LoginAttempt(name, address, rate.hits, remaining, reset_seconds)
+        raise TooManyRequests(limit=limit.hits, reset_seconds=reset_seconds)
+    return LoginAttempt(name, address, limit.hits, remaining, reset_seconds)
 
 
-def _failure_rates(name: str, address: str) -> list[tuple[RateLimit, str]]:
+def _failure_limits(name: str, address: str) -> list[tuple[RateLimit, str]]:
     return [(FAILURES_OF_NAME, f"{name} {address}"), (FAILURES_OF_ADDRESS, address)]
 
 
-def check_password(attempt: LoginAttempt, password: str, *, bcrypt_rounds: int) -> User:
+def check_password(attempt: LoginAttempt, password: str) -> User:
     """The user of an attempt. A wrong password costs two calls more than a right one.
 
     Raises InvalidCredentials, in the same time for an unknown user as for a wrong password, and AccountSuspended.
     """
     try:
-        return _check_password(attempt.name, password, bcrypt_rounds=bcrypt_rounds)
+        return _check_password(attempt.name, password)
     except InvalidCredentials:
         note_failure(attempt)
         raise
@@ -94,14 +97,14 @@ def check_password(attempt: LoginAttempt, password: str, *, bcrypt_rounds: int) 
 
 def note_failure(attempt: LoginAttempt) -> None:
     """Count a wrong password. Two calls."""
-    for rate, subject in _failure_rates(attempt.name, attempt.address):
-        add_hit(rate, subject, now=clock.now())
+    for limit, subject in _failure_limits(attempt.name, attempt.address):
+        add_hit(limit, subject, now=clock.now())
 
 
-def _check_password(name: str, password: str, *, bcrypt_rounds: int) -> User:
+def _check_password(name: str, password: str) -> User:
     user = find_user_by_email(name) if "@" in name else find_user(name)
     if user is None:
-        equalize_timing(password, rounds=bcrypt_rounds)
+        equalize_timing(password)
         raise InvalidCredentials()
     if not is_password(password, user.password_hash):
         raise InvalidCredentials()

@@ -1,7 +1,4 @@
-"""Hashes of passwords: bcrypt over a SHA-256 digest, because bcrypt reads no more than 72 bytes.
-
-`rounds` is the base-2 logarithm of bcrypt's cost.
-"""
+"""Hashes of passwords: bcrypt over a SHA-256 digest, because bcrypt reads only 72 bytes."""
 
 from __future__ import annotations
 
@@ -12,10 +9,18 @@ import bcrypt
 
 from app.domain.users import normalize_password
 
+_rounds = 12
 
-def hash_password(password: str, *, rounds: int) -> str:
+
+def configure(rounds: int) -> None:
+    """Set the work factor of every new hash of this process: 2 ** `rounds` steps. `create_app` does so."""
+    global _rounds
+    _rounds = rounds
+
+
+def hash_password(password: str) -> str:
     """A new salted hash, as it is stored."""
-    return bcrypt.hashpw(_digest(password), bcrypt.gensalt(rounds)).decode()
+    return bcrypt.hashpw(_digest(password), bcrypt.gensalt(_rounds)).decode()
 
 
 def is_password(password: str, password_hash: str) -> bool:
@@ -23,9 +28,9 @@ def is_password(password: str, password_hash: str) -> bool:
     return bcrypt.checkpw(_digest(password), password_hash.encode())
 
 
-def equalize_timing(password: str, *, rounds: int) -> None:
-    """Take as long as `is_password`, so that an unknown user is refused as late as a wrong password."""
-    bcrypt.hashpw(_digest(password), bcrypt.gensalt(rounds))
+def equalize_timing(password: str) -> None:
+    """Hash once, so that refusing an unknown user takes as long as refusing a wrong password."""
+    hash_password(password)
 
 
 def _digest(password: str) -> bytes:

@@ -31,7 +31,7 @@ def log_out_everywhere(username: str) -> User:
 
 
 @retry_while_busy
-def change_password(attempt: LoginAttempt, current_password: str, new_password: str, *, bcrypt_rounds: int) -> User:
+def change_password(attempt: LoginAttempt, current_password: str, new_password: str) -> User:
     """Set a new password for the user of an attempt, which ends every session and login token. Two calls.
 
     Raises InvalidInput when the current password is wrong, which counts as a failed login, or when the new one
@@ -43,4 +43,4 @@ def change_password(attempt: LoginAttempt, current_password: str, new_password: 
         raise InvalidInput(FieldError("current_password", "This is not your current password."))
     if contains_name(new_password, user.username, user.email):
         raise InvalidInput(FieldError("new_password", NAME_ADVICE))
-    return users.set_password(user, hash_password(new_password, rounds=bcrypt_rounds), now=clock.now())
+    return users.set_password(user, hash_password(new_password), now=clock.now())

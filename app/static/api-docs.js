@@ -2,7 +2,7 @@
 
 const docs = document.getElementById("docs");
 
-// Nothing is asked of anybody else: the validator badge would be an image from another host.
+// Nothing is loaded from other hosts: the validator badge would be such an image.
 SwaggerUIBundle({
   url: docs.dataset.url,
   domNode: docs,

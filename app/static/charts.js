@@ -1,8 +1,8 @@
 "use strict";
 
-// Reading values off a chart: the line under the pointer tells its time and value above the picture. The picture is the
-// page's own SVG; uPlot lies over it and draws nothing but the pointer, and is fetched when somebody first points at a
-// chart. Nothing depends on this: there is a table too.
+// Shows the time and value under the pointer above a chart. The picture is the page's own SVG; uPlot lies over it,
+// draws only the pointer, and is fetched when the pointer first enters a chart. Nothing depends on this: there is a
+// table too.
 
 const {script, style} = document.currentScript.dataset;
 const MARGIN = 1 / 18; // of the range of values, above and below, as app/views/pages/charts.py draws it
@@ -61,7 +61,7 @@ function enhance(figure) {
   return chart;
 }
 
-// A chart that stands on another page comes when this one is there; the link in its place stays if it does not come.
+// Loads a chart from another page once this one is shown; the link in its place stays if that fails.
 async function load(place) {
   place.classList.add("loading");
   const answer = await fetch(place.dataset.load);

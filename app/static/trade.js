@@ -1,6 +1,6 @@
 "use strict";
 
-// What an order comes to while it is typed. All arithmetic is on whole numbers: quantities and prices in units of
+// The total of an order while it is typed. All arithmetic is on whole numbers: quantities and prices in units of
 // 0.00000001, money in cents. It is an estimate: the server computes again, at the price of that moment.
 
 const UNITS = 8;
@@ -13,7 +13,7 @@ const estimate = document.getElementById("estimate");
 const place = document.getElementById("place");
 const {dataset} = box;
 
-// "12.5" with 8 decimals is 1250000000n; null when it is no such number.
+// "12.5" with 8 decimals is 1250000000n; null when it is not such a number.
 function parse(text, decimals) {
   const match = /^([0-9]{1,16})(?:\.([0-9]+))?$/.exec(text.trim());
   if (!match || (match[2] || "").length > decimals) {
@@ -46,7 +46,7 @@ function kind() {
   return {buying: chosen.endsWith("buy"), atLimit: chosen.startsWith("limit")};
 }
 
-// The worst price belongs to its side, and a limit is nobody's but the person's.
+// The suggested worst price depends on the side; a limit is only ever the user's own.
 let suggested = "";
 function suggest() {
   const {buying, atLimit} = kind();
@@ -119,7 +119,7 @@ function show(event) {
   }
 }
 
-// With the figures in sight no review is needed; where the market has moved too far the server shows one.
+// With the figures in sight no review is needed; if the market has moved too far, the server shows one.
 form.querySelector("[formaction]").remove();
 place.hidden = false;
 form.addEventListener("input", show);

@@ -1,31 +1,101 @@
-"""Cursors: where the next page of a list starts, signed, and bound to the user, the list and its filters."""
+"""Lists: the page that a query asks for, and the signed cursor that leads to the next one.
+
+A cursor is bound to its user, its list and its filters: with any other it is refused.
+"""
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from dataclasses import dataclass
 from typing import Any
+from urllib.parse import urlencode
 
-from flask import current_app
+from flask import current_app, request
 from itsdangerous import BadData, URLSafeSerializer
+from marshmallow import Schema, ValidationError
 
 from app.domain.errors import InvalidCursor
-from app.models.paging import StartKey
+from app.models.paging import Page, PageRequest, StartKey
+from app.views.errors import invalid_input
+from app.views.request_log import authenticated_username
+
+# Rows of a list on a page for people.
+ROWS = 25
+# What a query says of paging; everything else in it is a filter.
+PAGING = frozenset({"cursor", "limit", "offset"})
+
+Query = Mapping[str, Any]
+"""A query as its schema has loaded it."""
 
 
-def write_cursor(position: StartKey | None, *binding: object) -> str | None:
-    """The cursor of a position; None at the end of the list."""
-    return None if position is None else str(_serializer(binding).dumps(position))
+def read_page(query: Query) -> PageRequest:
+    """The page that a query asks for. Raises InvalidCursor."""
+    return PageRequest(limit=query["limit"], offset=query["offset"], start_key=_read_cursor(query))
 
 
-def read_cursor(cursor: str | None, *binding: object) -> StartKey | None:
-    """The position of a cursor that was written with the same binding. Raises InvalidCursor."""
-    if not cursor:
+def paged(page: Page[Any], query: Query) -> dict[str, Any]:
+    """What a JSON list says of its next page."""
+    cursor = _write_cursor(page, query)
+    return {"has_more": cursor is not None, "next_cursor": cursor}
+
+
+@dataclass(frozen=True)
+class Listing:
+    """One page of a list: its rows, and the addresses of the newest and of the next older rows, if any."""
+
+    rows: list[Any]
+    newest: str | None
+    older: str | None
+
+
+def read_query(schema: Schema) -> dict[str, Any]:
+    """The filters and the cursor in a page's address; an empty filter counts as absent. Raises InvalidInput."""
+    try:
+        query: dict[str, Any] = schema.load({**sent_query(), "limit": str(ROWS)})
+    except ValidationError as error:
+        raise invalid_input(error.messages_dict) from error
+    return query
+
+
+def sent_query() -> dict[str, str]:
+    """The query of a page's address as text, without empty values; pages choose `limit` and have no `offset`."""
+    return {name: text for name, text in request.args.items() if text and name not in {"limit", "offset"}}
+
+
+def listing(page: Page[Any], query: Query) -> Listing:
+    """A page of a list as `pager` of `macros.html` shows it."""
+    filters = sent_query()
+    is_first = not filters.pop("cursor", None)
+    cursor = _write_cursor(page, query)
+    return Listing(
+        page.items,
+        newest=None if is_first else _address(filters),
+        older=_address({**filters, "cursor": cursor}) if cursor else None,
+    )
+
+
+def _address(query: dict[str, str]) -> str:
+    # Not url_for: the visitor's query must not become its arguments.
+    return f"{request.path}?{urlencode(query)}" if query else request.path
+
+
+def _write_cursor(page: Page[Any], query: Query) -> str | None:
+    """None at the end of the list."""
+    return None if page.next_start_key is None else str(_serializer(query).dumps(page.next_start_key))
+
+
+def _read_cursor(query: Query) -> StartKey | None:
+    if not query["cursor"]:
         return None
     try:
-        position: StartKey = _serializer(binding).loads(cursor)
+        start_key: StartKey = _serializer(query).loads(query["cursor"])
     except BadData as error:
         raise InvalidCursor() from error
-    return position
+    return start_key
 
 
-def _serializer(binding: tuple[Any, ...]) -> URLSafeSerializer:
-    return URLSafeSerializer(current_app.config["SECRET_KEY"], salt=repr(("cursor", *binding)))
+def _serializer(query: Query) -> URLSafeSerializer:
+    """Signs and reads the cursors of this request's user, path (in any case) and filters alone."""
+    filters = sorted((name, str(value)) for name, value in query.items() if name not in PAGING and value is not None)
+    binding = ("cursor", authenticated_username(), request.path.lower(), filters)
+    return URLSafeSerializer(current_app.secret_key or "", salt=repr(binding))

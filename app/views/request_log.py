@@ -1,4 +1,4 @@
-"""What each request leaves for the operator: its counters, one line in the log; and `/metrics`, where they are read."""
+"""What each request leaves for the operator: counters, which `/metrics` shows, and one line in the log."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from app.models.database import meter
 from app.models.meter import Meter
 
 METHODS = frozenset({"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"})
-# They are asked every few seconds and would bury the other lines.
+# Probed every few seconds: their lines would bury the others.
 PROBES = frozenset({"/health", "/ready", "/metrics"})
 LOGIN_ENDPOINTS = frozenset({"Accounts.login", "sign_in.send_log_in"})
 REFUSED_LOGINS = {401: "credentials", 403: "suspended", 429: "too_many"}
@@ -27,7 +27,7 @@ blueprint = Blueprint("metrics", __name__)
 
 @dataclass(frozen=True, kw_only=True)
 class Finished:
-    """A request that has its answer."""
+    """A request that has been answered."""
 
     request_id: str
     user: str | None
@@ -39,8 +39,7 @@ class Finished:
 
 
 def init_app(app: Flask, *, enabled: bool, port: int | None) -> None:
-    """Count requests where that is enabled, and show the counters: with a port, there and nowhere else."""
-    app.config["METRICS"] = enabled
+    """Count requests and show the counters, if enabled; with a port, show them only there."""
     if enabled:
         app.register_blueprint(blueprint)
     if enabled and port:
@@ -59,26 +58,27 @@ def _only_on_metrics_port(port: int) -> None:
 
 
 def _listening_port() -> int | None:
-    # From the socket itself: behind a Unix socket gunicorn takes SERVER_PORT from the Host header.
+    # From the socket: behind a Unix socket gunicorn takes SERVER_PORT from the Host header.
     connection = request.environ.get("gunicorn.socket")
     address = connection.getsockname() if connection else None
     return int(address[1]) if isinstance(address, tuple) else None
 
 
 def report(response: Response) -> None:
-    """Count and log the request that this answers: now, or when all of an answer is sent that is made meanwhile."""
+    """Count and log the request that this answers: now, or once all of a streamed answer is sent."""
+    is_counted = blueprint.name in current_app.blueprints
     finished = Finished(
         request_id=g.request_id,
-        user=_username(),
+        user=authenticated_username(),
         route=request.url_rule.rule if request.url_rule else "none",
         method=request.method if request.method in METHODS else "other",
         status=response.status_code,
         started=g.started,
         used=meter(),
     )
-    if current_app.config["METRICS"] and request.endpoint in LOGIN_ENDPOINTS and finished.status in REFUSED_LOGINS:
+    if is_counted and request.endpoint in LOGIN_ENDPOINTS and finished.status in REFUSED_LOGINS:
         counters.count_failed_login(REFUSED_LOGINS[finished.status])
-    finish = partial(_report, finished, is_counted=current_app.config["METRICS"])
+    finish = partial(_report, finished, is_counted=is_counted)
     if response.is_streamed:
         response.call_on_close(finish)
     else:
@@ -111,9 +111,9 @@ def _level(finished: Finished) -> int:
     return logging.DEBUG if finished.route in PROBES else logging.INFO
 
 
-def _username() -> str | None:
-    """Who asks, if this request had to know; the store is not asked for the log's sake."""
-    # flask-login keeps here whom it has loaded; asking for its current_user would load.
-    authenticated = g.get("authentication") or g.get("_login_user")
-    user = getattr(authenticated, "user", None)
+def authenticated_username() -> str | None:
+    """The user of this request, if it is already loaded; never loads it just for the log."""
+    # flask-login keeps here the user that it has loaded; its current_user would load one.
+    authentication = g.get("authentication") or g.get("_login_user")
+    user = getattr(authentication, "user", None)
     return user.username if user else None

@@ -127,12 +127,12 @@ def test_an_interrupted_run_is_completed(endpoint: str, demo_app: Flask) -> None
     with app.app_context():
         runner.invoke(args=["tables", "create"])
         market = SimulatedMarket(clock=clock.now)
-        plan = demo_accounts.plan_demo(market, "a password", months=1, bcrypt_rounds=4)
+        plan = demo_accounts.plan_demo(market, "a password", months=1)
         whole = len(plan.steps)
         with pytest.raises(KeyboardInterrupt):
             plan.carry_out(interrupt)
         assert not demo_accounts.is_complete()
-        demo_accounts.plan_demo(market, "a password", months=1, bcrypt_rounds=4).carry_out(lambda count: None)
+        demo_accounts.plan_demo(market, "a password", months=1).carry_out(lambda count: None)
         assert demo_accounts.is_complete() and demo_accounts.is_demo_password("a password")
         assert not audit_all(pauses=()).violations
         keys = [transaction.description for transaction in list_transactions("demo", ALL).items]
@@ -143,7 +143,7 @@ def test_a_name_that_belongs_to_somebody_else_is_left_alone(endpoint: str, demo_
     app = create_app(config(endpoint, users_table="demo_other_users", orders_table="demo_other_orders"))
     with app.app_context():
         app.test_cli_runner().invoke(args=["tables", "create"])
-        demo_accounts.plan_demo(SimulatedMarket(clock=clock.now), "their password", months=1, bcrypt_rounds=4)
+        demo_accounts.plan_demo(SimulatedMarket(clock=clock.now), "their password", months=1)
     result = app.test_cli_runner().invoke(args=["demo"], env={"SECRET_KEY": "a secret for tests only"})
     assert result.exit_code == 1 and "not of this demonstration" in result.output
     with app.app_context():

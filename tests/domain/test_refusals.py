@@ -26,7 +26,7 @@ TELLING = {
     ),
     "order_not_pending": (
         lambda: errors.OrderNotPending("CANCELLED"),
-        "This order is cancelled already and can no longer change.",
+        "This order is already cancelled and can no longer change.",
         {"order_status": "cancelled"},
     ),
     "asset_not_tradeable": (
@@ -41,7 +41,7 @@ TELLING = {
     ),
     "invalid_input": (
         lambda: errors.InvalidInput(errors.FieldError("amount", "Choose another.")),
-        "Some of what was sent cannot be used. See the list of fields.",
+        "Some values are invalid. See the message for each field.",
         {},
     ),
 }

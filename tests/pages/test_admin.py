@@ -52,7 +52,7 @@ def test_a_page_costs_so_many_calls(
 def test_an_ordinary_user_may_not_and_a_stranger_is_asked_to_log_in(ann: Browser, stranger: Browser, path: str) -> None:
     path = path.format(ann.username)
     refused = ann.get(path, 403)
-    assert "This is for operators only." in refused.text
+    assert "This is for administrators only." in refused.text
     assert usage_of(refused.response).calls == 1
     there = stranger.get(path, 303)
     assert there.location.startswith("/login?next=/admin")
@@ -177,7 +177,7 @@ def test_an_adjustment_is_recorded_with_its_reason_and_actor(operator: Browser, 
     assert "to 20.00" in operator.done(page, amount="20", reason="A gift").text
     done = operator.done(page, amount="-7.50", reason="<b>Too much</b>")
     assert f"Adjusted the balance of {ann.username} by −7.50 to 12.50" in done.text
-    assert f"with {operator.username} on record as who did it" in done.text
+    assert f"recorded {operator.username} as the administrator who did it" in done.text
     assert f"by {operator.username}" in operator.get(f"/admin/users/{ann.username}/transactions").text
     seen = ann.get("/activity/000000000002")
     assert "<b>Too much</b>" in seen.text and operator.username in seen.text and "<b>Too" not in seen.response.text

@@ -104,7 +104,7 @@ def test_a_form_that_is_applied_costs_what_the_service_costs(
     [
         ("/dashboard", "You hold no assets yet. Deposit cash first"),
         ("/dashboard", "Nothing has happened yet."),
-        ("/orders", "You have placed no order yet."),
+        ("/orders", "You have not placed an order yet."),
         ("/activity", "Nothing has happened yet."),
         ("/activity/trades", "You have not traded yet."),
         ("/withdraw", "there is nothing to withdraw"),

@@ -31,7 +31,7 @@ REVIEWS = {
     "buy at a limit": (
         {"quantity": "2", "order_type": "limit_buy", "price": "90"},
         "Reserved until then 180.00 Price now 100.00 "
-        "Cash after 9,820.00 BTC after 0 The price is not there yet, so the order waits for it.",
+        "Cash after 9,820.00 BTC after 0 The price has not reached your limit, so the order waits for it.",
         "90",
     ),
     "limit for an amount": (

@@ -1,4 +1,4 @@
-"""The JSON API under `/api/v1`, documented by the OpenAPI file that is made from its schemas."""
+"""The JSON API under `/api/v1`, documented by an OpenAPI file made from its schemas."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ def init_app(app: Flask, csrf: CSRFProtect) -> None:
     for module in (auth, balance, orders, inventory, admin):
         prefix = module.blueprint.url_prefix or ""
         api.register_blueprint(module.blueprint, url_prefix=f"/api/v1{prefix}")
-        # No cookie is ever read here, so there is nothing to forge.
+        # Cookies are never read here, so there is nothing to forge.
         csrf.exempt(module.blueprint)
     api.register_blueprint(probes.blueprint)
     docs.init_app(app, api)

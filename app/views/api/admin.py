@@ -18,18 +18,11 @@ from app.schemas.outputs import (
     UserWithStatusOutput,
 )
 from app.services import admin
-from app.views.api.blueprint import (
-    JsonBlueprint,
-    current_user,
-    idempotency_key,
-    page_request,
-    paged,
-    read_asset_id,
-    replay_header,
-)
+from app.views.api.blueprint import JsonBlueprint, current_user, idempotency_key, read_asset_id, replay_header
 from app.views.http import prices
+from app.views.paging import paged, read_page
 
-blueprint = JsonBlueprint("Administration", __name__, url_prefix="/admin", description="For operators")
+blueprint = JsonBlueprint("Administration", __name__, url_prefix="/admin", description="For administrators")
 
 
 @blueprint.get("/users")
@@ -67,7 +60,7 @@ def set_status(data: dict[str, Any], username: str) -> Any:
 @blueprint.refuses(errors.UserNotFound, errors.InsufficientFunds, errors.IdempotencyKeyReused)
 @blueprint.response(201, AdjustmentOutput)
 def adjust_balance(data: dict[str, Any], username: str) -> Any:
-    """Add a signed amount to a balance, with the reason on record."""
+    """Add a signed amount to a balance; the reason is recorded."""
     applied = admin.adjust_balance(current_user(), username, **data, idempotency_key=idempotency_key())
     return {"data": applied.item}, 201, replay_header(applied)
 
@@ -78,10 +71,10 @@ def adjust_balance(data: dict[str, Any], username: str) -> Any:
 @blueprint.refuses(errors.UserNotFound, errors.InvalidCursor)
 @blueprint.response(200, TransactionListOutput)
 def list_transactions(query: dict[str, Any], username: str) -> Any:
-    """Every change of a user's balance, newest first."""
-    binding = ("admin transactions", admin.get_user(username).username)
-    page = ledger.list_transactions(username, page_request(query, *binding))
-    return {"transactions": page.items, "total_count": len(page.items), **paged(page, *binding)}
+    """All transactions of a user's balance, newest first."""
+    admin.get_user(username)
+    page = ledger.list_transactions(username, read_page(query))
+    return {"transactions": page.items, "total_count": len(page.items), **paged(page, query)}
 
 
 @blueprint.get("/users/<username>/orders")
@@ -91,9 +84,9 @@ def list_transactions(query: dict[str, Any], username: str) -> Any:
 @blueprint.response(200, OrderListOutput)
 def list_orders(query: dict[str, Any], username: str) -> Any:
     """A user's orders, newest first."""
-    binding = ("admin orders", admin.get_user(username).username)
-    page = orders.list_orders(username, page_request(query, *binding))
-    return {"data": page.items, **paged(page, *binding)}
+    admin.get_user(username)
+    page = orders.list_orders(username, read_page(query))
+    return {"data": page.items, **paged(page, query)}
 
 
 @blueprint.get("/assets/<asset_id>/balances")
@@ -102,10 +95,9 @@ def list_orders(query: dict[str, Any], username: str) -> Any:
 @blueprint.refuses(errors.InvalidCursor)
 @blueprint.response(200, HolderListOutput)
 def list_holders(query: dict[str, Any], asset_id: str) -> Any:
-    """Who holds, or once held, an asset."""
-    asset_id = read_asset_id(asset_id)
-    page = ledger.list_holders(asset_id, page_request(query, "holders", asset_id))
-    return {"data": page.items, **paged(page, "holders", asset_id)}
+    """The users who hold or once held an asset."""
+    page = ledger.list_holders(read_asset_id(asset_id), read_page(query))
+    return {"data": page.items, **paged(page, query)}
 
 
 @blueprint.get("/assets/<asset_id>/transactions")
@@ -114,7 +106,6 @@ def list_holders(query: dict[str, Any], asset_id: str) -> Any:
 @blueprint.refuses(errors.InvalidCursor)
 @blueprint.response(200, UserAssetTransactionListOutput)
 def list_trades(query: dict[str, Any], asset_id: str) -> Any:
-    """All purchases and sales of an asset."""
-    asset_id = read_asset_id(asset_id)
-    page = ledger.list_trades_of_asset(asset_id, page_request(query, "asset trades", asset_id))
-    return {"data": page.items, **paged(page, "asset trades", asset_id)}
+    """All purchases and sales of an asset, by all users."""
+    page = ledger.list_trades_of_asset(read_asset_id(asset_id), read_page(query))
+    return {"data": page.items, **paged(page, query)}

@@ -4,8 +4,6 @@ from __future__ import annotations
 
 from typing import Any
 
-from flask import current_app
-
 from app.domain import errors
 from app.models.users import delete_token
 from app.schemas.inputs import LoginInput, PasswordInput, ProfileInput, RegistrationInput, TokenInput
@@ -29,8 +27,8 @@ blueprint = JsonBlueprint("Accounts", __name__, url_prefix="/auth", description=
 @blueprint.refuses(errors.UsernameTaken, errors.EmailTaken)
 @blueprint.response(201, UserMessageOutput)
 def register(data: dict[str, Any]) -> dict[str, Any]:
-    """Make an account with an empty balance."""
-    user = auth.register(auth.Registration(**data), bcrypt_rounds=current_app.config["BCRYPT_ROUNDS"])
+    """Register a user, with an empty balance."""
+    user = auth.register(auth.Registration(**data))
     return {"success": True, "message": "User registered successfully", "user": user}
 
 
@@ -40,8 +38,7 @@ def register(data: dict[str, Any]) -> dict[str, Any]:
 @blueprint.response(200, LoginOutput)
 def login(data: dict[str, Any]) -> dict[str, Any]:
     """Exchange username or e-mail and password for a bearer token of one hour."""
-    attempt = begin_login(data["username"])
-    user = auth.check_password(attempt, data["password"], bcrypt_rounds=current_app.config["BCRYPT_ROUNDS"])
+    user = auth.check_password(begin_login(data["username"]), data["password"])
     return {
         "success": True,
         "access_token": tokens.issue_login_token(user).bearer,
@@ -55,7 +52,7 @@ def login(data: dict[str, Any]) -> dict[str, Any]:
 @blueprint.authenticated
 @blueprint.response(200, MessageOutput)
 def logout() -> dict[str, Any]:
-    """End the token that this request carries."""
+    """Revoke the token that this request carries."""
     delete_token(current_authentication().token)
     return {"message": "Logged out successfully"}
 
@@ -87,15 +84,14 @@ def change_profile(data: dict[str, Any]) -> Any:
 def change_password(data: dict[str, Any]) -> None:
     """Set a new password, which ends every session and login token, this one too."""
     current_authentication().require_login()
-    rounds = current_app.config["BCRYPT_ROUNDS"]
-    profile.change_password(begin_login(current_user().username), **data, bcrypt_rounds=rounds)
+    profile.change_password(begin_login(current_user().username), **data)
 
 
 @blueprint.get("/tokens")
 @blueprint.authenticated
 @blueprint.response(200, TokenListOutput)
 def list_tokens() -> Any:
-    """The personal tokens that have not ended, newest first."""
+    """The personal tokens that have not expired, newest first."""
     return {"data": tokens.list_personal_tokens(current_user().username)}
 
 
@@ -104,7 +100,7 @@ def list_tokens() -> Any:
 @blueprint.arguments(TokenInput)
 @blueprint.response(201, NewTokenOutput)
 def create_token(data: dict[str, Any]) -> Any:
-    """Make a personal token for scripts; its secret is shown this once."""
+    """Make a personal token for scripts; its secret is shown only in this answer."""
     current_authentication().require_login()
     return tokens.create_personal_token(current_user(), **data)
 
@@ -114,5 +110,5 @@ def create_token(data: dict[str, Any]) -> Any:
 @blueprint.refuses(errors.TokenNotFound)
 @blueprint.response(204)
 def revoke_token(token_id: str) -> None:
-    """End a personal token at once."""
+    """Revoke a personal token at once."""
     tokens.revoke_personal_token(current_user().username, token_id)

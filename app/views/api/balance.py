@@ -22,8 +22,9 @@ from app.schemas.outputs import (
     TransactionOutput,
 )
 from app.services import cash, history, portfolio, statements
-from app.views.api.blueprint import JsonBlueprint, current_user, idempotency_key, page_request, paged, replay_header
+from app.views.api.blueprint import JsonBlueprint, current_user, idempotency_key, replay_header
 from app.views.http import csv_answer, prices
+from app.views.paging import paged, read_page
 
 blueprint = JsonBlueprint("Balance", __name__, description="Cash, holdings and their value")
 
@@ -42,7 +43,7 @@ def get_balance() -> Any:
 @blueprint.refuses(errors.IdempotencyKeyReused)
 @blueprint.response(201, CashMovementOutput)
 def deposit(data: dict[str, Any]) -> Any:
-    """Add cash."""
+    """Deposit cash."""
     applied = cash.deposit(current_user().username, **data, idempotency_key=idempotency_key())
     return _cash_movement("Deposit successful", applied)
 
@@ -53,7 +54,7 @@ def deposit(data: dict[str, Any]) -> Any:
 @blueprint.refuses(errors.InsufficientFunds, errors.IdempotencyKeyReused)
 @blueprint.response(201, CashMovementOutput)
 def withdraw(data: dict[str, Any]) -> Any:
-    """Take cash out, at most the balance."""
+    """Withdraw cash, at most the balance."""
     applied = cash.withdraw(current_user().username, **data, idempotency_key=idempotency_key())
     return _cash_movement("Withdrawal successful", applied)
 
@@ -76,11 +77,11 @@ def _cash_movement(message: str, applied: Applied[BalanceTransaction]) -> Any:
 @blueprint.refuses(errors.InvalidCursor)
 @blueprint.response(200, TransactionListOutput)
 def list_transactions(query: dict[str, Any]) -> Any:
-    """Every change of the balance, newest first."""
-    username, wanted = current_user().username, query["transaction_type"]
-    binding = ("transactions", username, wanted)
-    page = ledger.list_transactions(username, page_request(query, *binding), transaction_type=wanted)
-    return {"transactions": page.items, "total_count": len(page.items), **paged(page, *binding)}
+    """All transactions of the balance, newest first."""
+    page = ledger.list_transactions(
+        current_user().username, read_page(query), transaction_type=query["transaction_type"]
+    )
+    return {"transactions": page.items, "total_count": len(page.items), **paged(page, query)}
 
 
 @blueprint.get("/balance/transactions.csv")
@@ -97,7 +98,7 @@ def download_statement(query: dict[str, Any]) -> Response:
 @blueprint.refuses(errors.TransactionNotFound)
 @blueprint.response(200, TransactionOutput)
 def get_transaction(transaction_id: str) -> Any:
-    """One change of the balance."""
+    """One transaction of the balance."""
     return ledger.get_transaction(current_user().username, transaction_id)
 
 
@@ -132,5 +133,5 @@ def get_portfolio() -> Any:
 @blueprint.refuses(errors.PriceUnavailable)
 @blueprint.response(200, PortfolioHistoryOutput)
 def get_portfolio_history(query: dict[str, Any]) -> Any:
-    """What the account was worth at the end of each of the last days, and now."""
+    """The total value at the end of each of the last days, and now."""
     return {"points": history.get_portfolio_history(current_user().username, prices(), days=query["days"])}

@@ -1,9 +1,9 @@
-"""What every JSON route shares: the parser of bodies, authentication, idempotency keys, lists."""
+"""What every JSON route shares: the parser of bodies, authentication, idempotency keys, ids in paths."""
 
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from functools import wraps
 from typing import Any, NoReturn, TypeVar
 
@@ -16,28 +16,26 @@ from werkzeug.exceptions import BadRequest, HTTPException, RequestEntityTooLarge
 from app.domain.errors import FieldError, InvalidInput, NotAdmin, NotAuthenticated, ProductError
 from app.domain.identifiers import ASSET_ID, IDEMPOTENCY_KEY, ORDER_ID, matches
 from app.models.idempotency import Applied
-from app.models.paging import Page, PageRequest
 from app.models.users import User
 from app.schemas.amounts import JsonNumber
 from app.services import tokens
 from app.services.admin import require_admin
-from app.views.http import answer_http_error
-from app.views.paging import read_cursor, write_cursor
+from app.views.errors import answer_http_error, invalid_input
 
 ViewT = TypeVar("ViewT", bound=Callable[..., Any])
 
 
 class JsonApi(Api):
-    """flask-smorest, with the errors left to `app.views.http`."""
+    """flask-smorest, with the errors left to `app.views.errors`."""
 
     def handle_http_exception(self, error: HTTPException) -> Any:
         return answer_http_error(error)
 
     def _register_responses(self) -> None:
-        """Not the library's answers: `openapi.py` has ours."""
+        """None of the library's: `openapi.py` registers ours."""
 
     def _register_pagination_header(self) -> None:
-        """Not the library's pages either."""
+        """None either: lists are paged by `app.views.paging`."""
 
 
 class StrictParser(FlaskParser):
@@ -49,7 +47,7 @@ class StrictParser(FlaskParser):
         if req.mimetype != "application/json" and not req.mimetype.endswith("+json"):
             raise UnsupportedMediaType()
         body = req.get_data(cache=False)
-        # Werkzeug ends a chunked body at the limit without a word.
+        # Werkzeug silently cuts a chunked body at the limit.
         if req.content_length is None and len(body) == req.max_content_length:
             raise RequestEntityTooLarge()
         return read_json(body)
@@ -60,7 +58,7 @@ class StrictParser(FlaskParser):
 
 
 def read_json(body: bytes) -> Any:
-    """A JSON text whose numbers stay digits. Raises BadRequest."""
+    """The value of a JSON text, with its numbers kept as digits. Raises BadRequest."""
     try:
         return json.loads(
             body.decode("utf-8"),
@@ -79,41 +77,30 @@ def _refuse_constant(name: str) -> NoReturn:
 
 def _unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     if len({name for name, _ in pairs}) < len(pairs):
-        raise ValueError("a name stands twice in one object")
+        raise ValueError("a name occurs twice in one object")
     return dict(pairs)
-
-
-def invalid_input(messages: Mapping[str, Any]) -> InvalidInput:
-    """marshmallow's messages as a refusal."""
-    return InvalidInput(
-        *(
-            FieldError("" if field == "_schema" else field, message)
-            for field, texts in messages.items()
-            for message in (texts if isinstance(texts, list) else [str(texts)])
-        )
-    )
 
 
 class JsonBlueprint(Blueprint):
     ARGUMENTS_PARSER = StrictParser()
 
     def authenticated(self, view: ViewT) -> Any:
-        """Only with a bearer token; nothing else is read. The user is `current_user()`."""
+        """Require a bearer token; cookies are not read. The user is then `current_user()`."""
 
         @wraps(view)
         def wrapper(*args: Any, **kwargs: Any) -> Any:
             scheme, _, bearer = request.headers.get("Authorization", "").partition(" ")
             if scheme.lower() != "bearer":
                 raise NotAuthenticated()
-            g.authentication = tokens.authenticate(bearer.strip())
+            g.authentication = authentication = tokens.authenticate(bearer.strip())
             if request.method not in {"GET", "HEAD"}:
-                g.authentication.require_trade()
+                authentication.require_trade()
             return view(*args, **kwargs)
 
         return self.doc(security=[{"bearer": []}])(wrapper)
 
     def admin_only(self, view: ViewT) -> Any:
-        """As `authenticated`, and only for users with the role ADMIN."""
+        """As `authenticated`, and require the role ADMIN."""
 
         @wraps(view)
         def wrapper(*args: Any, **kwargs: Any) -> Any:
@@ -123,7 +110,7 @@ class JsonBlueprint(Blueprint):
         return self.authenticated(self.refuses(NotAdmin)(wrapper))
 
     def refuses(self, *refusals: type[ProductError]) -> Any:
-        """Document what the rules behind a view answer; `openapi.py` knows what follows from its decorators."""
+        """Document the refusals of the rules behind a view; `openapi.py` adds those of its decorators."""
         return self.doc(**{"x-refusals": {each.code: each for each in refusals}})
 
 
@@ -146,16 +133,6 @@ def idempotency_key() -> str | None:
 
 def replay_header(applied: Applied[Any]) -> dict[str, str]:
     return {"Idempotent-Replayed": "true"} if applied.is_replay else {}
-
-
-def page_request(query: Mapping[str, Any], *binding: object) -> PageRequest:
-    """The page that a list's query asks for; the binding is the list, its user and its filters."""
-    return PageRequest(limit=query["limit"], offset=query["offset"], start_key=read_cursor(query["cursor"], *binding))
-
-
-def paged(page: Page[Any], *binding: object) -> dict[str, Any]:
-    cursor = write_cursor(page.next_start_key, *binding)
-    return {"has_more": cursor is not None, "next_cursor": cursor}
 
 
 def read_asset_id(text: str) -> str:

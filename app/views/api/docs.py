@@ -1,17 +1,36 @@
-"""The documentation of the API: its OpenAPI file, the page that shows it, and the page that explains the errors."""
+"""The documentation of the API: its OpenAPI file, the page that shows it, and the errors as a page and a file."""
 
 from __future__ import annotations
 
 from flask import Blueprint, Flask, Response, current_app, render_template
 
 from app.views.api.blueprint import JsonApi
-from app.views.api.problems import BEFORE_THE_APPLICATION, list_problems
+from app.views.errors import ROWS
+
+BEFORE_THE_APPLICATION = (
+    "The web server refuses some requests before the application sees them: a malformed request line or header (400), "
+    "a request line over 4094 bytes (414) and headers over 8190 bytes or more than 64 of them (431). These answers "
+    "are short HTML pages without a code; fix the request."
+)
+MARKDOWN = """\
+# Errors of the API
+
+Every error under `/api` is `application/problem+json` (RFC 9457): `type` (the address of this explanation),
+`title`, `status`, `detail` (a sentence for people), `code` (below, for programs), `request_id`, and for
+invalid input `errors`: a list of `{{field, message}}`. Some codes add values; they are named in the table.
+
+| code | status | cause | what to do |
+|---|---|---|---|
+{rows}
+
+{before}
+"""
 
 blueprint = Blueprint("api_docs", __name__)
 
 
 def init_app(app: Flask, api: JsonApi) -> None:
-    """After everything else of the API is registered, as the file is written here, once."""
+    """Write the OpenAPI file, once; everything else of the API must be registered already."""
     app.extensions["openapi"] = app.json.dumps(api.spec.to_dict())
     app.register_blueprint(blueprint)
 
@@ -29,4 +48,10 @@ def show() -> str:
 @blueprint.get("/api/docs/errors")
 def show_errors() -> str:
     """Where the `type` of an error leads."""
-    return render_template("api_errors.html", problems=list_problems(), before=BEFORE_THE_APPLICATION)
+    return render_template("api_errors.html", rows=ROWS, before=BEFORE_THE_APPLICATION)
+
+
+def errors_as_markdown() -> str:
+    """The text of `docs/errors.md`, which `make docs` writes."""
+    rows = (f'| <a id="{row.code}"></a>`{row.code}` | {row.status} | {row.cause} | {row.remedy} |' for row in ROWS)
+    return MARKDOWN.format(rows="\n".join(rows), before=BEFORE_THE_APPLICATION)

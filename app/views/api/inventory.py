@@ -1,4 +1,4 @@
-"""`/api/v1/inventory`: the assets and their prices, for everybody."""
+"""`/api/v1/inventory`: the assets and their prices, for everyone."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ def list_assets(query: dict[str, Any]) -> Any:
 @blueprint.refuses(errors.InvalidInput, errors.AssetNotFound, errors.PriceUnavailable)
 @blueprint.response(200, AssetDetailOutput)
 def get_asset(asset_id: str) -> Any:
-    """One asset and everything known of its market."""
+    """One asset and everything known about its market."""
     return market.get_asset_detail(read_asset_id(asset_id), prices())
 
 

@@ -1,7 +1,7 @@
-"""The OpenAPI file: what the schemas and the views say of themselves, and what every route shares, added here.
+"""The OpenAPI file: the schemas and views describe themselves; what every route shares is added here.
 
-A view names only what its own rules refuse (`JsonBlueprint.refuses`). From that, and from what it takes, follow all
-of its error answers: each lists the codes that it may carry.
+A view names only what its own rules refuse (`JsonBlueprint.refuses`). All of its error answers follow from that and
+from what it takes; each lists the codes that it may carry.
 """
 
 from __future__ import annotations
@@ -16,17 +16,17 @@ from werkzeug.routing import Rule
 
 from app.domain import errors, identifiers
 from app.schemas.outputs import ProblemOutput
-from app.views.http import HTTP_ERRORS, PROBLEM_TYPES, STATUS
+from app.views.errors import BY_CLASS, BY_STATUS, Row
 
 DESCRIPTION = """\
 Cash and crypto assets in one account, for scripts.
 
-Get a token with `POST /api/v1/auth/login`, and send it as `Authorization: Bearer <token>`; no cookie is read.
-Amounts are text (`"1000.00"`), times are UTC. Unknown fields of a body are ignored; a name that stands twice in one
+Get a token with `POST /api/v1/auth/login`, and send it as `Authorization: Bearer <token>`; cookies are not read.
+Amounts are text (`"1000.00"`), times are UTC. Unknown fields of a body are ignored; a name that occurs twice in one
 object is refused. Every error is `application/problem+json`, and its `type` leads to what to do about its `code`.
 A method that an address does not take is answered 405, with `Allow`.
 
-Send an `Idempotency-Key` with whatever moves money or assets: a request that got no answer can then be repeated
+Send an `Idempotency-Key` with every request that moves money or assets: one that got no answer can then be repeated
 safely.
 """
 
@@ -37,23 +37,23 @@ def _text_of(grammar: str) -> dict[str, str]:
 
 HEADERS: dict[str, dict[str, Any]] = {
     "X-Request-ID": {
-        "description": "Names this request; the caller's own, if it sent a usable one",
+        "description": "Identifies this request: the caller's own id, if it sent a valid one",
         "schema": _text_of(identifiers.REQUEST_ID),
     },
     "Server-Timing": {
-        "description": "Milliseconds in all and in DynamoDB, and the calls and capacity units used there",
+        "description": "Milliseconds in total and in DynamoDB, with the calls and capacity units used there",
         "schema": {"type": "string"},
     },
     "WWW-Authenticate": {"description": "How to authenticate", "schema": {"type": "string", "enum": ["Bearer"]}},
     "Retry-After": {"description": "Seconds to wait", "schema": {"type": "integer", "minimum": 1}},
     "X-RateLimit-Limit": {"description": "Attempts in one window", "schema": {"type": "integer", "minimum": 1}},
     "X-RateLimit-Remaining": {
-        "description": "Attempts that are left of them",
+        "description": "Attempts left in this window",
         "schema": {"type": "integer", "minimum": 0},
     },
-    "X-RateLimit-Reset": {"description": "Seconds until they are new", "schema": {"type": "integer", "minimum": 0}},
+    "X-RateLimit-Reset": {"description": "Seconds until the window ends", "schema": {"type": "integer", "minimum": 0}},
     "Idempotent-Replayed": {
-        "description": "This is the first answer to this Idempotency-Key again; nothing was moved a second time",
+        "description": "This repeats the first answer to this Idempotency-Key; nothing was applied a second time",
         "schema": {"type": "string", "enum": ["true"]},
     },
 }
@@ -65,7 +65,7 @@ PATH_PARAMETERS: dict[str, dict[str, Any]] = {
     "asset_id": {"description": "In any case", "example": "BTC", "schema": _text_of(identifiers.ASSET_ID)},
     "order_id": {"example": "order_01JD0QZ5M4X8W3T7K2V9N6B1CF", "schema": _text_of(identifiers.ORDER_ID)},
     "transaction_id": {
-        "description": "Counts the changes of the balance",
+        "description": "The number of the transaction in the user's cash account",
         "example": "000000000001",
         "schema": _text_of(identifiers.TRANSACTION_ID),
     },
@@ -76,11 +76,11 @@ PATH_PARAMETERS: dict[str, dict[str, Any]] = {
 IDEMPOTENCY_KEY: dict[str, Any] = {
     "in": "header",
     "name": "Idempotency-Key",
-    "description": "Your name for this request: sent again, it is applied once and answered as the first time",
+    "description": "Your key for this request: repeated with it, the request is applied once and answered as before",
     "schema": _text_of(identifiers.IDEMPOTENCY_KEY),
 }
 
-# Where to go on from an answer: operation, status, next operation, and its parameters.
+# What can follow an answer: its operation, the next operation, and the parameters of that.
 NEXT_TRANSACTION = {"transaction_id": "$response.body#/transaction_id"}
 NEXT_ORDER = {"order_id": "$response.body#/data/order_id"}
 NEXT_CURSOR = {"cursor": "$response.body#/next_cursor"}
@@ -108,12 +108,9 @@ LINKS: dict[str, dict[str, dict[str, str]]] = {
     "admin_list_holders": {"admin_get_account": {"username": "$response.body#/data/0/username"}},
 }
 
-Codes = dict[str, int]
-"""Error codes with the status of each."""
-
 
 def field_schema(self: Any, field: fields.Field[Any], ret: dict[str, Any], **kwargs: Any) -> dict[str, Any]:
-    """What a field says of itself (`json_schema`), with what its metadata adds, over what apispec guesses."""
+    """The field's own `json_schema` and its metadata, over what apispec guesses."""
     if not hasattr(field, "json_schema"):
         return {}
     schema: dict[str, Any] = {**field.json_schema(), **field.metadata}
@@ -130,7 +127,7 @@ def field_schema(self: Any, field: fields.Field[Any], ret: dict[str, Any], **kwa
 
 
 def query_schema(self: Any, field: fields.Field[Any], ret: dict[str, Any], **kwargs: Any) -> dict[str, Any]:
-    """A query has no null: what may be left out is left out."""
+    """A query has no null: an optional parameter is left out instead."""
     schema = dict(ret["schema"])
     kinds = schema["type"] if isinstance(schema["type"], list) else [schema["type"]]
     schema["type"] = next(kind for kind in kinds if kind != "null")
@@ -147,7 +144,7 @@ def schema_name(schema: type[Schema] | Schema) -> str:
 
 
 class SharedAnswers(BasePlugin):
-    """Gives each operation its id, its parameters, its links, and every answer that it may get."""
+    """Gives each operation its id, its parameters, its links, and every answer that it may give."""
 
     spec: APISpec
 
@@ -155,7 +152,7 @@ class SharedAnswers(BasePlugin):
         self.spec = spec
 
     def describe(self, marshmallow: MarshmallowPlugin) -> None:
-        """Register what the operations refer to."""
+        """Register the components that the operations refer to."""
         assert marshmallow.converter is not None
         # apispec has types, except here.
         marshmallow.converter.add_attribute_function(field_schema)  # type: ignore[no-untyped-call]
@@ -187,15 +184,13 @@ class SharedAnswers(BasePlugin):
     def _complete(self, operation: dict[str, Any], rule: Rule, *, is_change: bool) -> None:
         operation["operationId"] = _operation_id(rule)
         refusals: dict[str, type[errors.ProductError]] = operation.pop("x-refusals", {})
-        codes = {
-            **{code: STATUS[refusal] for code, refusal in refusals.items()},
-            **_shared_codes(operation, is_change=is_change, has_path_parameters=bool(rule.arguments)),
-        }
+        rows = {BY_CLASS[each] for each in refusals.values()}
+        rows |= _shared_rows(operation, is_change=is_change, has_path_parameters=bool(rule.arguments))
         is_limited = errors.TooManyRequests.code in refusals
         is_keyed = errors.IdempotencyKeyReused.code in refusals
         if is_keyed:
             operation.setdefault("parameters", []).append("IdempotencyKey")
-            codes[errors.InvalidInput.code] = 422
+            rows.add(BY_CLASS[errors.InvalidInput])
         successes = {
             int(status): response
             for status, response in operation["responses"].items()
@@ -209,14 +204,14 @@ class SharedAnswers(BasePlugin):
                 response["links"] = {
                     target: {"operationId": target, "parameters": parameters} for target, parameters in links.items()
                 }
-        operation["responses"] = {**successes, **self._refusals(codes)}
+        operation["responses"] = {**successes, **self._refusals(rows)}
 
-    def _refusals(self, codes: Codes) -> dict[int, str]:
+    def _refusals(self, rows: set[Row]) -> dict[int, str]:
         """One response for each status, shared by all operations that answer it with the same codes."""
         names = {}
-        for status in sorted(set(codes.values())):
-            of_status = sorted(code for code, its_status in codes.items() if its_status == status)
-            names[status] = ".".join([str(status), *of_status])
+        for status in sorted({row.status for row in rows}):
+            of_status = sorted((row for row in rows if row.status == status), key=lambda row: row.code)
+            names[status] = ".".join([str(status), *(row.code for row in of_status)])
             if names[status] not in self.spec.components.responses:
                 self.spec.components.response(names[status], _response(status, of_status))
         return names
@@ -227,29 +222,26 @@ def _operation_id(rule: Rule) -> str:
     return f"admin_{view}" if blueprint == "Administration" else view
 
 
-def _shared_codes(operation: dict[str, Any], *, is_change: bool, has_path_parameters: bool) -> Codes:
-    """What follows from what an operation takes."""
-    codes = {_http_code(status): status for status in (400, 500)}
+def _shared_rows(operation: dict[str, Any], *, is_change: bool, has_path_parameters: bool) -> set[Row]:
+    """The errors that follow from what an operation takes."""
+    rows = {BY_STATUS[400], BY_STATUS[500]}
     if "requestBody" in operation:
-        codes |= {_http_code(413): 413, _http_code(415): 415}
+        rows |= {BY_STATUS[413], BY_STATUS[415]}
     if "requestBody" in operation or operation.get("parameters"):
-        codes[errors.InvalidInput.code] = 422
+        rows.add(BY_CLASS[errors.InvalidInput])
     if "security" in operation:
-        codes |= {errors.NotAuthenticated.code: 401, errors.AccountSuspended.code: 403}
+        rows |= {BY_CLASS[errors.NotAuthenticated], BY_CLASS[errors.AccountSuspended]}
     if "security" in operation and is_change:
-        codes[errors.InsufficientScope.code] = 403
+        rows.add(BY_CLASS[errors.InsufficientScope])
     if "security" in operation or "requestBody" in operation:
-        codes |= {errors.Busy.code: 503, errors.StoreUnavailable.code: 503}
+        rows |= {BY_CLASS[errors.Busy], BY_CLASS[errors.StoreUnavailable]}
     if has_path_parameters:
-        codes[errors.NotFound.code] = 404
-    return codes
+        rows.add(BY_CLASS[errors.NotFound])
+    return rows
 
 
-def _http_code(status: int) -> str:
-    return HTTP_ERRORS[status][0]
-
-
-def _response(status: int, codes: list[str]) -> dict[str, Any]:
+def _response(status: int, rows: list[Row]) -> dict[str, Any]:
+    codes = [row.code for row in rows]
     problem = {"allOf": [{"$ref": "#/components/schemas/Problem"}, {"properties": {"code": {"enum": codes}}}]}
     return {
         "description": f"{HTTPStatus(status).phrase}: " + ", ".join(f"`{code}`" for code in codes),
@@ -257,38 +249,24 @@ def _response(status: int, codes: list[str]) -> dict[str, Any]:
         "content": {
             "application/problem+json": {
                 "schema": problem,
-                "examples": {code: {"value": _example(status, code)} for code in codes},
+                "examples": {row.code: {"value": _example(row)} for row in rows},
             }
         },
     }
 
 
-def _example(status: int, code: str) -> dict[str, Any]:
+def _example(row: Row) -> dict[str, Any]:
     example = {
-        "type": f"{PROBLEM_TYPES}{code}",
-        "title": HTTPStatus(status).phrase,
-        "status": status,
-        "detail": MESSAGES[code],
-        "code": code,
+        "type": row.type,
+        "title": HTTPStatus(row.status).phrase,
+        "status": row.status,
+        "detail": row.message,
+        "code": row.code,
         "request_id": "9f86d081884c7d65",
     }
-    if code == errors.InvalidInput.code:
+    if row.error is errors.InvalidInput:
         example["errors"] = [{"field": "amount", "message": "Choose an amount from 0.01 to 1000000.00."}]
     return example
-
-
-# The detail of each code; those that name amounts are shown with some.
-MESSAGES: dict[str, str] = {
-    **dict(HTTP_ERRORS.values()),
-    **{refusal.code: refusal.message for refusal in STATUS},
-    errors.InsufficientFunds.code: "The balance is 5.00, and this needs 10.00. Deposit more, or choose a smaller "
-    "amount.",
-    errors.InsufficientHolding.code: "You hold 0.1 BTC, and this needs 0.25. Choose a smaller quantity.",
-    errors.PriceMoved.code: "The price is now 60100, worse than the 60000 that you accept. Look at the new price and "
-    "order again.",
-    errors.OrderNotPending.code: "This order is completed already and can no longer change.",
-    errors.AssetNotTradeable.code: "NOPE cannot be traded here. See the list of assets for those that can.",
-}
 
 
 def _headers(*names: str) -> dict[str, Any]:

@@ -1,4 +1,4 @@
-"""`/api/v1/orders` and `/assets`: placing orders, and the trades they made."""
+"""`/api/v1/orders` and `/assets`: orders, and the trades that they made."""
 
 from __future__ import annotations
 
@@ -15,13 +15,12 @@ from app.views.api.blueprint import (
     JsonBlueprint,
     current_user,
     idempotency_key,
-    page_request,
-    paged,
     read_asset_id,
     read_order_id,
     replay_header,
 )
 from app.views.http import prices
+from app.views.paging import paged, read_page
 
 blueprint = JsonBlueprint("Orders", __name__, description="Orders and trades")
 
@@ -56,18 +55,16 @@ def place_order(data: dict[str, Any]) -> Any:
 @blueprint.response(200, OrderListOutput)
 def list_orders(query: dict[str, Any]) -> Any:
     """Orders, newest first."""
-    username = current_user().username
     side, price_type = ORDER_TYPES.get(query["order_type"], (None, None))
-    binding = ("orders", username, query["asset_id"], query["order_type"], query["status"])
     page = order_items.list_orders(
-        username,
-        page_request(query, *binding),
+        current_user().username,
+        read_page(query),
         asset_id=query["asset_id"],
         side=side,
         price_type=price_type,
         status=query["status"],
     )
-    return {"data": page.items, **paged(page, *binding)}
+    return {"data": page.items, **paged(page, query)}
 
 
 @blueprint.get("/orders/<order_id>")
@@ -84,7 +81,7 @@ def get_order(order_id: str) -> Any:
 @blueprint.refuses(errors.OrderNotFound, errors.OrderNotPending, errors.IdempotencyKeyReused)
 @blueprint.response(200, OneOrderOutput)
 def cancel_order(order_id: str) -> Any:
-    """End an open order and give back what it reserves."""
+    """Cancel an open order and give back its reserve."""
     applied = orders.cancel_order(current_user().username, read_order_id(order_id), idempotency_key=idempotency_key())
     return {"data": applied.item}, 200, replay_header(applied)
 
@@ -110,7 +107,5 @@ def list_trades_of_asset(query: dict[str, Any], asset_id: str) -> Any:
 
 
 def _trades(query: dict[str, Any], asset_id: str | None) -> dict[str, Any]:
-    username = current_user().username
-    binding = ("trades", username, asset_id)
-    page = ledger.list_trades(username, page_request(query, *binding), asset_id=asset_id)
-    return {"data": page.items, **paged(page, *binding)}
+    page = ledger.list_trades(current_user().username, read_page(query), asset_id=asset_id)
+    return {"data": page.items, **paged(page, query)}

@@ -11,13 +11,13 @@ from app.views.api.blueprint import JsonBlueprint
 
 VERSION = "0.1.0"
 
-blueprint = JsonBlueprint("Probes", __name__, description="For load balancers and whoever watches the service")
+blueprint = JsonBlueprint("Probes", __name__, description="For load balancers and monitoring")
 
 
 @blueprint.get("/health")
 @blueprint.response(200, HealthOutput)
 def health() -> Any:
-    """Up; asks nobody."""
+    """The process is up; nothing else is checked."""
     return {"status": "healthy", "service": "order-processor", "version": VERSION}
 
 

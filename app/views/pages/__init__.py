@@ -1,4 +1,4 @@
-"""What a browser sees: pages, forms, sessions and static files. Every page works without JavaScript."""
+"""Pages for browsers: forms, sessions and static files. Every page works without JavaScript."""
 
 from __future__ import annotations
 

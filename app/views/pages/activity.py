@@ -1,4 +1,4 @@
-"""Activity: every balance transaction, and every trade, newest first."""
+"""Activity: all balance transactions and all trades, newest first."""
 
 from __future__ import annotations
 
@@ -12,9 +12,9 @@ from app.domain.ledger import TransactionType
 from app.domain.periods import period_of
 from app.models import ledger
 from app.schemas.inputs import ActivityInput, TradeListInput
-from app.views.pages.lists import Listing, listing, read_query, wanted_page
+from app.views.pages.forms import read_filter
 from app.views.pages.sessions import current_username, only_for_users
-from app.views.pages.statement import read_filter
+from app.views.paging import Listing, listing, read_page, read_query
 
 blueprint = Blueprint("activity", __name__, url_prefix="/activity")
 only_for_users(blueprint)
@@ -36,20 +36,21 @@ def transactions() -> ResponseReturnValue:
 
 
 def _list(query: dict[str, Any]) -> Listing:
-    username, wanted = current_username(), query["transaction_type"]
-    first_day, last_day = query["first_day"], query["last_day"]
-    binding = ("transactions", username, wanted, str(first_day), str(last_day))
-    page, period = wanted_page(query, *binding), period_of(first_day, last_day)
-    return listing(ledger.list_transactions(username, page, transaction_type=wanted, period=period), *binding)
+    page = ledger.list_transactions(
+        current_username(),
+        read_page(query),
+        transaction_type=query["transaction_type"],
+        period=period_of(query["first_day"], query["last_day"]),
+    )
+    return listing(page, query)
 
 
 @blueprint.get("/trades")
 def trades() -> str:
     query = read_query(TradeListInput())
-    username, asset_id = current_username(), query["asset_id"]
-    binding = ("trades", username, asset_id)
-    page = ledger.list_trades(username, wanted_page(query, *binding), asset_id=asset_id)
-    return render_template("trades.html", listing=listing(page, *binding), asset_id=asset_id, assets=CATALOGUE.values())
+    asset_id = query["asset_id"]
+    page = ledger.list_trades(current_username(), read_page(query), asset_id=asset_id)
+    return render_template("trades.html", listing=listing(page, query), asset_id=asset_id, assets=CATALOGUE.values())
 
 
 @blueprint.get("/<transaction_id>")

@@ -1,4 +1,4 @@
-"""Administration, for users with the role ADMIN: users and their accounts, and who holds and trades an asset."""
+"""Administration, for users with the role ADMIN: users and their money, and who holds and trades an asset."""
 
 from __future__ import annotations
 
@@ -20,10 +20,9 @@ from app.schemas.inputs import AdjustmentInput, PageInput, StatusInput, UserSear
 from app.services import admin
 from app.views.http import prices
 from app.views.pages.formatters import write_money, write_signed_money
-from app.views.pages.forms import Form, submits
-from app.views.pages.lists import listing, read_query, wanted_page
+from app.views.pages.forms import Form, read_filter, submits
 from app.views.pages.sessions import only_for_users
-from app.views.pages.statement import read_filter
+from app.views.paging import listing, read_page, read_query
 
 LATEST = PageRequest(limit=5)
 STATUS_CHANGED = {
@@ -37,10 +36,10 @@ only_for_users(blueprint)
 
 @blueprint.before_request
 def _require_admin() -> None:
-    admin.require_admin(_operator())
+    admin.require_admin(_admin())
 
 
-def _operator() -> User:
+def _admin() -> User:
     user: User = current_user.user
     return user
 
@@ -53,7 +52,7 @@ def search() -> ResponseReturnValue:
         return redirect(url_for("admin.user", username=found.username), 303)
     if query:
         form.refuse(UserNotFound())
-    return make_response(render_template("admin.html", form=form, assets=CATALOGUE.values()), form.status)
+    return make_response(render_template("admin_search.html", form=form, assets=CATALOGUE.values()), form.status)
 
 
 def _find(name: str) -> User | None:
@@ -77,17 +76,17 @@ def user(username: str) -> str:
 @blueprint.get("/users/<username>/transactions")
 def transactions(username: str) -> str:
     user = admin.get_user(username)
-    binding = ("admin transactions", user.username)
-    page = ledger.list_transactions(username, wanted_page(read_query(PageInput()), *binding))
-    return render_template("admin_transactions.html", user=user, listing=listing(page, *binding))
+    query = read_query(PageInput())
+    page = ledger.list_transactions(username, read_page(query))
+    return render_template("admin_transactions.html", user=user, listing=listing(page, query))
 
 
 @blueprint.get("/users/<username>/orders")
 def order_list(username: str) -> str:
     user = admin.get_user(username)
-    binding = ("admin orders", user.username)
-    page = orders.list_orders(username, wanted_page(read_query(PageInput()), *binding))
-    return render_template("admin_orders.html", user=user, listing=listing(page, *binding))
+    query = read_query(PageInput())
+    page = orders.list_orders(username, read_page(query))
+    return render_template("admin_orders.html", user=user, listing=listing(page, query))
 
 
 def _status_page(form: Form, username: str) -> str:
@@ -102,7 +101,7 @@ def status(username: str) -> str:
 @blueprint.post("/users/<username>/status")
 @submits(StatusInput, again=_status_page)
 def send_status(form: Form, data: dict[str, Any], username: str) -> ResponseReturnValue:
-    user = admin.set_status(_operator(), username, data["status"])
+    user = admin.set_status(_admin(), username, data["status"])
     flash(f"{user.username} {STATUS_CHANGED[data['status']]}.")
     return redirect(url_for("admin.user", username=username), 303)
 
@@ -120,10 +119,10 @@ def adjustment(username: str) -> str:
 @blueprint.post("/users/<username>/adjustment")
 @submits(AdjustmentInput, again=_adjustment_page)
 def send_adjustment(form: Form, data: dict[str, Any], username: str) -> ResponseReturnValue:
-    made = admin.adjust_balance(_operator(), username, **data, idempotency_key=form.sent_key()).item
+    made = admin.adjust_balance(_admin(), username, **data, idempotency_key=form.sent_key()).item
     flash(
         f"Adjusted the balance of {username} by {write_signed_money(made.amount)} to {write_money(made.new_balance)}, "
-        f"with {made.actor} on record as who did it."
+        f"and recorded {made.actor} as the administrator who did it."
     )
     return redirect(url_for("admin.user", username=username), 303)
 
@@ -131,14 +130,14 @@ def send_adjustment(form: Form, data: dict[str, Any], username: str) -> Response
 @blueprint.get("/assets/<asset_id>")
 def holders(asset_id: str) -> str:
     asset = get_asset(asset_id)
-    binding = ("holders", asset.asset_id)
-    page = ledger.list_holders(asset.asset_id, wanted_page(read_query(PageInput()), *binding))
-    return render_template("admin_holders.html", asset=asset, listing=listing(page, *binding))
+    query = read_query(PageInput())
+    page = ledger.list_holders(asset.asset_id, read_page(query))
+    return render_template("admin_holders.html", asset=asset, listing=listing(page, query))
 
 
 @blueprint.get("/assets/<asset_id>/trades")
 def trades(asset_id: str) -> str:
     asset = get_asset(asset_id)
-    binding = ("asset trades", asset.asset_id)
-    page = ledger.list_trades_of_asset(asset.asset_id, wanted_page(read_query(PageInput()), *binding))
-    return render_template("admin_trades.html", asset=asset, listing=listing(page, *binding))
+    query = read_query(PageInput())
+    page = ledger.list_trades_of_asset(asset.asset_id, read_page(query))
+    return render_template("admin_trades.html", asset=asset, listing=listing(page, query))

@@ -1,4 +1,4 @@
-"""Charts: numbers become coordinates of an SVG picture, and the words and the table that say the same.
+"""Charts: coordinates of an SVG picture, with a description and a table of the same values.
 
 `charts.html` draws them. Coordinates are whole numbers on a fixed canvas that the stylesheet stretches to any width.
 Values are only compared, placed and written: they are never added to anything.
@@ -19,7 +19,7 @@ from app.views.pages.formatters import write_short_time
 Point = tuple[datetime, Decimal]
 
 WIDTH, HEIGHT, MARGIN = 6000, 2000, 100
-# A chart is hardly ever wider than twice as many pixels: the lowest and the highest point of each bucket suffice.
+# A chart is rarely wider than twice as many pixels: the lowest and the highest point of each bucket suffice.
 BUCKETS = 150
 TABLE_ROWS = 25
 BAR_WIDTH = 1000
@@ -31,7 +31,7 @@ COLOURS = 8
 class LineChart:
     """A line over time; `line` is empty when there is nothing to draw.
 
-    `rows` are points at even distances for the table, `points` all that the picture was drawn from.
+    `rows` are points at even distances for the table, `points` all those that the picture shows.
     """
 
     id: str
@@ -47,7 +47,7 @@ class LineChart:
 
 
 def line_chart(id_: str, title: str, points: Sequence[Point], *, write: Callable[[Decimal], str]) -> LineChart:
-    """A chart of points in order of time. `write` says how a value is written."""
+    """A chart of points in order of time. `write` turns a value into text."""
     if not points:
         return LineChart(id_, title, "There is nothing to show yet.", "", "", "", "", [], [], {})
     lowest, highest = min(points, key=_value), max(points, key=_value)
@@ -71,7 +71,7 @@ def line_chart(id_: str, title: str, points: Sequence[Point], *, write: Callable
 
 
 def thin(points: Sequence[Point]) -> list[Point]:
-    """At most two points for each bucket of time steps, its lowest and its highest, and always the first and last."""
+    """The lowest and the highest point of each bucket of consecutive points, and always the first and last."""
     if len(points) <= 2 * BUCKETS:
         return list(points)
     kept = {0, len(points) - 1}
@@ -86,7 +86,7 @@ def _value(point: Point) -> Decimal:
 
 
 def _even_places(count: int, wanted: int) -> list[int]:
-    """At most so many places of `count`, at even distances, with the first and the last."""
+    """At most `wanted` of `count` places, at even distances, with the first and the last."""
     if count <= wanted:
         return list(range(count))
     return [place * (count - 1) // (wanted - 1) for place in range(wanted)]
@@ -107,7 +107,7 @@ def _height(value: Decimal, lowest: Decimal, highest: Decimal) -> int:
 
 
 def _write_times(times: list[datetime]) -> list[str]:
-    """Below the picture there is little room: days, or within a few days the time of day without its year."""
+    """Labels short enough for the space below the picture: months, or for a few days the time of day without a year."""
     if times[-1] - times[0] > timedelta(days=3):
         return [f"{time.day} {time:%b %Y}" for time in times]
     return [f"{time.day} {time:%b, %H:%M}" for time in times]
@@ -136,9 +136,9 @@ class BarPart:
 
 
 def share_bar(shares: Sequence[Share]) -> list[BarPart]:
-    """A bar of all shares, side by side; those too small to be seen are one unit wide.
+    """A bar of all shares, side by side, each at least one unit wide.
 
-    Colours tell assets apart, as far as there are any left; cash and reserves are of colour 0.
+    Each asset has its own colour until they run out; cash and reserves have colour 0.
     """
     edges = [0, *(int(sum_ * BAR_WIDTH / 100) for sum_ in accumulate(share.percentage for share in shares))]
     return [

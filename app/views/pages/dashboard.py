@@ -1,4 +1,4 @@
-"""The dashboard, and the account's value over time."""
+"""The dashboard, and the total value of a user's cash and assets over time."""
 
 from __future__ import annotations
 
@@ -11,8 +11,8 @@ from app.services.portfolio import get_overview
 from app.views.http import prices
 from app.views.pages.charts import line_chart, share_bar
 from app.views.pages.formatters import write_money
-from app.views.pages.lists import read_query
 from app.views.pages.sessions import current_username, only_for_users
+from app.views.paging import read_query
 
 # Days of history to choose from.
 PERIODS = ((7, "7 days"), (30, "30 days"), (90, "90 days"), (365, "1 year"))
@@ -29,7 +29,7 @@ def dashboard() -> str:
 
 @blueprint.get("/history")
 def history() -> str:
-    """The account's value over time: on a page of its own, as it reads the transactions and trades of that time."""
+    """The total value over time: on a page of its own, because it reads all transactions and trades of that time."""
     days = read_query(DaysInput())["days"]
     points = [
         (min(clock.end_of(point.date), clock.now()), point.total)

@@ -1,4 +1,4 @@
-"""How values are written on pages. Nothing is computed or rounded here: that is `app.domain.money`'s."""
+"""How values are written on pages. Nothing is computed or rounded here: `app.domain.money` does that."""
 
 from __future__ import annotations
 
@@ -11,8 +11,7 @@ from markupsafe import Markup
 
 from app.domain import clock, money
 from app.domain.assets import get_asset
-from app.domain.ledger import TransactionType, effect_of
-from app.models.ledger import BalanceTransaction
+from app.domain.ledger import TransactionType
 
 Write = Callable[[Decimal], str]
 MINUS = "\N{MINUS SIGN}"
@@ -37,7 +36,6 @@ def init_app(app: Flask) -> None:
         signed_percent=write_signed_percent,
         time=write_time,
         short_time=write_short_time,
-        effect=effect,
         transaction_name=transaction_name,
         side_name=side_name,
     )
@@ -54,12 +52,12 @@ def write_signed_money(amount: Decimal) -> str:
 
 
 def write_quantity(quantity: Decimal) -> str:
-    """`0.25`: all of its decimals and no more."""
+    """`0.25`: all of its decimals, without trailing zeros."""
     return money.plain(quantity)
 
 
 def write_price(price: Decimal, asset_id: str) -> str:
-    """`60,000.10`, `0.11000`: as many decimals as every price of the asset has, so that they line up."""
+    """`60,000.10`, `0.11000`: with the decimals of the asset's prices, so that they line up."""
     whole, _, decimals = money.plain(price).partition(".")
     return f"{int(whole):,}.{decimals.ljust(get_asset(asset_id).price_decimals, '0')}"
 
@@ -82,11 +80,6 @@ def write_time(time: datetime) -> Markup:
 def write_short_time(time: datetime) -> str:
     """`22 Nov 2026, 14:40`"""
     return f"{time.day} {time:%b %Y, %H:%M}"
-
-
-def effect(transaction: BalanceTransaction) -> Decimal:
-    """What a transaction added to the balance, negative for what went out."""
-    return effect_of(TransactionType(transaction.transaction_type), transaction.amount)
 
 
 def transaction_name(transaction_type: str) -> str:

@@ -1,7 +1,7 @@
 """Forms: read with the same schemas as JSON, and shown again with the reasons when they are refused.
 
-A form that moves money carries a key that is made with its page: sending it twice applies it once. The key
-stays when the form is shown again, be it that nothing was applied or that nobody knows whether something was.
+A form that moves money carries an idempotency key made with its page. The key is kept when the form is shown again,
+so that sending it again can never apply it twice.
 """
 
 from __future__ import annotations
@@ -18,10 +18,10 @@ from marshmallow import Schema, ValidationError
 from app.domain import errors
 from app.domain.identifiers import IDEMPOTENCY_KEY, matches
 from app.schemas.fields import StrictBoolean
-from app.views.api.blueprint import invalid_input
-from app.views.http import RETRY_AFTER_SECONDS, STATUS
+from app.views.errors import RETRY_AFTER_SECONDS, invalid_input, row_of
+from app.views.paging import ROWS, sent_query
 
-# What people call each field, in the order in which forms ask and errors are listed.
+# The label of each field, in the order in which forms ask and errors are listed.
 LABELS = {
     "first_name": "First name",
     "last_name": "Last name",
@@ -50,27 +50,9 @@ LABELS = {
     "user": "Username or e-mail address",
 }
 
-# The fields that a refusal may be about; the first that was filled in, or else that the form has, is meant.
-FIELDS: dict[type[errors.ProductError], tuple[str, ...]] = {
-    errors.UsernameTaken: ("username",),
-    errors.EmailTaken: ("email",),
-    errors.InsufficientFunds: ("amount", "quantity", "spend"),
-    errors.InsufficientHolding: ("quantity",),
-    errors.OrderTooSmall: ("quantity", "spend"),
-    errors.OrderTooLarge: ("quantity", "spend"),
-    errors.PriceMoved: ("price",),
-    errors.UserNotFound: ("user",),
-}
-
-# Where the sentence for programs is none for people.
-WORDS: dict[type[errors.ProductError], str] = {
-    errors.IdempotencyKeyReused: "This form was sent before, with other values. Send it again to send these too.",
-    errors.StoreUnavailable: "No answer came in time. Send the form again: it will not be applied twice.",
-}
-
 
 class Form:
-    """What was typed into a form, and what is wrong with it: messages by field, "" for the whole form."""
+    """The text typed into a form, and its errors: messages by field, "" for the whole form."""
 
     def __init__(self, typed: Mapping[str, str] | None = None) -> None:
         self.typed = dict(typed or {})
@@ -84,20 +66,20 @@ class Form:
         self._fields: set[str] = set()
 
     def value(self, name: str) -> str:
-        """What to show in a field: what was typed, but never a password."""
+        """The text to show in a field: what was typed, but never a password."""
         return "" if "password" in name else self.typed.get(name, "")
 
     def label(self, name: str) -> str:
         return LABELS.get(name, "")
 
     def sent_key(self) -> str:
-        """The key that came with the form. Raises InvalidInput when there is none that can be used."""
+        """The key that came with the form. Raises InvalidInput when it is missing or malformed."""
         if not self._is_keyed:
             raise errors.InvalidInput(errors.FieldError("", "This form came without its key. Send it again."))
         return self.idempotency_key
 
     def load(self, schema: Schema, path: Mapping[str, str]) -> dict[str, Any]:
-        """The values of a sent form and of its address. Raises InvalidInput."""
+        """The values of a sent form and of its path. Raises InvalidInput."""
         self._fields = set(schema.fields)
         data: dict[str, Any] = {
             name: text
@@ -119,7 +101,7 @@ class Form:
     def refuse(self, error: errors.ProductError) -> None:
         """Note why the form was not applied."""
         self.refusal = error
-        self.status = STATUS[type(error)]
+        self.status = row_of(error).status
         self.retry_after_seconds = _retry_after_seconds(error)
         places = {name: place for place, name in enumerate(LABELS)}
         for each in sorted(self._reasons(error), key=lambda each: places.get(each.field, -1)):
@@ -130,9 +112,11 @@ class Form:
     def _reasons(self, error: errors.ProductError) -> list[errors.FieldError]:
         if isinstance(error, errors.InvalidInput):
             return error.errors
-        names = sorted(FIELDS.get(type(error), ()), key=lambda name: not self.typed.get(name))
+        row = row_of(error)
+        # The first field that was filled in, or else that the form has.
+        names = sorted(row.fields, key=lambda name: not self.typed.get(name))
         field = next((name for name in names if name in self._fields), "")
-        return [errors.FieldError(field, WORDS.get(type(error)) or str(error))]
+        return [errors.FieldError(field, row.page_message or str(error))]
 
 
 def sent_form() -> Form:
@@ -140,12 +124,22 @@ def sent_form() -> Form:
     return Form({name: text if "password" in name else text.strip() for name, text in request.form.items()})
 
 
+def read_filter(schema: Schema, **defaults: str) -> tuple[Form, dict[str, Any] | None]:
+    """The form of a list's filter, kept in the address, and its values: None when the form now shows its errors."""
+    form = Form(sent_query() or defaults)
+    try:
+        return form, form.load(schema, {"limit": str(ROWS)})
+    except errors.InvalidInput as error:
+        form.refuse(error)
+        return form, None
+
+
 def submits(
     schema: type[Schema], *, again: Callable[..., str]
 ) -> Callable[[Callable[..., ResponseReturnValue]], Callable[..., ResponseReturnValue]]:
-    """The view is called with the form and its values; when anything is refused, `again` shows the form.
+    """Call the view with the form and its values; when anything is refused, show the form with `again`.
 
-    What does not exist is no fault of the form: NotFound stays an error page.
+    NotFound is not a fault of the form: it stays an error page.
     """
 
     def decorate(view: Callable[..., ResponseReturnValue]) -> Callable[..., ResponseReturnValue]:
@@ -169,7 +163,7 @@ def _answer(show: Callable[[], str], form: Form) -> Response:
     try:
         response = make_response(show(), form.status)
     except errors.Busy:
-        # "Nothing was changed" is true of this page, but nobody knows what became of the form.
+        # Busy says that nothing was changed. That is true of this page, but the outcome of the form is unknown.
         if isinstance(form.refusal, errors.StoreUnavailable):
             raise form.refusal from None
         raise
@@ -182,4 +176,4 @@ def _retry_after_seconds(error: errors.ProductError) -> int:
     """How long to wait before the same form can succeed; 0 when waiting does not help."""
     if isinstance(error, errors.TooManyRequests):
         return error.reset_seconds
-    return RETRY_AFTER_SECONDS if STATUS[type(error)] == 503 else 0
+    return RETRY_AFTER_SECONDS if row_of(error).status == 503 else 0

@@ -1,4 +1,4 @@
-"""The market, open to everybody: the list of assets, and the page of each one with its order form."""
+"""The market, open to everyone: the list of assets, and the page of each asset with its order form."""
 
 from __future__ import annotations
 
@@ -17,8 +17,8 @@ from app.views.http import prices
 from app.views.pages.charts import LineChart, line_chart
 from app.views.pages.formatters import write_price
 from app.views.pages.forms import Form
-from app.views.pages.lists import read_query
 from app.views.pages.sessions import current_username, is_logged_in
+from app.views.paging import read_query
 
 # Days of price history to choose from.
 PERIODS = ((1, "1 day"), (7, "7 days"), (30, "30 days"), (MAX_HISTORY_DAYS, "1 year"))
@@ -34,11 +34,10 @@ def assets() -> str:
 @blueprint.get("/assets/<asset_id>")
 def asset(asset_id: str) -> str:
     """The address can fill in the order form: `side=sell`, `all=yes`, or its fields by name."""
-    form = Form({name: request.args[name] for name in ("quantity", "spend", "price") if name in request.args})
+    typed = {name: request.args[name] for name in ("quantity", "spend", "price") if name in request.args}
     side = "market_sell" if request.args.get("side") == "sell" else "market_buy"
     wanted = request.args.get("order_type", "")
-    form.typed["order_type"] = wanted if wanted in ORDER_TYPES else side
-    return asset_page(form, asset_id)
+    return asset_page(Form({**typed, "order_type": wanted if wanted in ORDER_TYPES else side}), asset_id)
 
 
 def asset_page(form: Form, asset_id: str) -> str:
@@ -47,8 +46,9 @@ def asset_page(form: Form, asset_id: str) -> str:
     detail = market.get_asset_detail(asset_id, prices())
     portfolio = _portfolio()
     holding = _find_holding(portfolio, detail.asset)
+    quantity = form.value("quantity")
     if holding and request.args.get("all") == "yes":
-        form.typed["quantity"] = money.plain(holding.quantity)
+        quantity = money.plain(holding.quantity)
     return render_template(
         "asset.html",
         form=form,
@@ -56,6 +56,7 @@ def asset_page(form: Form, asset_id: str) -> str:
         market=detail.market,
         portfolio=portfolio,
         holding=holding,
+        quantity_typed=quantity,
         chart=_price_chart(detail.asset, days),
         days=days,
         periods=PERIODS,

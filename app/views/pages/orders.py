@@ -1,4 +1,4 @@
-"""Orders: the list of them, one order with its story, and cancelling it."""
+"""Orders: the list, one order with its history, and cancelling it."""
 
 from __future__ import annotations
 
@@ -16,8 +16,8 @@ from app.models import orders as order_items
 from app.schemas.inputs import Input, OrderListInput, PageInput
 from app.services import orders
 from app.views.pages.forms import Form, submits
-from app.views.pages.lists import listing, read_query, wanted_page
 from app.views.pages.sessions import current_username, only_for_users
+from app.views.paging import listing, read_page, read_query
 
 blueprint = Blueprint("orders", __name__)
 only_for_users(blueprint)
@@ -26,12 +26,11 @@ only_for_users(blueprint)
 @blueprint.get("/orders")
 def order_list() -> str:
     query = read_query(OrderListInput())
-    username, asset_id, status = current_username(), query["asset_id"], query["status"]
-    binding = ("orders", username, asset_id, status)
-    page = order_items.list_orders(username, wanted_page(query, *binding), asset_id=asset_id, status=status)
+    asset_id, status = query["asset_id"], query["status"]
+    page = order_items.list_orders(current_username(), read_page(query), asset_id=asset_id, status=status)
     return render_template(
         "orders.html",
-        listing=listing(page, *binding),
+        listing=listing(page, query),
         asset_id=asset_id,
         status=status,
         assets=CATALOGUE.values(),
@@ -45,7 +44,7 @@ def _order_page(form: Form, order_id: str) -> str:
 
 
 def _checked(order_id: str) -> str:
-    # What cannot be an id is not looked for: the store refuses keys over 2 KB.
+    # Not looked up: DynamoDB refuses keys over 2 KB.
     if not matches(ORDER_ID, order_id):
         raise OrderNotFound()
     return order_id
@@ -58,11 +57,10 @@ def order(order_id: str) -> str:
 
 @blueprint.get("/orders/<order_id>/transactions")
 def transactions(order_id: str) -> str:
-    """What the order moved of the balance: found when asked for, as the order does not name its transactions."""
+    """The transactions of an order, searched for only on this page: the order does not name them."""
     query = read_query(PageInput())
-    username, binding = current_username(), ("transactions of", current_username(), _checked(order_id))
-    page = ledger.list_transactions_of_order(username, order_id, wanted_page(query, *binding))
-    return render_template("order_transactions.html", listing=listing(page, *binding), order_id=order_id)
+    page = ledger.list_transactions_of_order(current_username(), _checked(order_id), read_page(query))
+    return render_template("order_transactions.html", listing=listing(page, query), order_id=order_id)
 
 
 @blueprint.post("/orders/<order_id>")

@@ -1,11 +1,11 @@
-"""The account's own pages: profile, password, sessions and personal tokens."""
+"""What users manage about themselves: profile, password, sessions and personal tokens."""
 
 from __future__ import annotations
 
 from datetime import timedelta
 from typing import Any
 
-from flask import Blueprint, current_app, flash, redirect, render_template, request, url_for
+from flask import Blueprint, flash, redirect, render_template, request, url_for
 from flask.typing import ResponseReturnValue
 from flask_login import current_user
 
@@ -43,7 +43,7 @@ def _filled(user: User) -> Form:
 
 
 def _profile_page(form: Form) -> str:
-    return render_template("account.html", form=form, user=_user())
+    return render_template("profile.html", form=form, user=_user())
 
 
 @blueprint.get("")
@@ -71,14 +71,13 @@ def password() -> str:
 @blueprint.post("/password")
 @submits(PasswordInput, again=_password_page)
 def send_password(form: Form, data: dict[str, Any]) -> ResponseReturnValue:
-    rounds = current_app.config["BCRYPT_ROUNDS"]
-    begin_session(profile.change_password(begin_login(current_username()), **data, bcrypt_rounds=rounds))
+    begin_session(profile.change_password(begin_login(current_username()), **data))
     flash("Your password is changed. You stay logged in here; everywhere else you are logged out.")
     return redirect(url_for("profile.show"), 303)
 
 
 def _sessions_page(form: Form) -> str:
-    return render_template("account_sessions.html", form=form)
+    return render_template("sessions.html", form=form)
 
 
 @blueprint.get("/sessions")
@@ -109,13 +108,13 @@ def token_list() -> str:
 @blueprint.post("/tokens")
 @submits(TokenForm, again=_tokens_page)
 def send_token(form: Form, data: dict[str, Any]) -> ResponseReturnValue:
-    # The page itself is the answer: a redirect would have to carry the secret in its address or in the session.
+    # No redirect: it would have to carry the secret in its address or in the session.
     made = tokens.create_personal_token(_user(), **data)
-    return render_template("tokens_new.html", made=made, names=SCOPE_NAMES, site=request.url_root), 201
+    return render_template("token_new.html", made=made, names=SCOPE_NAMES, site=request.url_root), 201
 
 
 def _token_page(form: Form, token_id: str) -> str:
-    return render_template("tokens_revoke.html", form=form, token=_token(token_id), names=SCOPE_NAMES)
+    return render_template("token_revoke.html", form=form, token=_token(token_id), names=SCOPE_NAMES)
 
 
 def _token(token_id: str) -> Token:

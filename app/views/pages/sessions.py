@@ -1,6 +1,6 @@
-"""Browser sessions: a signed cookie that names a user and the session epoch it was made in.
+"""Browser sessions: a signed cookie with the username and the session epoch it was made in.
 
-Nothing of a session is stored. Raising the user's epoch ends every session of that user.
+No session is stored. Raising the user's epoch ends every session of that user.
 """
 
 from __future__ import annotations
@@ -16,14 +16,14 @@ from flask_wtf.csrf import CSRFError
 from app.domain.identifiers import USERNAME
 from app.models.users import User
 from app.services import auth
-from app.views.http import answer_form_expired
+from app.views.errors import FORM_EXPIRED, answer_error
 
 # The blueprints whose pages are for users only.
 _private: set[str] = set()
 
 
 class SessionUser(UserMixin):  # type: ignore[misc]
-    """A user as flask-login wants one; models know nothing of Flask."""
+    """A user as flask-login needs it; models know nothing of Flask."""
 
     def __init__(self, user: User) -> None:
         self.user = user
@@ -34,15 +34,15 @@ class SessionUser(UserMixin):  # type: ignore[misc]
 
 class Sessions(LoginManager):  # type: ignore[misc]
     def _load_user_from_remember_cookie(self, cookie: str) -> None:
-        # There is no "remember me" here, and the library fails on a made-up cookie that is not ASCII.
+        # "Remember me" is not offered, and the library fails on a forged cookie that is not ASCII.
         return None
 
 
 def init_app(app: Flask) -> None:
-    # The cookie ends with the browser. Browsers that reopen their tabs keep it for ever, so its signature
-    # ends too: a week after it was last written.
+    # The cookie ends with the browser. Browsers that reopen their tabs keep it, so its signature expires too:
+    # a week after it was last written.
     app.config["PERMANENT_SESSION_LIFETIME"] = timedelta(days=7)
-    # Without the library's context processor, which would ask the store for the user of every error page.
+    # Without the library's context processor, which would load the user for every error page.
     manager = Sessions()
     manager.init_app(app, add_context_processor=False)
     manager.session_protection = "basic"
@@ -58,7 +58,7 @@ def _find_user(session_id: str) -> SessionUser | None:
 
 
 def begin_session(user: User) -> None:
-    # Nothing that was in the browser before may survive: a planted cookie must not become this user's.
+    # Start empty: a planted cookie must not become part of this user's session.
     session.clear()
     login_user(SessionUser(user))
 
@@ -77,16 +77,16 @@ def current_username() -> str:
 
 
 def only_for_users(blueprint: Blueprint) -> None:
-    """Send whoever is not logged in to log in, and back again afterwards."""
+    """Send visitors to the log-in page, and back again afterwards."""
     blueprint.before_request(_ask_to_log_in)
     _private.add(blueprint.name)
 
 
 def _answer_csrf_error(error: CSRFError) -> ResponseReturnValue:
-    # Without a cookie no form has a token: what is missing is the session, not the form.
+    # A missing CSRF token usually means that the session has expired.
     if request.blueprint in _private and not is_logged_in():
         return _ask_to_log_in() or ""
-    return answer_form_expired()
+    return answer_error(FORM_EXPIRED)
 
 
 def _ask_to_log_in() -> ResponseReturnValue | None:
@@ -94,7 +94,7 @@ def _ask_to_log_in() -> ResponseReturnValue | None:
         return None
     wanted = request.full_path.removesuffix("?")
     if request.method not in {"GET", "HEAD"}:
-        # The way back is the page of the form, which has the same address.
+        # The page of the form has the same address.
         wanted = request.path
         flash("Your session had ended, so nothing was applied. Log in and send the form again.")
     return redirect(url_for("sign_in.log_in", next=wanted), 303)

@@ -1,10 +1,10 @@
-"""The way in and out: the first page, registering, logging in, logging out."""
+"""Signing in and out: the first page, registering, logging in, logging out."""
 
 from __future__ import annotations
 
 from typing import Any
 
-from flask import Blueprint, current_app, flash, redirect, render_template, request, url_for
+from flask import Blueprint, flash, redirect, render_template, request, url_for
 from flask.typing import ResponseReturnValue
 
 from app.schemas.inputs import LoginInput, RegistrationInput
@@ -22,7 +22,7 @@ def _is_public_page() -> bool:
 
 @blueprint.before_request
 def go_to_dashboard() -> ResponseReturnValue | None:
-    """Whoever is logged in has no use for these pages."""
+    """Users who are logged in do not need these pages."""
     return redirect(url_for("dashboard.dashboard"), 303) if _is_public_page() and is_logged_in() else None
 
 
@@ -51,7 +51,7 @@ def register() -> str:
 @blueprint.post("/register")
 @submits(RegistrationInput, again=_register_page)
 def send_registration(form: Form, data: dict[str, Any]) -> ResponseReturnValue:
-    user = auth.register(auth.Registration(**data), bcrypt_rounds=current_app.config["BCRYPT_ROUNDS"])
+    user = auth.register(auth.Registration(**data))
     begin_session(user)
     flash(f"Welcome, {user.first_name}. Your account is open.")
     return redirect(_back() or url_for("dashboard.dashboard"), 303)
@@ -65,8 +65,7 @@ def log_in() -> str:
 @blueprint.post("/login")
 @submits(LoginInput, again=_log_in_page)
 def send_log_in(form: Form, data: dict[str, Any]) -> ResponseReturnValue:
-    attempt = begin_login(data["username"])
-    begin_session(auth.check_password(attempt, data["password"], bcrypt_rounds=current_app.config["BCRYPT_ROUNDS"]))
+    begin_session(auth.check_password(begin_login(data["username"]), data["password"]))
     return redirect(_back() or url_for("dashboard.dashboard"), 303)
 
 

@@ -8,32 +8,18 @@ from typing import Any
 from flask import Blueprint, Response, make_response, render_template, request
 from flask.typing import ResponseReturnValue
 from flask_login import current_user
-from marshmallow import Schema
 
 from app.domain import clock
-from app.domain.errors import InvalidInput
 from app.schemas.inputs import StatementInput
 from app.services import statements
 from app.views.http import csv_answer
-from app.views.pages.forms import Form
-from app.views.pages.lists import ROWS
+from app.views.pages.forms import Form, read_filter
 from app.views.pages.sessions import current_username, only_for_users
 
 STATEMENT_ROWS = 500
 
 blueprint = Blueprint("statement", __name__)
 only_for_users(blueprint)
-
-
-def read_filter(schema: Schema, **defaults: str) -> tuple[Form, dict[str, Any] | None]:
-    """The form that is kept in the address, and its values, or None when the form now says what is wrong with it."""
-    typed = {name: text for name, text in request.args.items() if text and name not in {"offset", "limit"}}
-    form = Form(typed or defaults)
-    try:
-        return form, form.load(schema, {"limit": str(ROWS)})
-    except InvalidInput as error:
-        form.refuse(error)
-        return form, None
 
 
 @blueprint.get("/statement")
@@ -76,6 +62,6 @@ def _day(day: date) -> str:
 
 @blueprint.get("/statement.csv")
 def download() -> Response:
-    """Without a period: everything. Raises InvalidInput."""
+    """Without a period: all transactions. Raises InvalidInput."""
     form = Form(request.args.to_dict())
     return csv_answer(statements.open_statement(current_username(), **form.load(StatementInput(), {})))

@@ -1,6 +1,6 @@
-"""Stylesheets, the script and the icon: served by WhiteNoise, and kept by browsers for ever.
+"""Stylesheets, scripts and the icon: served by WhiteNoise, and cached by browsers as immutable.
 
-`static_url` puts a hash of the content into the address, so that a changed file is another address.
+`static_url` puts a hash of the content into the address, so that a changed file has another address.
 """
 
 from __future__ import annotations
@@ -37,7 +37,7 @@ def init_app(app: Flask) -> None:
 
 
 class _CompressedFiles(WhiteNoise):  # type: ignore[misc]
-    """Sends compressed what has no compressed file beside it too."""
+    """Compresses in memory the files that have no compressed file beside them."""
 
     def get_static_file(self, path: str, url: str, stat_cache: Any = None) -> StaticFile:
         file = super().get_static_file(path, url, stat_cache)
@@ -45,7 +45,7 @@ class _CompressedFiles(WhiteNoise):  # type: ignore[misc]
 
 
 class _CompressedFile:
-    """A static file that is kept compressed in memory."""
+    """A static file with a compressed copy in memory."""
 
     def __init__(self, path: str, file: StaticFile) -> None:
         self._file, self._compressed = file, _compress(path)
@@ -76,6 +76,6 @@ def _address(folder: Path, path: Path) -> str:
 
 
 def _add_security_headers(headers: Headers, path: str, url: str) -> None:
-    # These answers never pass Flask, which adds them to every other one.
+    # These answers bypass Flask, which adds the headers to all others.
     for name, value in SECURITY_HEADERS.items():
         headers[name] = value

@@ -1,7 +1,7 @@
 """Trading from an asset's page: a review that shows what the order would do, and placing it.
 
-The form of a market order carries the worst price that the person accepts, by default the price seen with a small
-allowance. When the market has moved beyond it, nothing is placed and the review is shown again with the new price.
+The form of a market order carries the worst price that the user accepts, by default the price seen with a small
+allowance. If the market has moved beyond it, nothing is placed and the review is shown again with the new price.
 """
 
 from __future__ import annotations
@@ -11,7 +11,6 @@ from typing import Any
 from flask import Blueprint, flash, redirect, render_template, url_for
 from flask.typing import ResponseReturnValue
 
-from app.domain import money
 from app.domain.assets import get_asset
 from app.domain.errors import PriceMoved
 from app.domain.orders import ALLOWANCE_PERCENT, Preview, PriceType, Side
@@ -33,7 +32,7 @@ only_for_users(blueprint)
 
 @blueprint.get("/assets/<asset_id>/review")
 def back_to_asset(asset_id: str) -> ResponseReturnValue:
-    """Where a log in during a review leads."""
+    """The page to return to after logging in during a review."""
     return redirect(url_for("market.asset", asset_id=get_asset(asset_id).asset_id), 303)
 
 
@@ -45,8 +44,6 @@ def review(form: Form, data: dict[str, Any], asset_id: str) -> ResponseReturnVal
 
 def _review_page(form: Form, preview: Preview) -> str:
     order = preview.order
-    form.typed["quantity"] = money.plain(order.quantity)
-    form.typed["price"] = "" if order.limit_price is None else money.plain(order.limit_price)
     return render_template(
         "review.html",
         form=form,
@@ -60,7 +57,7 @@ def _review_page(form: Form, preview: Preview) -> str:
 
 
 def _after_refusal(form: Form, asset_id: str) -> str:
-    """A new quote when the price has moved, else the asset's page with the reasons."""
+    """The review with a new quote if the price has moved, else the asset's page with the reasons."""
     if isinstance(form.refusal, PriceMoved):
         data = form.load(TradeInput(), {"asset_id": asset_id})
         if data["spend"] is not None:
@@ -75,7 +72,7 @@ def _after_refusal(form: Form, asset_id: str) -> str:
 @submits(TradeInput, again=_after_refusal)
 def place(form: Form, data: dict[str, Any], asset_id: str) -> ResponseReturnValue:
     if data["quantity"] is None:
-        # The quantity must be one that has been seen, and the same when the form is sent twice.
+        # The user must have seen the quantity, and it must be the same when the form is sent twice.
         return _review_page(form, get_preview(current_username(), prices=prices(), **data))
     del data["spend"]
     order = orders.place_order(current_username(), prices=prices(), idempotency_key=form.sent_key(), **data).item

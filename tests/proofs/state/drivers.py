@@ -196,13 +196,13 @@ class Services(Driver):
     def register(self, username: str, email: str) -> str:
         def register() -> None:
             values = inputs.RegistrationInput().load(registration(username=username, email=email))
-            auth.register(auth.Registration(**values), bcrypt_rounds=4)
+            auth.register(auth.Registration(**values))
 
         return self._code_of(register)
 
     def log_in(self, username: str, password: str = PASSWORD) -> str:
         def log_in() -> None:
-            user = auth.check_password(auth.begin_login(username, address="10.0.0.1"), password, bcrypt_rounds=4)
+            user = auth.check_password(auth.begin_login(username, address="10.0.0.1"), password)
             self.bearers[username, "login"] = tokens.issue_login_token(user).bearer
             for name, scopes in SCOPES.items():
                 end = self.clock.now + SCRIPT_LIFETIME
