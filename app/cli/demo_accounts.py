@@ -244,7 +244,7 @@ class _Waiting:
                 self.asset_id,
                 quantity,
                 self.market,
-                price=self.limit,
+                limit_price=self.limit,
                 expires_at=expires_at,
                 idempotency_key=f"demo wait {self.side} {self.asset_id} {clock.to_text(expires_at)}",
             ).item.order_id

@@ -148,18 +148,18 @@ class CashInput(Input):
 
 
 class OrderInput(Input):
-    """An order; `price` is the limit of a limit order, or the worst price that a market order accepts."""
+    """An order. `limit_price` is the worst price that it accepts; a limit order has one. JSON calls it `price`."""
 
     order_type = fields.String(required=True, validate=_one_of(ORDER_TYPES))
     asset_id = AssetId(required=True, metadata={"example": "BTC"})
     quantity = Quantity(required=True, metadata={"example": "0.005"})
-    price = Price(load_default=None, allow_none=True, metadata={"example": None})
+    limit_price = Price(data_key="price", load_default=None, allow_none=True, metadata={"example": None})
     expires_at = EndTime(max_ahead=MAX_LIFETIME, past_allowed=True, load_default=None, allow_none=True)
 
     @validates_schema
     def check_limit_fields(self, data: dict[str, Any], **kwargs: Any) -> None:
         _, price_type = ORDER_TYPES[data["order_type"]]
-        if price_type is PriceType.LIMIT and data["price"] is None:
+        if price_type is PriceType.LIMIT and data["limit_price"] is None:
             raise ValidationError("Write the limit: the highest price to buy at, or the lowest to sell at.", "price")
         if price_type is PriceType.MARKET and data["expires_at"] is not None:
             raise ValidationError("A market order is executed at once. Leave this out.", "expires_at")

@@ -27,14 +27,14 @@ def place_order(
     quantity: Decimal,
     prices: PriceSource,
     *,
-    price: Decimal | None = None,
+    limit_price: Decimal | None = None,
     expires_at: datetime | None = None,
     idempotency_key: str | None = None,
 ) -> Applied[Order]:
     """Buy or sell at the market's price, or at a limit; an order that must wait reserves what it needs. Two calls.
 
-    `quantity` is above zero, with up to 8 decimals. `price` is the limit of a limit order, or the worst price that a
-    market order accepts: USD for one unit. `expires_at` is for limit orders, by default LIMIT_ORDER_LIFETIME from now.
+    `quantity` is above zero, with up to 8 decimals. `limit_price` is the worst price that the order accepts, USD for
+    one unit; a limit order has one. `expires_at` is for limit orders, by default LIMIT_ORDER_LIFETIME from now.
     Raises AssetNotTradeable, InvalidInput when `expires_at` has passed, PriceUnavailable, PriceMoved, OrderTooSmall,
     OrderTooLarge, InsufficientFunds, InsufficientHolding, IdempotencyKeyReused, Busy.
     """
@@ -44,12 +44,12 @@ def place_order(
         f"{price_type} {side}",
         asset.asset_id,
         money.plain(quantity),
-        price and money.plain(price),
+        limit_price and money.plain(limit_price),
         expires_at and clock.to_text(expires_at),
     )
     if price_type is PriceType.LIMIT:
         expires_at = expires_at or clock.now() + LIMIT_ORDER_LIFETIME
-    order = NewOrder(side, price_type, asset.asset_id, quantity, price, expires_at)
+    order = NewOrder(side, price_type, asset.asset_id, quantity, limit_price, expires_at)
     current_price = partial(get_tradeable_price, prices, asset.asset_id)
     placed = order_changes.place_order(username, order, current_price, idempotency=idempotency)
     if not placed.is_replay:

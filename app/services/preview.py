@@ -23,18 +23,18 @@ def get_preview(
     *,
     quantity: Decimal | None = None,
     spend: Decimal | None = None,
-    price: Decimal | None = None,
+    limit_price: Decimal | None = None,
     expires_at: datetime | None = None,
 ) -> Preview:
     """Preview an order for a quantity, or for as much as `spend` (USD) can buy, at the current price. One call.
 
-    Without `price` a market order gets the current price with the allowance (`default_limit_price`). The cost never
+    Without `limit_price` a market order gets the current price with the allowance (`default_limit_price`). The cost never
     exceeds `spend`, not even at that worst price. Raises what placing the order would raise.
     """
     asset = get_tradeable_asset(asset_id)
     check_end(expires_at, clock.now())
     current_price = get_tradeable_price(prices, asset.asset_id)
-    limit_price = price or default_limit_price(side, current_price, decimals=asset.price_decimals)
+    limit_price = limit_price or default_limit_price(side, current_price, decimals=asset.price_decimals)
     quantity = money.quantity_for(spend, limit_price) if spend else quantity
     assert quantity is not None, "an order has a quantity, or an amount to spend"
     portfolio = ledger.get_portfolio(username)

@@ -80,7 +80,7 @@ class Form:
 
     def load(self, schema: Schema, path: Mapping[str, str]) -> dict[str, Any]:
         """The values of a sent form and of its path. Raises InvalidInput."""
-        self._fields = set(schema.fields)
+        self._fields = {field.data_key or name for name, field in schema.fields.items()}
         data: dict[str, Any] = {
             name: text
             for name, text in self.typed.items()

@@ -62,7 +62,7 @@ def _after_refusal(form: Form, asset_id: str) -> str:
         data = form.load(TradeInput(), {"asset_id": asset_id})
         if data["spend"] is not None:
             data["quantity"] = None
-        preview = find_preview(current_username(), prices(), **{**data, "price": None})
+        preview = find_preview(current_username(), prices(), **{**data, "limit_price": None})
         if preview:
             return _review_page(form, preview)
     return asset_page(form, asset_id)
