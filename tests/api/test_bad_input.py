@@ -7,7 +7,8 @@ import json
 import pytest
 
 from tests.support.books import check_books
-from tests.support.people import fields_named, problem, register, usage_of
+from tests.support.people import fields_named, problem, register
+from tests.support.usage import usage_of
 
 DIGITS = "9" * 5000
 

@@ -16,20 +16,15 @@ from app.audit import rows as reading
 from app.audit.run import audit_all
 from app.audit.sorter import RowSorter
 from app.domain import clock
-from app.factory import create_app
-from app.models.create_tables import create_tables
-from tests.support.people import Person, config, register
+from tests.support.applications import make_app, tables_named
+from tests.support.people import Person, register
 
-TABLES = {"users_table": "command_users", "orders_table": "command_orders"}
 Run = Callable[..., Result]
 
 
 @pytest.fixture(scope="module")
 def command_app(endpoint: str) -> Flask:
-    app = create_app(config(endpoint, **TABLES))
-    with app.app_context():
-        create_tables()
-    return app
+    return make_app(endpoint, **tables_named("command"))
 
 
 @pytest.fixture(scope="module")

@@ -12,7 +12,7 @@ from app.domain import clock
 from app.models import transaction_periods
 from app.services import cash
 from tests.support.page_client import Browser
-from tests.support.people import usage_of
+from tests.support.usage import usage_of
 
 
 @pytest.fixture

@@ -1,13 +1,9 @@
-"""What the tests share: people who use the API, the figures that an answer states, and prices that a test sets."""
+"""People who use the JSON API through Flask's test client, and the errors that they are answered."""
 
 from __future__ import annotations
 
 import itertools
-import re
-from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass, field
-from decimal import Decimal
 from ipaddress import IPv4Address
 from typing import Any
 
@@ -15,60 +11,11 @@ from flask import Flask
 from flask.testing import FlaskClient
 from werkzeug.test import TestResponse
 
-from app.config import Config
-from app.models.database import database, meter
-from app.models.meter import Meter
 from app.models.users import get_user
 from app.services.tokens import issue_login_token
 
 PASSWORD = "seven green kettles"
 _numbers = itertools.count(1)
-
-
-def config(endpoint: str, **settings: Any) -> Config:
-    """The configuration of an application under test."""
-    return Config(
-        secret_key="a secret for tests only",
-        dynamodb_endpoint=endpoint,
-        bcrypt_rounds=4,
-        cookie_secure=False,
-        **settings,
-    )
-
-
-@dataclass(frozen=True)
-class Usage:
-    """What DynamoDB did for one request, or one piece of code."""
-
-    calls: int
-    read_units: Decimal
-    write_units: Decimal
-
-    def __sub__(self, other: Usage) -> Usage:
-        return Usage(self.calls - other.calls, self.read_units - other.read_units, self.write_units - other.write_units)
-
-
-def usage(calls: int, read_units: object, write_units: object) -> Usage:
-    return Usage(calls, Decimal(str(read_units)), Decimal(str(write_units)))
-
-
-# A cheap read of user and token, each half a unit.
-AUTHENTICATION = usage(1, 1, 0)
-
-
-def usage_of(response: TestResponse) -> Usage:
-    """What the Server-Timing of an answer says."""
-    pattern = r'db;dur=[0-9.]+;desc="(\d+) calls, ([0-9.]+) read units, ([0-9.]+) write units"'
-    match = re.search(pattern, response.headers["Server-Timing"])
-    assert match, response.headers["Server-Timing"]
-    return usage(int(match[1]), match[2], match[3])
-
-
-@contextmanager
-def metered() -> Iterator[Meter]:
-    """The meter of a block of code, inside an application context."""
-    database().use()
-    yield meter()
 
 
 @dataclass

@@ -31,9 +31,9 @@ from tests.proofs.bank.kinds import ASSETS, cancel_request, cash_request, log_in
 from tests.proofs.bank.linearizable import linearize
 from tests.proofs.bank.reckoning import claim_name, reckon
 from tests.proofs.bank.sequential import Account
-from tests.proofs.races.traders import FixedPrices
+from tests.support.applications import config
 from tests.support.books import check_books, connect, plain_row
-from tests.support.people import config
+from tests.support.prices import FixedPrices
 
 pytestmark = pytest.mark.engine
 

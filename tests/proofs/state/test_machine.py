@@ -47,8 +47,8 @@ from tests.proofs.state.model import (
     money,
     plain,
 )
+from tests.support.applications import config
 from tests.support.books import Books, Row, check_books, signed
-from tests.support.people import config
 
 EXAMPLES = os.environ.get("MODEL_EXAMPLES")
 STEPS = int(os.environ.get("MODEL_STEPS") or 40)
