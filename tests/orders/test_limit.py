@@ -15,11 +15,10 @@ from app.domain import clock
 from app.domain.orders import Side
 from app.models import order_changes
 from app.models.orders import Order, iterate_fillable_orders
-from tests.support.people import Person, fields_named, problem
+from tests.support.people import TIME, Person, fields_named, problem
 from tests.support.prices import SetPrices
 from tests.support.usage import AUTHENTICATION, metered, usage, usage_of
 
-TIME = r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{6}Z"
 Fill = Callable[[dict[str, Any], str], Order]
 
 

@@ -15,6 +15,19 @@ from app.models.users import get_user
 from app.services.tokens import issue_login_token
 
 PASSWORD = "seven green kettles"
+# How every answer writes a time, and the fields of a balance transaction.
+TIME = r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{6}Z"
+TRANSACTION = {
+    "transaction_id",
+    "transaction_type",
+    "amount",
+    "previous_balance",
+    "new_balance",
+    "status",
+    "description",
+    "order_id",
+    "created_at",
+}
 _numbers = itertools.count(1)
 
 
