@@ -63,21 +63,22 @@ class Person:
         return self.post("/balance/withdraw", {"amount": amount}, **kwargs)
 
     def order(self, order_type: str, asset_id: str, quantity: str, **more: Any) -> TestResponse:
-        """`market_buy` or `market_sell`; `price` and `key` as keywords."""
+        """`market_buy`, `limit_sell` and the like; `price`, `expires_at` and `key` as keywords."""
         fields = {"order_type": order_type, "asset_id": asset_id, "quantity": quantity}
         key = more.pop("key", None)
         return self.post("/orders", {**fields, **more}, key=key)
 
-    def buy(self, asset_id: str, quantity: str, **more: Any) -> dict[str, Any]:
-        """A market purchase that must succeed: the order."""
-        response = self.order("market_buy", asset_id, quantity, **more)
+    def place(self, order_type: str, asset_id: str, quantity: str, **more: Any) -> dict[str, Any]:
+        """An order that must succeed."""
+        response = self.order(order_type, asset_id, quantity, **more)
         assert response.status_code == 201, response.text
         return response.json["data"]
 
+    def buy(self, asset_id: str, quantity: str, **more: Any) -> dict[str, Any]:
+        return self.place("market_buy", asset_id, quantity, **more)
+
     def sell(self, asset_id: str, quantity: str, **more: Any) -> dict[str, Any]:
-        response = self.order("market_sell", asset_id, quantity, **more)
-        assert response.status_code == 201, response.text
-        return response.json["data"]
+        return self.place("market_sell", asset_id, quantity, **more)
 
     def balance(self) -> str:
         return self.get("/balance").json["current_balance"]
