@@ -19,15 +19,14 @@ from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
-from app.config import Config
 from app.domain import money
 from app.domain.ledger import transaction_id
-from app.factory import create_app
-from app.models.create_tables import create_tables
 from app.models.item import Item
 from app.models.ledger import Balance, BalanceTransaction, Holding, Trade
 from app.models.orders import Order
-from app.models.users import EmailClaim, User
+from app.models.users import EmailClaim
+from tests.support.accounts import user_item
+from tests.support.applications import make_app
 from tests.support.engine import engine
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -38,25 +37,12 @@ ITEMS_OF_AN_ACCOUNT = 5 + 3 * ORDERS_OF_AN_ACCOUNT  # besides the deposit: user,
 NOON = datetime(2026, 1, 1, 12, tzinfo=UTC)
 
 
-def app_at(endpoint: str) -> Any:
-    return create_app(Config(secret_key="a secret for the bench", dynamodb_endpoint=endpoint))
-
-
 def account(username: str, orders: int) -> list[Item]:
     """A sound account with a deposit and this many purchases of 0.001 BTC."""
     start, cost, price = Decimal(10 * orders).quantize(money.CENT), Decimal("1.00"), Decimal(1000)
     quantity = Decimal("0.001")
     items: list[Item] = [
-        User(
-            *User.key(username),
-            username=username,
-            email=f"{username}@example.com",
-            password_hash="x" * 60,
-            first_name="Ann",
-            last_name="Smith",
-            created_at=NOON,
-            updated_at=NOON,
-        ),
+        user_item(username, password_hash="x" * 60, now=NOON),
         EmailClaim(*EmailClaim.key(f"{username}@example.com"), username=username),
         _transaction(username, 1, "DEPOSIT", start, money.ZERO, start, None),
     ]
@@ -135,8 +121,7 @@ def _transaction(
 
 def fill(endpoint: str, items: int) -> None:
     """Half of the items in one large account, half in small ones."""
-    with app_at(endpoint).app_context():
-        create_tables()
+    with make_app(endpoint).app_context():
         _write(account("large", items // 6))
         for number in range(items // 2 // ITEMS_OF_AN_ACCOUNT):
             _write(account(f"small_{number}", ORDERS_OF_AN_ACCOUNT))
@@ -155,13 +140,13 @@ AUDIT = """
 import json, re, sys, time
 from pathlib import Path
 sys.path.insert(0, sys.argv[1])
-from bench.audit import app_at
 from app.audit.run import audit_all
+from tests.support.applications import make_app
 
 def peak_mb():  # of this program alone: getrusage counts what its parent had when it was forked
     return int(re.search(r"VmHWM:\\s+([0-9]+)", Path("/proc/self/status").read_text())[1]) // 1024
 
-with app_at(sys.argv[2]).app_context():
+with make_app(sys.argv[2]).app_context():
     before = peak_mb()
     started, cpu_started = time.monotonic(), time.process_time()
     report = audit_all()

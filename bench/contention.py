@@ -23,14 +23,13 @@ from typing import Any
 
 from app.domain.errors import Busy
 from app.domain.ledger import TransactionType
-from app.factory import create_app
 from app.models import batch
 from app.models.balance_changes import post_transaction
-from app.models.create_tables import create_tables
 from app.models.ledger import Balance, get_balance
-from tests.proofs.races.traders import open_trader
+from tests.support.accounts import open_trader
+from tests.support.applications import make_app
 from tests.support.engine import engine
-from tests.support.people import config, metered
+from tests.support.usage import metered
 
 os.environ.update(AWS_ACCESS_KEY_ID="bench", AWS_SECRET_ACCESS_KEY="bench", AWS_EC2_METADATA_DISABLED="true")
 
@@ -66,7 +65,7 @@ def deposit_until(deadline: float, username: str, result: Thread) -> None:
 def run_process(options: argparse.Namespace, endpoint: str, username: str, threads: int) -> list[Thread]:
     for name, value in policy(options).items():
         setattr(batch, name, value)
-    app = create_app(config(endpoint))
+    app = make_app(endpoint)
     results = [Thread() for _ in range(threads)]
 
     with app.app_context():
@@ -99,9 +98,8 @@ def policy(options: argparse.Namespace) -> Mapping[str, Any]:
 
 def measure(options: argparse.Namespace, endpoint: str, *, processes: int, threads: int) -> float:
     """Successes per second, with everything else printed."""
-    app = create_app(config(endpoint))
+    app = make_app(endpoint)
     with app.app_context():
-        create_tables()
         username = open_trader()
     spawn = multiprocessing.get_context("spawn")
     with spawn.Pool(processes) as pool:

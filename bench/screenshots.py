@@ -14,12 +14,11 @@ from typing import Any
 
 from app.cli.demo_accounts import USERNAMES, plan_demo
 from app.domain import clock
-from app.factory import create_app
-from app.models.create_tables import create_tables
 from app.prices.simulated import SimulatedMarket
+from tests.support.applications import make_app
 from tests.support.chromium import chromium, serving
 from tests.support.engine import engine
-from tests.support.people import PASSWORD, config
+from tests.support.people import PASSWORD
 
 ROOT = Path(__file__).parent.parent
 os.environ.update(AWS_ACCESS_KEY_ID="bench", AWS_SECRET_ACCESS_KEY="bench", AWS_EC2_METADATA_DISABLED="true")
@@ -48,9 +47,8 @@ def main() -> None:
     parser.add_argument("--all", type=Path, metavar="DIR")
     folder = parser.parse_args().all
     with engine() as endpoint, chromium() as browser:
-        app = create_app(config(endpoint, log_level="ERROR"))
+        app = make_app(endpoint, log_level="ERROR")
         with app.app_context():
-            create_tables()
             plan_demo(SimulatedMarket(clock=clock.now), PASSWORD, months=3).carry_out(lambda _: None)
         with serving(app) as address:
             picture_all(browser, address, folder) if folder else picture_readme(browser, address)

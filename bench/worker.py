@@ -16,28 +16,21 @@ import time
 from datetime import timedelta
 from decimal import Decimal
 
-from flask import Flask
-
 from app.domain import clock
 from app.domain.orders import Side
-from app.factory import create_app
 from app.models import order_changes
-from app.models.create_tables import create_tables
 from app.models.orders import Order, iterate_fillable_orders, new_order_id, open_book
 from app.services.worker import Worker
-from tests.proofs.races.traders import FixedPrices, open_trader, place_limit
+from tests.support.accounts import open_trader, place_limit
+from tests.support.applications import make_app
 from tests.support.engine import engine
-from tests.support.people import config, metered
+from tests.support.prices import FixedPrices
+from tests.support.usage import metered
 
 os.environ.update(AWS_ACCESS_KEY_ID="bench", AWS_SECRET_ACCESS_KEY="bench", AWS_EC2_METADATA_DISABLED="true")
 
 TRADERS = 100
 PRICE = Decimal(100)
-
-
-def make_app(endpoint: str) -> Flask:
-    logging.getLogger("app.services.worker").setLevel(logging.ERROR)
-    return create_app(config(endpoint))
 
 
 def write_open_orders(number: int, price: Decimal) -> None:
@@ -104,6 +97,7 @@ def place_orders(number: int) -> None:
 
 def work(endpoint: str, ready: multiprocessing.Barrier) -> None:  # type: ignore[valid-type]
     """One worker process: a round that finds nothing, then, with the others, those that count."""
+    logging.getLogger("app.services.worker").setLevel(logging.ERROR)
     app = make_app(endpoint)
     prices = FixedPrices()
     worker = Worker(prices)
@@ -156,16 +150,13 @@ def main() -> None:
     parser.add_argument("--open", type=int, default=10_000, help="open orders in the large round (%(default)s)")
     parser.add_argument("--fills", type=int, default=2_000, help="orders to fill each way (%(default)s)")
     arguments = parser.parse_args()
-    with engine() as endpoint:
-        app = make_app(endpoint)
-        with app.app_context():
-            create_tables()
-            measure_rounds(10, arguments.open)
-            plain = plain_fills_per_second(arguments.fills)
-            print(f"one by one, without a worker: {plain:.0f} fills/s")
-            for workers in (1, 2):
-                rate = fills_per_second(endpoint, workers, arguments.fills)
-                print(f"{workers} worker{'s' if workers > 1 else ''}: {rate:.0f} fills/s, {rate / plain:.2f} x")
+    with engine() as endpoint, make_app(endpoint).app_context():
+        measure_rounds(10, arguments.open)
+        plain = plain_fills_per_second(arguments.fills)
+        print(f"one by one, without a worker: {plain:.0f} fills/s")
+        for workers in (1, 2):
+            rate = fills_per_second(endpoint, workers, arguments.fills)
+            print(f"{workers} worker{'s' if workers > 1 else ''}: {rate:.0f} fills/s, {rate / plain:.2f} x")
 
 
 if __name__ == "__main__":

@@ -16,10 +16,11 @@ from hypothesis import settings
 
 from app.factory import create_app
 from app.models.create_tables import create_tables
+from tests.support.applications import config
 from tests.support.books import check_books, connect
 from tests.support.engine import engine
 from tests.support.faults import FaultyStore
-from tests.support.people import Person, caller, config, register
+from tests.support.people import Person, caller, register
 from tests.support.prices import SetPrices
 
 # botocore sends nothing without credentials, and must look for none outside.

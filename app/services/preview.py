@@ -28,8 +28,8 @@ def get_preview(
 ) -> Preview:
     """Preview an order for a quantity, or for as much as `spend` (USD) can buy, at the current price. One call.
 
-    Without `limit_price` a market order gets the current price with the allowance (`default_limit_price`). The cost never
-    exceeds `spend`, not even at that worst price. Raises what placing the order would raise.
+    Without `limit_price` a market order gets the current price with the allowance (`default_limit_price`). The cost
+    never exceeds `spend`, not even at that worst price. Raises what placing the order would raise.
     """
     asset = get_tradeable_asset(asset_id)
     check_end(expires_at, clock.now())

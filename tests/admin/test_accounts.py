@@ -9,8 +9,9 @@ import pytest
 from app.domain.users import Role, UserStatus
 from app.models.users import User
 from tests.support.page_client import Browser
-from tests.support.people import AUTHENTICATION, PASSWORD, fields_named, problem, usage, usage_of
+from tests.support.people import PASSWORD, fields_named, problem
 from tests.support.prices import SetPrices
+from tests.support.usage import AUTHENTICATION, usage, usage_of
 
 ROUTES = [
     ("GET", "/admin/users?username={name}"),

@@ -8,7 +8,8 @@ from __future__ import annotations
 import pytest
 
 from tests.support.books import check_books
-from tests.support.people import AUTHENTICATION, caller, register, registration, usage, usage_of
+from tests.support.people import caller, register, registration
+from tests.support.usage import AUTHENTICATION, usage, usage_of
 
 OPERATIONS = {
     "balance": (lambda it: it.get("/balance"), usage(1, 1, 0)),

@@ -9,7 +9,8 @@ import pytest
 
 from app.domain import clock
 from app.models.idempotency import IdempotencyClaim
-from tests.support.people import problem, usage_of
+from tests.support.people import problem
+from tests.support.usage import usage_of
 
 
 @pytest.fixture

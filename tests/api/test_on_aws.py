@@ -10,7 +10,8 @@ from moto import mock_aws
 
 from app.factory import create_app
 from app.models.create_tables import create_tables
-from tests.support.people import config, problem, register
+from tests.support.applications import config
+from tests.support.people import problem, register
 from tests.support.prices import SetPrices
 
 
@@ -18,8 +19,7 @@ from tests.support.prices import SetPrices
 def aws_app():
     with mock_aws():
         app = create_app(config(None, aws_region="eu-central-1", users_table="shop-users", orders_table="shop-orders"))
-        app.extensions["prices"] = prices = SetPrices()
-        prices.set("BTC", "10000")
+        app.extensions["prices"] = SetPrices(BTC="10000")
         with app.app_context():
             assert create_tables() == ["shop-users", "shop-orders"]
         yield app

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from tests.support.people import usage_of
+from tests.support.usage import usage_of
 
 
 @pytest.fixture

@@ -5,8 +5,9 @@ from __future__ import annotations
 import pytest
 
 from tests.support.books import check_books
-from tests.support.people import problem, register, usage, usage_of
+from tests.support.people import problem, register
 from tests.support.prices import SetPrices
+from tests.support.usage import usage, usage_of
 
 LISTS = {
     "transactions": ("/balance/transactions", "transactions", "transaction_id", 15),

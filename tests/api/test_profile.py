@@ -10,7 +10,8 @@ from threading import Barrier
 import pytest
 
 from tests.support.page_client import Browser
-from tests.support.people import AUTHENTICATION, PASSWORD, fields_named, problem, registration, usage, usage_of
+from tests.support.people import PASSWORD, fields_named, problem, registration
+from tests.support.usage import AUTHENTICATION, usage, usage_of
 
 NEW_PASSWORD = "nine yellow saucers"
 

@@ -7,7 +7,8 @@ from datetime import date
 import pytest
 
 from app.models.users import EmailClaim, find_user
-from tests.support.people import PASSWORD, fields_named, problem, registration, usage, usage_of
+from tests.support.people import PASSWORD, fields_named, problem, registration
+from tests.support.usage import usage, usage_of
 
 USER_FIELDS = {
     "username",

@@ -8,7 +8,8 @@ import pytest
 
 from app.domain import clock
 from app.models.users import Token, User
-from tests.support.people import AUTHENTICATION, PASSWORD, problem, usage_of
+from tests.support.people import PASSWORD, problem
+from tests.support.usage import AUTHENTICATION, usage_of
 
 PROTECTED = [
     ("GET", "/auth/profile"),

@@ -14,10 +14,11 @@ from flask import Flask
 
 from app.domain import clock
 from app.services.statements import open_statement, write_csv
-from tests.proofs.races.traders import FixedPrices
 from tests.support.books import check_books, query
 from tests.support.deposits import write_deposits
-from tests.support.people import AUTHENTICATION, Person, fields_named, metered, problem, register, usage_of
+from tests.support.people import Person, fields_named, problem, register
+from tests.support.prices import FixedPrices
+from tests.support.usage import AUTHENTICATION, metered, usage_of
 
 COLUMNS = [
     "created_at",

@@ -8,8 +8,9 @@ import time
 import pytest
 
 from app.factory import create_app
+from tests.support.applications import config
 from tests.support.faults import cancel, drop, lose_answer, refuse, truncate
-from tests.support.people import config, problem
+from tests.support.people import problem
 
 CONFLICT = cancel("TransactionConflict", "None", "None", "None", "None", "None")
 THROTTLED_STEP = cancel("None", "ThrottlingError")

@@ -9,7 +9,8 @@ import pytest
 
 from app.domain import clock
 from app.models.users import Token, note_token_use
-from tests.support.people import AUTHENTICATION, PASSWORD, fields_named, problem, usage, usage_of
+from tests.support.people import PASSWORD, fields_named, problem
+from tests.support.usage import AUTHENTICATION, usage, usage_of
 
 
 def make(person, name="script", **fields):

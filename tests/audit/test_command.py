@@ -16,20 +16,16 @@ from app.audit import rows as reading
 from app.audit.run import audit_all
 from app.audit.sorter import RowSorter
 from app.domain import clock
-from app.factory import create_app
-from app.models.create_tables import create_tables
-from tests.support.people import Person, config, register
+from tests.support.applications import make_app, tables_named
+from tests.support.people import Person, register
 
-TABLES = {"users_table": "command_users", "orders_table": "command_orders"}
+TABLES = tables_named("command")
 Run = Callable[..., Result]
 
 
 @pytest.fixture(scope="module")
 def command_app(endpoint: str) -> Flask:
-    app = create_app(config(endpoint, **TABLES))
-    with app.app_context():
-        create_tables()
-    return app
+    return make_app(endpoint, **TABLES)
 
 
 @pytest.fixture(scope="module")
@@ -65,13 +61,13 @@ def test_all_accounts_as_json(run: Run, owner: Person) -> None:
 def test_a_violation_ends_with_status_1(run: Run, owner: Person, store: Any, arguments: tuple[str, ...]) -> None:
     arguments += (owner.username,) if arguments else ()
     key = {"PK": {"S": owner.username}, "SK": {"S": "BALANCE"}}
-    sound = store.get_item(TableName=TABLES["users_table"], Key=key)["Item"]
+    sound = store.get_item(TableName=TABLES["users"], Key=key)["Item"]
     store.put_item(
-        TableName=TABLES["users_table"],
+        TableName=TABLES["users"],
         Item={**sound, "version": {"N": "7"}, "updated_at": {"S": "2026-01-01T00:00:00.000000Z"}},
     )
     plain, as_json = run(*arguments), run(*arguments, "--json")
-    store.put_item(TableName=TABLES["users_table"], Item=sound)
+    store.put_item(TableName=TABLES["users"], Item=sound)
     assert (plain.exit_code, as_json.exit_code) == (1, 1)
     message = "version is 7, and should be 2."
     assert plain.stdout.splitlines()[0] == f"version_mismatch: users {owner.username} BALANCE: {message}"

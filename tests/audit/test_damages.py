@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
-from datetime import timedelta
 from decimal import Decimal
 from itertools import groupby
 from typing import Any
@@ -18,85 +17,55 @@ from app.audit.run import Report, audit_all, audit_user
 from app.domain import clock
 from app.domain.idempotency import identify
 from app.domain.ledger import TransactionType
-from app.domain.orders import NewOrder, PriceType, Side
-from app.factory import create_app
+from app.domain.orders import Side
 from app.models import order_changes
 from app.models.balance_changes import open_account, post_transaction
-from app.models.create_tables import create_tables
-from app.models.orders import Order, OrdersItem
+from app.models.orders import OrdersItem
 from app.models.rate_limits import RateLimit, add_hit
-from app.models.users import Token, User, UsersItem, add_token
-from tests.support.people import config
+from app.models.users import Token, UsersItem, add_token
+from tests.support.accounts import place, user_item
+from tests.support.applications import make_app, tables_named
 
-TABLES = {"users": "audit_users", "orders": "audit_orders"}
+TABLES = tables_named("audit")
 RawItem = Mapping[str, Mapping[str, Any]]
 
 
 @pytest.fixture(scope="module")
 def audit_app(endpoint: str) -> Flask:
     """An application on tables of its own, which the damages do not leave."""
-    app = create_app(config(endpoint, users_table=TABLES["users"], orders_table=TABLES["orders"]))
+    app = make_app(endpoint, **TABLES)
     with app.app_context():
-        create_tables()
         for username in ("ann", "ben"):
             _live(username)
     return app
 
 
-def _place(
-    username: str,
-    side: Side,
-    asset_id: str,
-    quantity: str,
-    price: str,
-    limit: str | None = None,
-    key: str | None = None,
-) -> Order:
-    expires_at = clock.now() + timedelta(days=30) if limit else None
-    request = NewOrder(
-        side,
-        PriceType.LIMIT if limit else PriceType.MARKET,
-        asset_id,
-        Decimal(quantity),
-        Decimal(limit) if limit else None,
-        expires_at,
-    )
-    return order_changes.place_order(
-        username, request, lambda: Decimal(price), idempotency=identify(key, side, asset_id, quantity, price)
-    ).item
-
-
 def _live(username: str) -> None:
     """Everything that can happen to an account happens to this one."""
     now = clock.now()
-    open_account(
-        User(
-            *User.key(username),
-            username=username,
-            email=f"{username}@example.com",
-            password_hash="hash",
-            first_name="A",
-            last_name="B",
-            created_at=now,
-            updated_at=now,
-        )
-    )
+    open_account(user_item(username))
     post_transaction(username, TransactionType.DEPOSIT, Decimal("10000.00"), idempotency=identify("cash", "deposit"))
     post_transaction(username, TransactionType.WITHDRAW, Decimal("100.00"), description="Rent")
     post_transaction(
         username, TransactionType.SYSTEM_ADJUSTMENT, Decimal("-5.00"), description="A fee", actor="operator"
     )
-    _place(username, Side.BUY, "BTC", "0.1", "50000.00", key="order")
-    _place(username, Side.SELL, "BTC", "0.02", "51000.01")
-    _place(username, Side.BUY, "ETH", "0.5", "1999.99", limit="2000")
-    order_changes.fill_order(_place(username, Side.BUY, "ETH", "1", "2500", limit="2000"), Decimal("1900.005"))
-    order_changes.fill_order(_place(username, Side.BUY, "SOL", "1", "120", limit="100"), Decimal("100"))
-    order_changes.fill_order(_place(username, Side.SELL, "BTC", "0.01", "50000", limit="60000"), Decimal("61000.50"))
-    order_changes.cancel_order(username, _place(username, Side.BUY, "ETH", "0.1", "2500", limit="1000").order_id)
-    order_changes.cancel_order(username, _place(username, Side.SELL, "ETH", "0.1", "2500", limit="3000").order_id)
-    order_changes.expire_order(_place(username, Side.BUY, "ADA", "100", "0.4", limit="0.3"))
-    _place(username, Side.BUY, "ETH", "0.5", "2500", limit="1000")
-    _place(username, Side.SELL, "BTC", "0.01", "50000", limit="90000")
+    place(username, Side.BUY, "0.1", price="50000.00", key="order")
+    place(username, Side.SELL, "0.02", price="51000.01")
+    place(username, Side.BUY, "0.5", asset_id="ETH", price="1999.99", limit="2000")
+    order_changes.fill_order(
+        place(username, Side.BUY, "1", asset_id="ETH", price="2500", limit="2000"), Decimal("1900.005")
+    )
+    order_changes.fill_order(place(username, Side.BUY, "1", asset_id="SOL", price="120", limit="100"), Decimal("100"))
+    order_changes.fill_order(place(username, Side.SELL, "0.01", price="50000", limit="60000"), Decimal("61000.50"))
+    order_changes.cancel_order(
+        username, place(username, Side.BUY, "0.1", asset_id="ETH", price="2500", limit="1000").order_id
+    )
+    order_changes.cancel_order(
+        username, place(username, Side.SELL, "0.1", asset_id="ETH", price="2500", limit="3000").order_id
+    )
+    order_changes.expire_order(place(username, Side.BUY, "100", asset_id="ADA", price="0.4", limit="0.3"))
+    place(username, Side.BUY, "0.5", asset_id="ETH", price="2500", limit="1000")
+    place(username, Side.SELL, "0.01", price="50000", limit="90000")
     add_token(
         Token(
             *Token.key(username, "0" * 16),

@@ -4,13 +4,11 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Iterator
-from dataclasses import replace
 from typing import Any
 
 import pytest
 from flask import Flask
 
-from app.prices import MarketStats
 from tests.support.books import check_books
 from tests.support.chromium import chromium, serving, what_is_missing
 from tests.support.page_client import Browser
@@ -30,13 +28,6 @@ def pytest_terminal_summary(terminalreporter: Any) -> None:
         terminalreporter.write_line(f"The browser tests were left out: there is no {MISSING}.", yellow=True)
 
 
-class ShownPrices(SetPrices):
-    """Prices that a test sets, also where pages show them."""
-
-    def stats(self, asset_id: str) -> MarketStats:
-        return replace(super().stats(asset_id), price=self.quote(asset_id).price)
-
-
 @pytest.fixture(scope="package")
 def _chromium() -> Iterator[Any]:
     with chromium() as browser:
@@ -50,16 +41,14 @@ def _address(_market_app: Flask) -> Iterator[str]:
 
 
 @pytest.fixture
-def market(_market_app: Flask) -> ShownPrices:
+def market(_market_app: Flask) -> SetPrices:
     """BTC costs 100.00 and ETH 10.00, until a test says otherwise."""
-    _market_app.extensions["prices"] = prices = ShownPrices()
-    prices.set("BTC", "100.00")
-    prices.set("ETH", "10.00")
+    _market_app.extensions["prices"] = prices = SetPrices(BTC="100.00", ETH="10.00")
     return prices
 
 
 @pytest.fixture
-def new_visitor(_chromium: Any, _address: str, market: ShownPrices, store: Any) -> Iterator[NewVisitor]:
+def new_visitor(_chromium: Any, _address: str, market: SetPrices, store: Any) -> Iterator[NewVisitor]:
     """Makes visitors; afterwards none may have met an error of the console, and their books must balance."""
     made: list[Visitor] = []
 
@@ -76,7 +65,7 @@ def new_visitor(_chromium: Any, _address: str, market: ShownPrices, store: Any) 
 
 
 @pytest.fixture
-def client(_market_app: Flask, market: ShownPrices) -> Browser:
+def client(_market_app: Flask, market: SetPrices) -> Browser:
     """A new user with 1000.00, who is not at a real browser yet."""
     browser = Browser(_market_app).register()
     browser.done("/deposit", amount="1000")

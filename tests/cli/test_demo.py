@@ -22,7 +22,7 @@ from app.models.users import get_user
 from app.prices.simulated import SimulatedMarket
 from app.services import portfolio
 from app.services.history import get_portfolio_history
-from tests.support.people import config
+from tests.support.applications import config
 
 Run = Callable[..., Result]
 TABLES = {"users_table": "demo_users", "orders_table": "demo_orders"}

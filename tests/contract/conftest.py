@@ -10,28 +10,22 @@ from flask import Flask
 
 from app.domain import clock
 from app.domain.users import Role
-from app.factory import create_app
-from app.models.create_tables import create_tables
 from app.models.users import set_role
 from tests.contract.specification import Specification
+from tests.support.applications import make_app, tables_named
 from tests.support.books import check_books
-from tests.support.people import Person, config, register
+from tests.support.people import Person, register
 from tests.support.prices import SetPrices
 
-TABLES = {"users": "contract_users", "orders": "contract_orders"}
+TABLES = tables_named("contract")
 
 
 @pytest.fixture(scope="session")
 def contract_app(endpoint: str) -> Flask:
     """BTC costs 100.00 and ETH 10.00 here; DOGE has no price, and AVAX a stale one."""
-    app = create_app(config(endpoint, users_table=TABLES["users"], orders_table=TABLES["orders"]))
-    app.extensions["prices"] = prices = SetPrices()
-    prices.set("BTC", "100.00")
-    prices.set("ETH", "10.00")
+    prices = SetPrices(BTC="100.00", ETH="10.00")
     prices.stale.add("AVAX")
-    with app.app_context():
-        create_tables()
-    return app
+    return make_app(endpoint, prices=prices, **TABLES)
 
 
 @pytest.fixture(scope="session")

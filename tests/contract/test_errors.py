@@ -17,8 +17,9 @@ from app.domain.errors import ProductError
 from app.factory import create_app
 from app.views.api.docs import errors_as_markdown
 from app.views.errors import BY_CLASS, ROWS
+from tests.support.applications import config
 from tests.support.page_client import look
-from tests.support.people import Person, config, problem, register
+from tests.support.people import Person, problem, register
 
 DOCS = Path(__file__).parents[2] / "docs/errors.md"
 

@@ -16,7 +16,9 @@ from app.factory import create_app
 from app.schemas import inputs, market_outputs, outputs
 from app.schemas.fields import Output
 from tests.contract.specification import Specification
-from tests.support.people import PASSWORD, Person, config, registration
+from tests.support.applications import config
+from tests.support.people import PASSWORD, Person, registration
+from tests.support.prices import FixedPrices
 
 NewPerson = Callable[..., Person]
 NO_ORDER = "order_01JD0QZ5M4X8W3T7K2V9N6B1CF"
@@ -451,19 +453,6 @@ def filled_parameter(template: str) -> str:
 @contextmanager
 def without_prices(app: Flask) -> Iterator[None]:
     """The market is closed."""
-    from app.domain.errors import PriceUnavailable
-
-    class NoPrices:
-        def quotes(self) -> dict[str, Any]:
-            return {}
-
-        summaries = quotes
-
-        def refuse(self, asset_id: str, **kwargs: Any) -> Any:
-            raise PriceUnavailable()
-
-        quote = stats = history = refuse
-
-    kept, app.extensions["prices"] = app.extensions["prices"], NoPrices()
+    kept, app.extensions["prices"] = app.extensions["prices"], FixedPrices()
     yield
     app.extensions["prices"] = kept

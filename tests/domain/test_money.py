@@ -11,47 +11,7 @@ from hypothesis import strategies as st
 
 from app.domain import money
 from app.domain.errors import OrderTooLarge, OrderTooSmall
-
-# No kind of amount accepts these.
-NO_AMOUNT = {
-    "empty": "",
-    "space": " ",
-    "leading space": " 1",
-    "trailing space": "1 ",
-    "trailing newline": "1\n",
-    "word": "ten",
-    "NaN": "NaN",
-    "sNaN": "sNaN",
-    "infinity": "Infinity",
-    "inf": "inf",
-    "exponent": "1e3",
-    "overflow": "1e309",
-    "huge exponent": "1e400",
-    "negative exponent": "1E-2",
-    "plus": "+1",
-    "minus": "-1",
-    "minus zero": "-0",
-    "no digit after the point": "1.",
-    "no digit before the point": ".5",
-    "only a point": ".",
-    "two points": "1.2.3",
-    "comma": "1,5",
-    "thousands": "1,000",
-    "underscore": "1_000",
-    "hexadecimal": "0x10",
-    "full-width digits": "１２",
-    "arabic digits": "١٢",
-    "superscript": "1²",
-    "fraction": "1/2",
-    "half": "½",
-    "null byte": "1\0",
-    "currency": "$1",
-    "41 characters": "0" * 40 + "1",
-    "5000 digits": "1" * 5000,
-    "41 characters with a point": "0" * 38 + "1.5",
-    "zero": "0",
-    "zero with decimals": "0.00",
-}
+from tests.support.amounts import NO_AMOUNT
 
 
 @pytest.mark.parametrize("parse", [money.parse_money, money.parse_quantity, money.parse_price])
@@ -60,6 +20,27 @@ def test_no_amount_of_any_kind(parse, text):
     with pytest.raises(money.InvalidAmount) as refused:
         parse(text)
     assert str(refused.value).endswith(".")
+
+
+@pytest.mark.parametrize(
+    ("parse", "text", "message"),
+    [
+        (money.parse_money, "ten", "Write digits and at most one point, such as 1000.00."),
+        (money.parse_money, "1.001", "At most 2 decimals, such as 1000.00."),
+        (money.parse_money, "0", "Choose an amount from 0.01 to 1000000.00."),
+        (money.parse_adjustment, "--1", "Write digits and at most one point, such as 1000.00."),
+        (money.parse_quantity, "ten", "Write digits and at most one point, such as 0.25."),
+        (money.parse_quantity, "0.000000001", "At most 8 decimals, such as 0.25."),
+        (money.parse_quantity, "0", "Choose a quantity from 0.00000001 to 1000000000."),
+        (money.parse_price, "ten", "Write digits and at most one point, such as 60000.00."),
+        (money.parse_price, "1.000000001", "At most 8 decimals, such as 60000.00."),
+        (money.parse_price, "0", "Choose a price above 0, at most 1000000000."),
+    ],
+)
+def test_what_is_no_amount_says_how_to_write_one(parse, text, message):
+    with pytest.raises(money.InvalidAmount) as refused:
+        parse(text)
+    assert str(refused.value) == message
 
 
 @pytest.mark.parametrize(

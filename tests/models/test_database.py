@@ -18,7 +18,9 @@ from app.models.item import table_schema
 from app.models.ledger import Balance
 from app.models.orders import Order
 from app.models.users import User, UsersItem
-from tests.support.people import config, metered, register
+from tests.support.applications import config
+from tests.support.people import register
+from tests.support.usage import metered
 
 
 def botocore_clients() -> int:

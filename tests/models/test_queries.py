@@ -14,26 +14,21 @@ import pytest
 from app.domain.errors import HoldingNotFound, OrderNotFound, TransactionNotFound
 from app.domain.ledger import TransactionType
 from app.domain.orders import OrderStatus, PriceType, Side
-from app.factory import create_app
 from app.models import ledger, orders, users
-from app.models.create_tables import create_tables
 from app.models.paging import PageRequest
+from tests.support.applications import make_app, tables_named
 from tests.support.books import check_books
-from tests.support.people import config, metered, register
+from tests.support.people import register
 from tests.support.prices import SetPrices
+from tests.support.usage import metered
 
-TABLES = {"users": "query_users", "orders": "query_orders"}
+TABLES = tables_named("query")
 
 
 @pytest.fixture(scope="module")
 def history(endpoint, store):
     """Ann and Ben. Ann's ledger: +10000, -5.50, BTC -5000, ETH -2000, BTC +2000, +1. Ben's: +10000, BTC -10000."""
-    app = create_app(config(endpoint, users_table=TABLES["users"], orders_table=TABLES["orders"]))
-    app.extensions["prices"] = prices = SetPrices()
-    prices.set("BTC", "50000.00")
-    prices.set("ETH", "2000.00")
-    with app.app_context():
-        create_tables()
+    app = make_app(endpoint, prices=SetPrices(BTC="50000.00", ETH="2000.00"), **TABLES)
     ann = register(app, username="ann", email="ann@example.com")
     ben = register(app, username="ben", email="ben@example.com")
     ann.deposit("10000", key="first")

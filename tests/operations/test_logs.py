@@ -11,8 +11,9 @@ import structlog
 
 from app import logs
 from app.factory import create_app
+from tests.support.applications import config
 from tests.support.page_client import Browser
-from tests.support.people import PASSWORD, config, problem, register
+from tests.support.people import PASSWORD, problem, register
 
 REQUEST_KEYS = [
     "timestamp",

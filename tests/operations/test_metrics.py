@@ -12,10 +12,10 @@ from app.config import Config
 from app.domain import clock
 from app.factory import create_app
 from app.views.request_log import LOGIN_ENDPOINTS
+from tests.support.applications import config
 from tests.support.counters import Moved, counters_of, total
 from tests.support.faults import cancel, drop, refuse
 from tests.support.page_client import Browser
-from tests.support.people import config
 
 HOSTILE = {
     "a path that nobody made": ("GET", "/secret/f00dcafe?token=f00dcafe"),

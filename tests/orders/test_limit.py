@@ -15,10 +15,10 @@ from app.domain import clock
 from app.domain.orders import Side
 from app.models import order_changes
 from app.models.orders import Order, iterate_fillable_orders
-from tests.support.people import AUTHENTICATION, Person, fields_named, metered, problem, usage, usage_of
+from tests.support.people import TIME, Person, fields_named, problem
 from tests.support.prices import SetPrices
+from tests.support.usage import AUTHENTICATION, metered, usage, usage_of
 
-TIME = r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{6}Z"
 Fill = Callable[[dict[str, Any], str], Order]
 
 
@@ -53,12 +53,6 @@ def expire(market_app: Flask) -> Callable[[dict[str, Any]], Order]:
     return expire
 
 
-def place(person: Person, order_type: str, asset_id: str, quantity: str, price: str, **more: Any) -> dict[str, Any]:
-    response = person.order(order_type, asset_id, quantity, price=price, **more)
-    assert response.status_code == 201, response.text
-    return response.json["data"]
-
-
 def cancel(person: Person, placed: dict[str, Any], **more: Any) -> Any:
     return person.post(f"/orders/{placed['order_id']}/cancel", **more)
 
@@ -82,7 +76,7 @@ def transactions(person: Person) -> list[tuple[str, str, str | None]]:
 
 def test_an_order_to_buy_waits_and_reserves_its_cost_at_the_limit(trader):
     before = clock.now()
-    order = place(trader, "limit_buy", "btc", "1.5", "90.001")
+    order = trader.place("limit_buy", "btc", "1.5", price="90.001")
     assert {
         name: order[name]
         for name in ("order_type", "asset_id", "quantity", "price", "status", "total_amount", "executed_at")
@@ -106,7 +100,7 @@ def test_an_order_to_buy_waits_and_reserves_its_cost_at_the_limit(trader):
 
 
 def test_an_order_that_waits_is_found_by_its_asset_its_side_and_a_price_that_reaches_it(trader, market_app):
-    buy, sell = place(trader, "limit_buy", "BTC", "1", "90"), place(trader, "limit_sell", "ETH", "1", "60")
+    buy, sell = trader.place("limit_buy", "BTC", "1", price="90"), trader.place("limit_sell", "ETH", "1", price="60")
     with market_app.app_context():
 
         def found(asset_id: str, side: Side, price: str) -> set[str]:
@@ -118,7 +112,7 @@ def test_an_order_that_waits_is_found_by_its_asset_its_side_and_a_price_that_rea
 
 
 def test_an_order_to_sell_waits_and_reserves_its_quantity(trader):
-    order = place(trader, "limit_sell", "ETH", "1.25", "60")
+    order = trader.place("limit_sell", "ETH", "1.25", price="60")
     assert (order["status"], order["price"], order["total_amount"]) == ("pending", "60", "75.00")
     assert cash(trader) == ("1000.00", "0.00") and holding(trader, "ETH") == "0.75"
     assert transactions(trader) == []
@@ -138,7 +132,7 @@ AT_ONCE = {
 
 @pytest.mark.parametrize(("order_type", "limit", "total"), AT_ONCE.values(), ids=AT_ONCE.keys())
 def test_a_limit_that_the_price_reaches_already_is_executed_at_once_at_the_price(trader, order_type, limit, total):
-    order = place(trader, order_type, "ETH", "1", limit)
+    order = trader.place(order_type, "ETH", "1", price=limit)
     assert (order["status"], order["price"], order["total_amount"]) == ("completed", "50", total)
     assert re.fullmatch(TIME, order["executed_at"]) and order["order_type"] == order_type
     buying = order_type == "limit_buy"
@@ -165,7 +159,7 @@ FILLS = {
 @pytest.mark.parametrize("case", FILLS.values(), ids=FILLS.keys())
 def test_a_fill(trader, fill, case):
     order_type, asset_id, quantity, limit, price, total, refund, left = case
-    order = place(trader, order_type, asset_id, quantity, limit)
+    order = trader.place(order_type, asset_id, quantity, price=limit)
     fill(order, price)
     filled = trader.get(f"/orders/{order['order_id']}").json["data"]
     assert (filled["status"], Decimal(filled["price"]), filled["total_amount"]) == ("completed", Decimal(price), total)
@@ -193,7 +187,7 @@ def test_a_fill(trader, fill, case):
     ],
 )
 def test_an_order_that_ends_unfilled_gives_everything_back(trader, expire, order_type, asset_id, status):
-    order = place(trader, order_type, asset_id, "1.1", "90.009")
+    order = trader.place(order_type, asset_id, "1.1", price="90.009")
     if status == "cancelled":
         response = cancel(trader, order)
         assert response.status_code == 200
@@ -218,7 +212,7 @@ def test_an_order_that_ends_unfilled_gives_everything_back(trader, expire, order
 
 
 def test_cancelling_what_is_not_there_or_not_ones_own(trader, new_user, market_app):
-    order = place(trader, "limit_buy", "BTC", "1", "90")
+    order = trader.place("limit_buy", "BTC", "1", price="90")
     other = new_user(market_app)
     answers = [
         problem(cancel(other, {"order_id": order_id}), 404, "order_not_found")
@@ -308,7 +302,7 @@ ENDS = {
 
 @pytest.mark.parametrize(("sent", "stored"), ENDS.values(), ids=ENDS.keys())
 def test_the_end_of_an_order(trader, sent, stored):
-    order = place(trader, "limit_buy", "BTC", "1", "90", expires_at=sent)
+    order = trader.place("limit_buy", "BTC", "1", price="90", expires_at=sent)
     assert stored is None or order["expires_at"] == clock.to_text(stored)
 
 
@@ -408,8 +402,8 @@ def test_the_same_end_in_another_zone_is_the_same_request(trader):
 
 
 def test_a_replayed_cancel_answers_with_the_first_result(trader):
-    order = place(trader, "limit_buy", "BTC", "1", "90")
-    other = place(trader, "limit_buy", "BTC", "1", "80")
+    order = trader.place("limit_buy", "BTC", "1", price="90")
+    other = trader.place("limit_buy", "BTC", "1", price="80")
     first = cancel(trader, order, key="stop")
     again = cancel(trader, order, key="stop")
     assert (again.status_code, again.json, again.headers["Idempotent-Replayed"]) == (200, first.json, "true")
@@ -422,11 +416,11 @@ def test_a_replayed_cancel_answers_with_the_first_result(trader):
 @pytest.fixture
 def all_kinds(trader, fill, expire) -> Person:
     """An order in each state, and each type among the pending ones."""
-    fill(place(trader, "limit_buy", "BTC", "1", "90"), "90")
-    cancel(trader, place(trader, "limit_buy", "BTC", "1", "90"))
-    expire(place(trader, "limit_sell", "ETH", "1", "90"))
-    place(trader, "limit_sell", "ETH", "1", "90")
-    place(trader, "limit_buy", "BTC", "1", "90")
+    fill(trader.place("limit_buy", "BTC", "1", price="90"), "90")
+    cancel(trader, trader.place("limit_buy", "BTC", "1", price="90"))
+    expire(trader.place("limit_sell", "ETH", "1", price="90"))
+    trader.place("limit_sell", "ETH", "1", price="90")
+    trader.place("limit_buy", "BTC", "1", price="90")
     return trader
 
 
@@ -487,7 +481,7 @@ COSTS = {
 
 @pytest.mark.parametrize(("do", "placed", "expected"), COSTS.values(), ids=COSTS.keys())
 def test_what_requests_cost(trader, do, placed, expected):
-    order = placed and place(trader, placed, "BTC" if placed == "limit_buy" else "ETH", "1", "90")
+    order = placed and trader.place(placed, "BTC" if placed == "limit_buy" else "ETH", "1", price="90")
     response = do(trader, order)
     assert response.status_code in {200, 201}
     assert usage_of(response) - AUTHENTICATION == usage(*expected)
@@ -504,7 +498,7 @@ FILL_COSTS = {
 
 @pytest.mark.parametrize(("order_type", "asset_id", "price", "expected"), FILL_COSTS.values(), ids=FILL_COSTS.keys())
 def test_what_the_worker_pays_for_an_order(trader, market_app, order_type, asset_id, price, expected):
-    placed = place(trader, order_type, asset_id, "1", "90")
+    placed = trader.place(order_type, asset_id, "1", price="90")
     with market_app.app_context():
         order = Order.get(*Order.key(placed["order_id"]))
         with metered() as meter:

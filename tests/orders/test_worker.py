@@ -22,27 +22,24 @@ from flask import Flask
 from app.domain import clock
 from app.domain.orders import OrderStatus, PriceType, Side
 from app.domain.users import UserStatus
-from app.factory import create_app
 from app.models import order_changes
-from app.models.create_tables import create_tables
 from app.models.orders import Order, get_order, new_order_id, open_book
 from app.models.users import set_status
 from app.services.worker import Worker
-from tests.proofs.races.traders import FixedPrices, open_trader, place_limit
+from tests.support.accounts import open_trader, place_limit
+from tests.support.applications import make_app, tables_named
 from tests.support.books import Books, check_books
-from tests.support.people import config, metered
+from tests.support.prices import FixedPrices
+from tests.support.usage import metered
 
-TABLES = {"users": "worker_users", "orders": "worker_orders"}
+TABLES = tables_named("worker")
 ROOT = Path(__file__).parent.parent.parent
 
 
 @pytest.fixture(scope="module")
 def app(endpoint: str) -> Flask:
     """Tables for the worker alone: no other test has orders in them."""
-    made = create_app(config(endpoint, users_table=TABLES["users"], orders_table=TABLES["orders"]))
-    with made.app_context():
-        create_tables()
-    return made
+    return make_app(endpoint, **TABLES)
 
 
 @pytest.fixture(autouse=True)
@@ -119,7 +116,7 @@ def test_a_round_fills_what_the_price_reaches(worker, prices, trader, store, sid
     """Compared as numbers, not as text; at the market's price, not at the limit."""
     order = place_limit(trader, side, "1.5", limit)
     other_asset = place_limit(trader, side, "1", limit, asset_id="ETH")
-    prices.prices["BTC"] = Decimal(price)
+    prices.set("BTC", price)
     assert done_of(worker) == (int(filled), 0, 0, 0)
     stored = get_order(trader, order.order_id)
     assert stored.status == ("COMPLETED" if filled else "PENDING")
@@ -131,7 +128,7 @@ def test_a_round_fills_what_the_price_reaches(worker, prices, trader, store, sid
 def test_best_limits_first(worker, prices, trader, store):
     limits = {Side.BUY: ["101", "1000", "100", "9999.5", "99"], Side.SELL: ["9", "100", "99.99", "11", "101"]}
     placed = {side: [place_limit(trader, side, "0.1", limit) for limit in limits[side]] for side in Side}
-    prices.prices["BTC"] = Decimal(100)
+    prices.set("BTC", "100")
     assert done_of(worker) == (8, 0, 0, 0)
     for side, best_first in ((Side.BUY, ["9999.5", "1000", "101", "100"]), (Side.SELL, ["9", "11", "99.99", "100"])):
         stored = [get_order(trader, order.order_id) for order in placed[side]]
@@ -183,7 +180,7 @@ def test_no_fill_without_a_good_price(worker, prices, trader, unfit):
     asset_id = {"inactive": "MATIC"}.get(unfit, "BTC")
     order = place_limit(trader, Side.BUY, "1", "100", asset_id=asset_id)
     if unfit != "unknown":
-        prices.prices[asset_id] = Decimal(50)
+        prices.set(asset_id, "50")
     if unfit == "stale":
         prices.stale.add(asset_id)
     assert done_of(worker) == (0, 0, 0, 0)
@@ -194,7 +191,7 @@ def test_a_price_is_not_kept_to_for_long(worker, prices, trader, monkeypatch):
     """Where many orders are to be filled time passes: the others wait for the next round, and its price."""
     placed = [place_limit(trader, Side.BUY, "1", limit) for limit in ("120", "110", "100")]
     later = clock.now() + timedelta(seconds=11)
-    prices.prices["BTC"] = Decimal(100)
+    prices.set("BTC", "100")
     with ExitStack() as moments, monkeypatch.context() as patch:
 
         def is_stopping() -> bool:
@@ -204,14 +201,14 @@ def test_a_price_is_not_kept_to_for_long(worker, prices, trader, monkeypatch):
 
         patch.setattr(worker, "_is_stopping", is_stopping)
         assert done_of(worker) == (2, 0, 0, 0)
-    prices.prices["BTC"] = Decimal(95)
+    prices.set("BTC", "95")
     assert done_of(worker) == (1, 0, 0, 0)
     assert [get_order(trader, order.order_id).order_price for order in placed] == [100, 100, 95]
 
 
 def test_an_order_whose_time_ends_during_a_round_is_not_filled(worker, prices, trader, monkeypatch):
     order = place_limit(trader, Side.BUY, "1", "100", expires_at=clock.now() + timedelta(seconds=30))
-    prices.prices["BTC"] = Decimal(100)
+    prices.set("BTC", "100")
     later, quote = clock.now() + timedelta(seconds=31), prices.quote
     with ExitStack() as moments:
         monkeypatch.setattr(prices, "quote", lambda asset: moments.enter_context(clock.at(later)) or quote(asset))
@@ -261,7 +258,7 @@ def test_an_order_that_fails_does_not_stop_the_others(worker, prices, trader, da
         place_limit(trader, Side.BUY, "1", "100"),
         place_limit(trader, Side.BUY, "1", "100", expires_at=clock.now() - timedelta(seconds=1)),
     )
-    prices.prices["BTC"] = Decimal(90)
+    prices.set("BTC", "90")
     assert done_of(worker) == (1, 1, 0, 1)
     assert (status_of(fill), status_of(expire), status_of(damaged)) == ("COMPLETED", "EXPIRED", "PENDING")
     assert done_of(worker) == (0, 0, 0, 1), "it is tried again in each round"
@@ -276,7 +273,7 @@ def test_an_order_that_cannot_be_read_does_not_stop_the_others(worker, prices, t
         ExpressionAttributeValues={":q": {"S": "many"}},
     )
     order = place_limit(trader, Side.BUY, "1", "100")
-    prices.prices["BTC"] = Decimal(90)
+    prices.set("BTC", "90")
     worker.run_round()
     assert status_of(order) == "COMPLETED"
 
@@ -320,7 +317,7 @@ def test_the_order_of_someone_suspended_is_filled_and_ended_like_any_other(worke
     fill = place_limit(trader, Side.BUY, "1", "100")
     expire = place_limit(trader, Side.SELL, "1", "500", expires_at=clock.now() - timedelta(seconds=1))
     set_status(trader, UserStatus.SUSPENDED, now=clock.now())
-    prices.prices["BTC"] = Decimal(100)
+    prices.set("BTC", "100")
     assert done_of(worker) == (1, 1, 0, 0)
     assert (status_of(fill), status_of(expire)) == ("COMPLETED", "EXPIRED")
 

@@ -16,7 +16,7 @@ from app.models.ledger import list_transactions
 from app.models.paging import Page, PageRequest
 from app.services import cash
 from tests.support.page_client import Browser
-from tests.support.people import usage_of
+from tests.support.usage import usage_of
 
 
 @pytest.fixture
@@ -76,7 +76,7 @@ def test_a_period_that_must_be_looked_for_has_the_same_transactions(
     period, found, page = period_of(first_day, last_day), [], Page([], {})
     with app.app_context():
         while page.next_start_key is not None:
-            request = PageRequest(limit=limit, position=page.next_start_key or None)
+            request = PageRequest(limit=limit, start_key=page.next_start_key or None)
             page = list_transactions(ann.username, request, transaction_type=wanted, period=period, slack=2)
             found += [transaction.transaction_id for transaction in page.items]
     assert len(found) == len(set(found)) == count

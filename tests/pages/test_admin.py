@@ -12,7 +12,7 @@ from app.domain.users import Role
 from app.models import users
 from tests.pages.conftest import NewBrowser
 from tests.support.page_client import Browser
-from tests.support.people import usage_of
+from tests.support.usage import usage_of
 
 # Beyond the one call that authenticates; {} is a user.
 CALLS = {

@@ -12,8 +12,10 @@ from flask import Flask
 from app.domain import errors
 from app.factory import create_app
 from tests.pages.conftest import NewBrowser
+from tests.support.applications import config
 from tests.support.page_client import Browser
-from tests.support.people import PASSWORD, caller, config, usage_of
+from tests.support.people import PASSWORD, caller
+from tests.support.usage import usage_of
 
 # Beyond the one call that authenticates.
 CALLS = {"/account": 0, "/account/password": 0, "/account/sessions": 0, "/account/tokens": 1}

@@ -18,7 +18,7 @@ from app.services import cash
 from app.services.statements import read_statement
 from tests.support.deposits import write_deposits
 from tests.support.page_client import Browser, look
-from tests.support.people import usage_of
+from tests.support.usage import usage_of
 
 STYLE = Path(__file__).parents[2] / "app/static/style.css"
 START = datetime(2026, 1, 1, tzinfo=UTC)

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from tests.support.page_client import Answer, Browser
-from tests.support.people import usage_of
+from tests.support.usage import usage_of
 
 
 def review(browser: Browser, **values: str) -> Answer:

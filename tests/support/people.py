@@ -1,13 +1,9 @@
-"""What the tests share: people who use the API, the figures that an answer states, and prices that a test sets."""
+"""People who use the JSON API through Flask's test client, and the errors that they are answered."""
 
 from __future__ import annotations
 
 import itertools
-import re
-from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass, field
-from decimal import Decimal
 from ipaddress import IPv4Address
 from typing import Any
 
@@ -15,60 +11,24 @@ from flask import Flask
 from flask.testing import FlaskClient
 from werkzeug.test import TestResponse
 
-from app.config import Config
-from app.models.database import database
-from app.models.meter import Meter
 from app.models.users import get_user
 from app.services.tokens import issue_login_token
 
 PASSWORD = "seven green kettles"
+# How every answer writes a time, and the fields of a balance transaction.
+TIME = r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{6}Z"
+TRANSACTION = {
+    "transaction_id",
+    "transaction_type",
+    "amount",
+    "previous_balance",
+    "new_balance",
+    "status",
+    "description",
+    "order_id",
+    "created_at",
+}
 _numbers = itertools.count(1)
-
-
-def config(endpoint: str, **settings: Any) -> Config:
-    """The configuration of an application under test."""
-    return Config(
-        secret_key="a secret for tests only",
-        dynamodb_endpoint=endpoint,
-        bcrypt_rounds=4,
-        cookie_secure=False,
-        **settings,
-    )
-
-
-@dataclass(frozen=True)
-class Usage:
-    """What DynamoDB did for one request, or one piece of code."""
-
-    calls: int
-    read_units: Decimal
-    write_units: Decimal
-
-    def __sub__(self, other: Usage) -> Usage:
-        return Usage(self.calls - other.calls, self.read_units - other.read_units, self.write_units - other.write_units)
-
-
-def usage(calls: int, read_units: object, write_units: object) -> Usage:
-    return Usage(calls, Decimal(str(read_units)), Decimal(str(write_units)))
-
-
-# A cheap read of user and token, each half a unit.
-AUTHENTICATION = usage(1, 1, 0)
-
-
-def usage_of(response: TestResponse) -> Usage:
-    """What the Server-Timing of an answer says."""
-    pattern = r'db;dur=[0-9.]+;desc="(\d+) calls, ([0-9.]+) read units, ([0-9.]+) write units"'
-    match = re.search(pattern, response.headers["Server-Timing"])
-    assert match, response.headers["Server-Timing"]
-    return usage(int(match[1]), match[2], match[3])
-
-
-@contextmanager
-def metered() -> Iterator[Meter]:
-    """The meter of a block of code, inside an application context."""
-    with database().active() as meter:
-        yield meter
 
 
 @dataclass
@@ -103,21 +63,22 @@ class Person:
         return self.post("/balance/withdraw", {"amount": amount}, **kwargs)
 
     def order(self, order_type: str, asset_id: str, quantity: str, **more: Any) -> TestResponse:
-        """`market_buy` or `market_sell`; `price` and `key` as keywords."""
+        """`market_buy`, `limit_sell` and the like; `price`, `expires_at` and `key` as keywords."""
         fields = {"order_type": order_type, "asset_id": asset_id, "quantity": quantity}
         key = more.pop("key", None)
         return self.post("/orders", {**fields, **more}, key=key)
 
-    def buy(self, asset_id: str, quantity: str, **more: Any) -> dict[str, Any]:
-        """A market purchase that must succeed: the order."""
-        response = self.order("market_buy", asset_id, quantity, **more)
+    def place(self, order_type: str, asset_id: str, quantity: str, **more: Any) -> dict[str, Any]:
+        """An order that must succeed."""
+        response = self.order(order_type, asset_id, quantity, **more)
         assert response.status_code == 201, response.text
         return response.json["data"]
 
+    def buy(self, asset_id: str, quantity: str, **more: Any) -> dict[str, Any]:
+        return self.place("market_buy", asset_id, quantity, **more)
+
     def sell(self, asset_id: str, quantity: str, **more: Any) -> dict[str, Any]:
-        response = self.order("market_sell", asset_id, quantity, **more)
-        assert response.status_code == 201, response.text
-        return response.json["data"]
+        return self.place("market_sell", asset_id, quantity, **more)
 
     def balance(self) -> str:
         return self.get("/balance").json["current_balance"]

@@ -20,7 +20,8 @@ import requests
 from app.factory import create_app
 from app.models.create_tables import create_tables
 from dev.launcher import LAUNCHER, free_port
-from tests.support.people import PASSWORD, config, registration
+from tests.support.applications import config
+from tests.support.people import PASSWORD, registration
 
 ResultT = TypeVar("ResultT")
 WORKERS = 2

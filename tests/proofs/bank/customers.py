@@ -25,7 +25,7 @@ from tests.support.people import PASSWORD
 
 
 @dataclass
-class Person:
+class SharedUser:
     """A user whose account several customers share, with its login tokens and the orders that they placed."""
 
     username: str
@@ -41,8 +41,8 @@ class Bank:
     prefix: str = "customer"
     admin: str = ""
     admin_token: str = ""
-    people: list[Person] = field(default_factory=list)
-    everyone: list[Person] = field(default_factory=list)
+    people: list[SharedUser] = field(default_factory=list)
+    everyone: list[SharedUser] = field(default_factory=list)
     calls: list[Call] = field(default_factory=list)
     living_tokens: list[str] = field(default_factory=list)
     revoked_tokens: list[str] = field(default_factory=list)
@@ -88,7 +88,7 @@ class Customer:
         elif (request := KINDS[name].make(self, name, person)) is not None:
             self.note(person, self.ask(request))
 
-    def note(self, person: Person, call: Call) -> None:
+    def note(self, person: SharedUser, call: Call) -> None:
         """Remember what later requests can be about."""
         if call.fate is not Fate.DONE:
             return
@@ -121,11 +121,11 @@ class Customer:
         return self.random.random() < self.bank.gives_up or time.monotonic() > self.bank.deadline
 
 
-def register(customer: Customer, _: Person | None = None) -> Person | None:
+def register(customer: Customer, _: SharedUser | None = None) -> SharedUser | None:
     """A new user, with 1000.00, takes the place of one whose account the customers share. None if that failed."""
     bank = customer.bank
     username = f"{bank.prefix}_{next(bank.numbers)}"
-    person = Person(username)
+    person = SharedUser(username)
     call = customer.ask(
         Request(
             "register",
@@ -166,7 +166,7 @@ def open_bank(bank: Bank, send: Send, app: Flask, *, accounts: int = 0) -> Custo
     return customer
 
 
-def try_a_token(customer: Customer, person: Person) -> None:
+def try_a_token(customer: Customer, person: SharedUser) -> None:
     """A personal token works once it is made, and no more once it is known to be revoked."""
     bank, login = customer.bank, person.tokens[-1]
     body = {"name": "test", "scopes": "read trade"}
@@ -191,4 +191,4 @@ def use_token(customer: Customer, bearer: str, *, works: bool) -> None:
 
 
 # Kinds that are more than one request.
-STORIES: dict[str, Callable[[Customer, Person], object]] = {"register": register, "make token": try_a_token}
+STORIES: dict[str, Callable[[Customer, SharedUser], object]] = {"register": register, "make token": try_a_token}

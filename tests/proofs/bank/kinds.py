@@ -12,24 +12,24 @@ from tests.proofs.bank.calls import Answer, Request
 from tests.support.people import PASSWORD
 
 if TYPE_CHECKING:
-    from tests.proofs.bank.customers import Customer, Person
+    from tests.proofs.bank.customers import Customer, SharedUser
 
 # Traded assets, and about what one costs.
 ASSETS = {"BTC": 60_000, "ETH": 2_600}
 LISTS = ("/orders", "/orders?status=pending", "/balance/transactions", "/assets/transactions", "/balance/assets")
 
 
-def log_in(person: Person) -> Request:
+def log_in(person: SharedUser) -> Request:
     body = {"username": person.username, "password": PASSWORD}
     return Request("log in", person.username, "", "POST", "/api/v1/auth/login", body)
 
 
-def cash_request(kind: str, person: Person, amount: str) -> Request:
+def cash_request(kind: str, person: SharedUser, amount: str) -> Request:
     path = f"/api/v1/balance/{kind}"
     return Request(kind, person.username, person.tokens[-1], "POST", path, {"amount": amount}, keyed=True)
 
 
-def cancel_request(person: Person, order_id: str) -> Request:
+def cancel_request(person: SharedUser, order_id: str) -> Request:
     path = f"/api/v1/orders/{order_id}/cancel"
     return Request("cancel", person.username, person.tokens[-1], "POST", path, keyed=True, subject=order_id)
 
@@ -42,18 +42,18 @@ def _cash(most: int) -> Make:
     return lambda customer, kind, person: cash_request(kind, person, _amount(customer, most))
 
 
-def _adjustment(customer: Customer, kind: str, person: Person) -> Request:
+def _adjustment(customer: Customer, kind: str, person: SharedUser) -> Request:
     body = {"amount": customer.random.choice(["", "-"]) + _amount(customer, 100)}
     path = f"/api/v1/admin/users/{person.username}/adjustments"
     return Request(kind, person.username, customer.bank.admin_token, "POST", path, body, keyed=True)
 
 
-def order_request(kind: str, person: Person, asset_id: str, quantity: str, **terms: str) -> Request:
+def order_request(kind: str, person: SharedUser, asset_id: str, quantity: str, **terms: str) -> Request:
     body = {"order_type": kind.replace(" ", "_"), "asset_id": asset_id, "quantity": quantity, **terms}
     return Request(kind, person.username, person.tokens[-1], "POST", "/api/v1/orders", body, keyed=True)
 
 
-def _order(customer: Customer, kind: str, person: Person) -> Request:
+def _order(customer: Customer, kind: str, person: SharedUser) -> Request:
     asset_id = customer.random.choice(list(ASSETS))
     # About 10 to 150 dollars, and hardly ever the same quantity twice.
     quantity = Decimal(customer.random.randint(10_000_000, 150_000_000)) / ASSETS[asset_id] / 1_000_000
@@ -73,7 +73,7 @@ def _terms(customer: Customer, kind: str, asset_id: str) -> dict[str, str]:
     return terms
 
 
-def _a_recent_order(make: Callable[[Person, str], Request]) -> Make:
+def _a_recent_order(make: Callable[[SharedUser, str], Request]) -> Make:
     """About one of the newest orders, which may still be open; nothing where there are none."""
     return lambda customer, kind, person: (
         make(person, customer.random.choice(person.orders[-5:])) if person.orders else None
@@ -90,7 +90,7 @@ def _any_of(*makes: Make) -> Make:
     return lambda customer, kind, person: customer.random.choice(makes)(customer, kind, person)
 
 
-Make = Callable[["Customer", str, "Person"], Request | None]
+Make = Callable[["Customer", str, "SharedUser"], Request | None]
 
 
 class Kind(NamedTuple):

@@ -25,15 +25,15 @@ from app.prices.simulated import SimulatedMarket
 from app.services.worker import Worker
 from tests.proofs.bank.calls import Call, Fate, over_http
 from tests.proofs.bank.cluster import MARKET_SPEED, Cluster, wreak_havoc
-from tests.proofs.bank.customers import Bank, Customer, Person, open_bank, use_token
+from tests.proofs.bank.customers import Bank, Customer, SharedUser, open_bank, use_token
 from tests.proofs.bank.histories import history_of
 from tests.proofs.bank.kinds import ASSETS, cancel_request, cash_request, log_in
 from tests.proofs.bank.linearizable import linearize
 from tests.proofs.bank.reckoning import claim_name, reckon
 from tests.proofs.bank.sequential import Account
-from tests.proofs.races.traders import FixedPrices
+from tests.support.applications import config
 from tests.support.books import check_books, connect, plain_row
-from tests.support.people import config
+from tests.support.prices import FixedPrices
 
 pytestmark = pytest.mark.engine
 
@@ -107,7 +107,7 @@ class Closing:
     def _token_of(self, username: str) -> str:
         return next(person.tokens[-1] for person in self.bank.everyone if person.username == username)
 
-    def use_every_account(self) -> list[Person]:
+    def use_every_account(self) -> list[SharedUser]:
         """Everybody who registered can log in, deposit and withdraw; the others are nobody."""
         found = []
         for person in self.bank.everyone:
@@ -165,7 +165,7 @@ class Closing:
         status, printed = self.cluster.flask("audit", "--json")
         assert status == 0 and json.loads(printed)["violations"] == [], printed
 
-    def reckon(self, people: list[Person]) -> Counter[str]:
+    def reckon(self, people: list[SharedUser]) -> Counter[str]:
         """Hold every ledger against the calls; counts what was held, and the steps of the search."""
         by_user: dict[str, list[Call]] = {}
         for call in self.bank.calls:

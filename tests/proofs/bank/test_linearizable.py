@@ -29,10 +29,11 @@ from tests.proofs.bank.histories import history_of
 from tests.proofs.bank.kinds import order_request
 from tests.proofs.bank.linearizable import linearize
 from tests.proofs.bank.sequential import Account
-from tests.proofs.races.traders import FixedPrices
+from tests.support.applications import config
 from tests.support.books import Books, check_books, read_books
 from tests.support.faults import FaultyStore, Forwarder, drop, lose_answer
-from tests.support.people import caller, config
+from tests.support.people import caller
+from tests.support.prices import FixedPrices
 
 HISTORIES = int(os.environ.get("LINEARIZABILITY_HISTORIES", "6"))
 THREADS, EACH = 6, 6

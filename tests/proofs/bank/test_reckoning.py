@@ -15,9 +15,10 @@ from tests.proofs.bank.histories import history_of
 from tests.proofs.bank.linearizable import linearize
 from tests.proofs.bank.reckoning import reckon
 from tests.proofs.bank.sequential import Account
-from tests.proofs.races.traders import FixedPrices
+from tests.support.applications import config
 from tests.support.books import Books, check_books
-from tests.support.people import caller, config
+from tests.support.people import caller
+from tests.support.prices import FixedPrices
 
 NO_ANSWER = None
 AWAY = Answer(503, {"code": "store_unavailable"})

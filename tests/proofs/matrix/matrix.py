@@ -15,20 +15,17 @@ import traceback
 import warnings
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from decimal import Decimal
 from typing import Any
 
 from flask import Flask
 
 from app.domain import clock
-from app.domain.ledger import TransactionType
-from app.domain.orders import NewOrder, PriceType, Side
+from app.domain.orders import Side
 from app.domain.users import Role, UserStatus
 from app.factory import create_app
-from app.models import order_changes, users
-from app.models.balance_changes import open_account, post_transaction
+from app.models import users
+from app.models.balance_changes import open_account
 from app.models.orders import new_order_id
-from app.models.users import User
 from app.services import tokens
 from app.services.passwords import hash_password
 from app.services.worker import Worker
@@ -37,14 +34,15 @@ from tests.proofs.matrix.bare import BareStore, Moment
 from tests.proofs.matrix.columns import KILLS, Column
 from tests.proofs.matrix.report import Report
 from tests.proofs.matrix.use_cases import NEW_PASSWORD, Actor, Answer, UseCase
-from tests.proofs.races.traders import FixedPrices
+from tests.support.accounts import deposit, place, user_item
+from tests.support.applications import config, tables_named
 from tests.support.books import check_books, plain_row, query
 from tests.support.faults import Call, FaultyStore
-from tests.support.people import PASSWORD, Person, caller, config
-from tests.support.prices import SetPrices
+from tests.support.people import PASSWORD, Person, caller
+from tests.support.prices import FixedPrices, SetPrices
 
 IS_FULL = os.environ.get("MATRIX") == "full"
-TABLES = {"users": "matrix_users", "orders": "matrix_orders"}
+TABLES = tables_named("matrix")
 BEFORE, ONCE = "before", "once"
 # Refusals under a fault, and what they leave: nothing was written, or nobody knows.
 LEAVES = {"busy": {BEFORE}, "store_unavailable": {BEFORE, ONCE}, "failed": {BEFORE, ONCE}, "killed": {BEFORE, ONCE}}
@@ -101,42 +99,24 @@ class Arena:
     def __post_init__(self) -> None:
         self.worker_prices = FixedPrices(BTC="100")
         for app in (self.app, self.faulty_app):
-            app.extensions["prices"] = prices = SetPrices()
-            prices.set("BTC", "100")
-            prices.set("ETH", "10")
+            app.extensions["prices"] = SetPrices(BTC="100", ETH="10")
         self.password_hash = hash_password(PASSWORD, rounds=4)
         self.specification = Specification(caller(self.app).get("/api/v1/openapi.json").json)
         with self.app.app_context():
             self.worker = Worker(self.worker_prices)
             self.worker.run_round()  # it looks at earlier days too, once
             name = f"admin_{next(_numbers)}"
-            self._open_account(name)
+            open_account(user_item(name))
             self.admin_token = tokens.issue_login_token(users.set_role(name, Role.ADMIN, now=clock.now())).bearer
-
-    def _open_account(self, name: str) -> User:
-        now = clock.now()
-        return open_account(
-            User(
-                *User.key(name),
-                username=name,
-                email=f"{name}@example.com",
-                password_hash=self.password_hash,
-                first_name="Ann",
-                last_name="Smith",
-                created_at=now,
-                updated_at=now,
-            )
-        )
 
     def _template(self, use_case: UseCase) -> Template:
         if use_case.name not in self._templates:
             actor = self._actor(f"template_{next(_numbers)}_")
             if use_case.opens:
                 with self.app.app_context():
-                    user = self._open_account(actor.name)
-                    post_transaction(actor.name, TransactionType.DEPOSIT, Decimal("1005.00"))
-                    bought = NewOrder(Side.BUY, PriceType.MARKET, "BTC", Decimal(5))
-                    order_changes.place_order(actor.name, bought, lambda: Decimal(1))
+                    user = open_account(user_item(actor.name, password_hash=self.password_hash))
+                    deposit(actor.name, "1005.00")
+                    place(actor.name, Side.BUY, "5", price="1")
                     actor.person.token = tokens.issue_login_token(user).bearer
                     use_case.prepare(actor)
             self._templates[use_case.name] = Template(
@@ -253,7 +233,7 @@ class Arena:
             self.check_unlocked(use_case, actor)
             return
         with self.faulty_app.app_context():
-            post_transaction(actor.name, TransactionType.DEPOSIT, Decimal("20.00"))
+            deposit(actor.name, "20.00")
         if any('"PENDING"' in row for row in self._dry_runs[use_case.name].states[ONCE]):
             self._remove(actor)
 

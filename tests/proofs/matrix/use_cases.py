@@ -8,7 +8,6 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import timedelta
-from decimal import Decimal
 from typing import TYPE_CHECKING, Any
 
 from werkzeug.test import TestResponse
@@ -19,7 +18,7 @@ from app.domain.orders import Side
 from app.domain.users import UserStatus
 from app.models import users
 from app.services import tokens
-from tests.proofs.races.traders import place_limit
+from tests.support.accounts import place_limit
 from tests.support.page_client import Browser, SentForm, look
 from tests.support.people import PASSWORD, Person
 
@@ -123,7 +122,7 @@ def work(price: str) -> Act:
 
 def work_at(arena: Arena, price: str) -> Answer:
     """A round of the worker in the current context."""
-    arena.worker_prices.prices["BTC"] = Decimal(price)
+    arena.worker_prices.set("BTC", price)
     try:
         done = arena.worker.run_round()
     except ProductError as error:

@@ -27,19 +27,18 @@ from app.domain.errors import Busy, InsufficientFunds, InsufficientHolding, Orde
 from app.domain.idempotency import identify
 from app.domain.ledger import TransactionType
 from app.domain.orders import NewOrder, PriceType, Side
-from app.factory import create_app
 from app.models import order_changes
 from app.models.balance_changes import post_transaction
-from app.models.create_tables import create_tables
 from app.models.orders import Order
 from app.services.worker import Worker
-from tests.proofs.races.traders import FixedPrices, open_trader, place_limit
+from tests.support.accounts import open_trader, place_limit
+from tests.support.applications import make_app, tables_named
 from tests.support.books import Books, check_books, money
-from tests.support.people import config
+from tests.support.prices import FixedPrices
 
 ROUNDS = int(os.environ.get("RACE_ROUNDS", "15"))
 ROUNDS_PER_TRADER = 5  # few, as the books of every order are read again after each round
-TABLES = {"users": "race_users", "orders": "race_orders"}
+TABLES = tables_named("race")
 ENDED = {"COMPLETED", "CANCELLED", "EXPIRED"}
 
 Action = Callable[[], Any]
@@ -98,10 +97,7 @@ def name_of(result: Any) -> str:
 
 @pytest.fixture(scope="module")
 def app(endpoint: str) -> Flask:
-    made = create_app(config(endpoint, users_table=TABLES["users"], orders_table=TABLES["orders"]))
-    with made.app_context():
-        create_tables()
-    return made
+    return make_app(endpoint, **TABLES)
 
 
 @pytest.fixture

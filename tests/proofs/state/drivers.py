@@ -29,10 +29,10 @@ from app.models.users import User
 from app.schemas import inputs, outputs
 from app.services import admin, auth, cash, orders, portfolio, tokens
 from app.services.worker import Round, Worker
-from tests.proofs.races.traders import FixedPrices
 from tests.proofs.state.model import SCRIPT_LIFETIME, Answer, Request
 from tests.support.books import Row, plain_row
 from tests.support.people import PASSWORD, Person, caller, problem, registration
+from tests.support.prices import FixedPrices
 
 START = datetime(2031, 1, 30, 22, tzinfo=UTC)
 ALL_ROWS = 100

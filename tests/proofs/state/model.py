@@ -116,7 +116,9 @@ class Claim:
 
 
 @dataclass
-class Person:
+class ModelUser:
+    """What must be true of one user."""
+
     username: str
     is_admin: bool
     # When the tokens of the last log in end.
@@ -193,7 +195,7 @@ class Model:
         self.now = now
         self.prices: dict[str, Decimal] = {}
         self.stale: set[str] = set()
-        self.people: dict[str, Person] = {}
+        self.people: dict[str, ModelUser] = {}
         self.emails: set[str] = set()
 
     def register(self, username: str, email: str, *, is_admin: bool = False) -> str:
@@ -203,7 +205,7 @@ class Model:
         if email in self.emails:
             return "email_taken"
         self.emails.add(email)
-        self.people[username] = Person(username, is_admin)
+        self.people[username] = ModelUser(username, is_admin)
         return "done"
 
     def log_in(self, username: str, *, knows_password: bool) -> str:
@@ -295,19 +297,19 @@ class Model:
             raise Refused("asset_not_tradeable")
         return values
 
-    def _move(self, kind: str, person: Person, values: Mapping[str, Any]) -> Row:
+    def _move(self, kind: str, person: ModelUser, values: Mapping[str, Any]) -> Row:
         return person.post(kind, values["amount"], self.now, about=values["about"])
 
-    def _deposit(self, person: Person, values: Mapping[str, Any]) -> Row:
+    def _deposit(self, person: ModelUser, values: Mapping[str, Any]) -> Row:
         return self._move("deposit", person, values)
 
-    def _withdraw(self, person: Person, values: Mapping[str, Any]) -> Row:
+    def _withdraw(self, person: ModelUser, values: Mapping[str, Any]) -> Row:
         return self._move("withdraw", person, values)
 
-    def _adjust(self, person: Person, values: Mapping[str, Any]) -> Row:
+    def _adjust(self, person: ModelUser, values: Mapping[str, Any]) -> Row:
         return self._move("system_adjustment", person, values)
 
-    def _order(self, person: Person, values: Mapping[str, Any]) -> Row:
+    def _order(self, person: ModelUser, values: Mapping[str, Any]) -> Row:
         # Only of a new order: one that is repeated may have ended since.
         if values["expires_at"] and read_moment(values["expires_at"]) <= self.now:
             raise Refused("invalid_input")
@@ -352,7 +354,7 @@ class Model:
         order.total = product(order.quantity, order.price, up=order.is_buy)
         return order, waits
 
-    def _settle(self, person: Person, order: Order, price: Decimal) -> None:
+    def _settle(self, person: ModelUser, order: Order, price: Decimal) -> None:
         """Exchange what has been paid or taken: a buyer gets back what the reserve has too much."""
         paid = order.total
         order.execute(price, self.now)
@@ -363,7 +365,7 @@ class Model:
         if paid > order.total:
             person.post("order_refund", paid - order.total, self.now, order_id=order.order_id)
 
-    def _cancel(self, person: Person, values: Mapping[str, Any]) -> Row:
+    def _cancel(self, person: ModelUser, values: Mapping[str, Any]) -> Row:
         order = person.orders.get(values["target"])
         if order is None:
             raise Refused("order_not_found")
@@ -372,7 +374,7 @@ class Model:
         self._give_back(person, order, "cancelled")
         return order.row()
 
-    def _give_back(self, person: Person, order: Order, status: str) -> None:
+    def _give_back(self, person: ModelUser, order: Order, status: str) -> None:
         if order.is_buy:
             person.post("order_refund", order.total, self.now, order_id=order.order_id)
         else:
@@ -397,7 +399,7 @@ class Model:
         return filled, expired
 
 
-ACTIONS: dict[str, Callable[[Model, Person, Mapping[str, Any]], Row]] = {
+ACTIONS: dict[str, Callable[[Model, ModelUser, Mapping[str, Any]], Row]] = {
     "deposit": Model._deposit,
     "withdraw": Model._withdraw,
     "order": Model._order,

@@ -39,16 +39,16 @@ from tests.proofs.state.model import (
     TRADEABLE,
     Answer,
     Model,
+    ModelUser,
     Order,
-    Person,
     Refused,
     Request,
     moment,
     money,
     plain,
 )
+from tests.support.applications import config
 from tests.support.books import Books, Row, check_books, signed
-from tests.support.people import config
 
 EXAMPLES = os.environ.get("MODEL_EXAMPLES")
 STEPS = int(os.environ.get("MODEL_STEPS") or 40)
@@ -493,7 +493,7 @@ def stored_state(rows: list[Row], orders: list[Row]) -> dict[str, Any]:
     }
 
 
-def model_state(person: Person) -> dict[str, Any]:
+def model_state(person: ModelUser) -> dict[str, Any]:
     """The same of the model."""
     return {
         "balance": person.row(),
@@ -527,7 +527,7 @@ def to_the_millisecond(rows: list[Row]) -> list[Row]:
     return [{name: str(value)[:23] if name in TIMES else value for name, value in row.items()} for row in rows]
 
 
-def check_views(driver: Driver, model: Model, person: Person) -> None:
+def check_views(driver: Driver, model: Model, person: ModelUser) -> None:
     """What the owner sees is what the model holds; nothing is asked by who may not, or where it is more than a page."""
     try:
         model.check_credential(Request(person.username, "reader", "look", {}))
@@ -549,7 +549,7 @@ def check_views(driver: Driver, model: Model, person: Person) -> None:
         check_movements(views, person)
 
 
-def check_movements(views: dict[str, Any], person: Person) -> None:
+def check_movements(views: dict[str, Any], person: ModelUser) -> None:
     """Apart from the order of what one round of the worker did: that the chain is whole, `check_books` sees."""
 
     def sets(rows: list[Row]) -> list[list[tuple[str, Any]]]:

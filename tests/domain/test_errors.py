@@ -6,7 +6,7 @@ from decimal import Decimal
 
 import pytest
 
-from app.domain import errors, money
+from app.domain import errors
 
 TELLING = {
     "insufficient_funds": (
@@ -60,24 +60,3 @@ def test_what_else_a_refusal_carries():
     assert (limited.limit, limited.reset_seconds) == (20, 90)
     fields = [errors.FieldError("amount", "Choose another."), errors.FieldError("", "Two of them.")]
     assert errors.InvalidInput(*fields).errors == fields
-
-
-@pytest.mark.parametrize(
-    ("parse", "text", "message"),
-    [
-        (money.parse_money, "ten", "Write digits and at most one point, such as 1000.00."),
-        (money.parse_money, "1.001", "At most 2 decimals, such as 1000.00."),
-        (money.parse_money, "0", "Choose an amount from 0.01 to 1000000.00."),
-        (money.parse_adjustment, "--1", "Write digits and at most one point, such as 1000.00."),
-        (money.parse_quantity, "ten", "Write digits and at most one point, such as 0.25."),
-        (money.parse_quantity, "0.000000001", "At most 8 decimals, such as 0.25."),
-        (money.parse_quantity, "0", "Choose a quantity from 0.00000001 to 1000000000."),
-        (money.parse_price, "ten", "Write digits and at most one point, such as 60000.00."),
-        (money.parse_price, "1.000000001", "At most 8 decimals, such as 60000.00."),
-        (money.parse_price, "0", "Choose a price above 0, at most 1000000000."),
-    ],
-)
-def test_what_is_no_amount_says_how_to_write_one(parse, text, message):
-    with pytest.raises(money.InvalidAmount) as refused:
-        parse(text)
-    assert str(refused.value) == message

@@ -6,22 +6,20 @@ What threads do by luck in `tests/proofs/races`, here each pair does once, and f
 from __future__ import annotations
 
 from collections.abc import Callable
-from datetime import timedelta
 from decimal import Decimal
 from typing import Any
 
 import pytest
 from flask import Flask
 
-from app.domain import clock
 from app.domain.errors import IdempotencyKeyReused, InsufficientFunds, InsufficientHolding, OrderNotPending
 from app.domain.idempotency import identify
 from app.domain.ledger import TransactionType
-from app.domain.orders import NewOrder, PriceType, Side
+from app.domain.orders import Side
 from app.models import batch, order_changes
 from app.models.balance_changes import post_transaction
 from app.models.orders import Order
-from tests.proofs.races.traders import open_trader, place_limit
+from tests.support.accounts import open_trader, place, place_limit
 from tests.support.books import check_books
 from tests.support.faults import FaultyStore, conflict
 
@@ -52,9 +50,7 @@ class Trader:
         return post_transaction(self.name, transaction_type, Decimal(amount), idempotency=idempotency)
 
     def order(self, side: Side, quantity: str, limit: str | None = None) -> Any:
-        price_type, end = (PriceType.LIMIT, clock.now() + timedelta(days=1)) if limit else (PriceType.MARKET, None)
-        order = NewOrder(side, price_type, "BTC", Decimal(quantity), limit and Decimal(limit), end)
-        return order_changes.place_order(self.name, order, lambda: Decimal(150))
+        return place(self.name, side, quantity, price="150", limit=limit)
 
     def state(self, store: Any) -> tuple[Any, ...]:
         """Everything that the books say, but for names and times."""

@@ -13,7 +13,7 @@ from flask import Flask
 from app.views.http import SECURITY_HEADERS
 from tests.support.faults import FaultyStore, drop, lose_answer
 from tests.support.page_client import Browser, look
-from tests.support.people import usage_of
+from tests.support.usage import usage_of
 
 PUBLIC = ["/assets", "/assets/BTC", "/assets/matic"]
 FRONT = ["/", "/login", "/register"]
