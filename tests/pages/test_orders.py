@@ -36,7 +36,7 @@ def test_a_bad_order_is_told_beside_the_field(
     if field == "price" and status == 409:
         kept["price"] = "100.5"  # a new one, with the new quote
     assert kept.items() <= answer.form().values.items()
-    assert "no order yet" in rich.get("/orders").text
+    assert "not placed an order yet" in rich.get("/orders").text
 
 
 def test_the_whole_story(rich: Browser) -> None:
@@ -136,7 +136,7 @@ def test_what_is_someone_elses_does_not_exist(rich: Browser, new_browser: NewBro
     other = new_browser().register()
     theirs = other.get(mine, 404).text
     none = other.get("/orders/order_00000000000000000000000000", 404).text
-    assert re.sub("request [0-9a-f]+", "", theirs) == re.sub("request [0-9a-f]+", "", none)
+    assert re.sub("request id [0-9a-f]+", "", theirs) == re.sub("request id [0-9a-f]+", "", none)
     other.get("/activity/000000000001", 404)
 
 

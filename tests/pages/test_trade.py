@@ -56,7 +56,7 @@ def test_a_review_says_what_the_order_does_and_places_nothing(
     assert usage_of(answer.response).calls == 2
     form = answer.form()
     assert form.action == "/assets/BTC" and form.values["quantity"] == "2" and form.values["price"] == price
-    assert "no order yet" in rich.get("/orders").text
+    assert "not placed an order yet" in rich.get("/orders").text
     placed = rich.send(form)
     assert placed.status == 303 and "Buy 2 BTC" in rich.get(placed.location).text
 
