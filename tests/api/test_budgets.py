@@ -1,6 +1,6 @@
 """What each operation costs in DynamoDB calls and units, now and when the account has a long history.
 
-Figures are DESIGN.md's, section 4, beyond authentication (one call; user and token, half a unit each).
+The figures are those of README.md, without authentication (one call; user and token, half a unit each).
 """
 
 from __future__ import annotations

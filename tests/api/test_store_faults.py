@@ -149,7 +149,7 @@ def test_a_registration_whose_answer_is_lost_is_made_once(faulty_app, faults, ne
 
 
 def test_a_keyed_request_whose_fate_is_unknown_can_be_repeated(person, faults):
-    """Every answer is lost, so nobody knows; the same key then finds what was done."""
+    """Every answer is lost, so the outcome is unknown; the same key then finds what was done."""
     faults.inject("TransactWriteItems", *[lose_answer] * 3)
     problem(person.withdraw("100", key="k"), 503, "store_unavailable")
     again = person.withdraw("100", key="k")

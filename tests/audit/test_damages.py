@@ -46,9 +46,7 @@ def _live(username: str) -> None:
     open_account(user_item(username))
     post_transaction(username, TransactionType.DEPOSIT, Decimal("10000.00"), idempotency=identify("cash", "deposit"))
     post_transaction(username, TransactionType.WITHDRAW, Decimal("100.00"), description="Rent")
-    post_transaction(
-        username, TransactionType.SYSTEM_ADJUSTMENT, Decimal("-5.00"), description="A fee", actor="operator"
-    )
+    post_transaction(username, TransactionType.SYSTEM_ADJUSTMENT, Decimal("-5.00"), description="A fee", actor="admin")
     place(username, Side.BUY, "0.1", price="50000.00", key="order")
     place(username, Side.SELL, "0.02", price="51000.01")
     place(username, Side.BUY, "0.5", asset_id="ETH", price="1999.99", limit="2000")

@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 from flask import Flask
 
+from tests.support.accounts import deposit
 from tests.support.books import check_books
 from tests.support.chromium import chromium, serving, what_is_missing
 from tests.support.page_client import Browser
@@ -67,8 +68,9 @@ def new_visitor(_chromium: Any, _address: str, market: SetPrices, store: Any) ->
 @pytest.fixture
 def client(_market_app: Flask, market: SetPrices) -> Browser:
     """A new user with 1000.00, who is not at a real browser yet."""
-    browser = Browser(_market_app).register()
-    browser.done("/deposit", amount="1000")
+    browser = Browser(_market_app).enter()
+    with _market_app.app_context():
+        deposit(browser.username, "1000.00")
     return browser
 
 

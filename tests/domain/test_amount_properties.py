@@ -19,7 +19,7 @@ from app.domain import money
 from app.domain.errors import OrderTooLarge, OrderTooSmall
 from app.domain.orders import Side, default_limit_price, fill_reserved
 
-# The same in each bounded run; AMOUNT_EXAMPLES makes it long and random: so many of each property.
+# The same in each bounded run; AMOUNT_EXAMPLES makes it long and random: that many of each property.
 EXAMPLES = os.environ.get("AMOUNT_EXAMPLES")
 RUN = settings(max_examples=int(EXAMPLES or 100), derandomize=not EXAMPLES, database=None, deadline=None)
 

@@ -61,6 +61,17 @@ class Process:
             except requests.RequestException:
                 time.sleep(0.05)
 
+    def workers(self) -> list[int]:
+        pid = self.process.pid
+        return [int(child) for child in Path(f"/proc/{pid}/task/{pid}/children").read_text().split()]
+
+    def wait_for_workers(self, *, without: list[int]) -> None:
+        """Until two workers are there, none of them one of these."""
+        deadline = time.monotonic() + 30
+        while len(workers := self.workers()) != 2 or set(workers) & set(without):
+            assert self.process.poll() is None and time.monotonic() < deadline, self.errors.read_text()
+            time.sleep(0.05)
+
     def stop(self) -> float:
         """End it by SIGTERM; the seconds that took."""
         started = time.monotonic()
@@ -120,16 +131,15 @@ def test_counters_are_the_sum_over_the_workers_also_of_those_that_are_gone(start
     asked = {"route": "/api/v1/balance", "method": "GET", "status": "401"}
     # Whichever worker answers, it tells the same.
     assert {total(counters_at(url), "http_requests_total", **asked) for _ in range(8)} == {120}
-    workers = subprocess.run(
-        ["pgrep", "-P", str(server.process.pid)], capture_output=True, text=True, check=True
-    ).stdout.split()
+    workers = server.workers()
     assert len(workers) == 2
-    os.kill(int(workers[0]), signal.SIGTERM)
-    time.sleep(1)
+    os.kill(workers[0], signal.SIGTERM)
+    server.wait_for_workers(without=workers[:1])
     server.wait_for(f"{url}/health")
     assert total(counters_at(url), "http_requests_total", **asked) == 120
+    workers = server.workers()
     server.process.send_signal(signal.SIGHUP)
-    time.sleep(2)
+    server.wait_for_workers(without=workers)
     server.wait_for(f"{url}/health")
     assert total(counters_at(url), "http_requests_total", **asked) == 120
     server.stop()
@@ -153,8 +163,7 @@ def test_a_folder_that_a_killed_server_left_is_removed_by_the_next(start):
     server, _ = serve(start)
     living, _ = serve(start)
     [left] = folders_of_counters(server)
-    workers = subprocess.run(["pgrep", "-P", str(server.process.pid)], capture_output=True, text=True).stdout.split()
-    for process_id in (server.process.pid, *map(int, workers)):
+    for process_id in (server.process.pid, *server.workers()):
         os.kill(process_id, signal.SIGKILL)
     server.process.wait()
     os.utime(left, (0, 0))

@@ -418,7 +418,7 @@ Command = Callable[..., "subprocess.Popen[str]"]
 
 @pytest.fixture
 def command(endpoint: str) -> Iterator[Command]:
-    """`flask --app wsgi orders run`, as an operator would start it, on these tables and the simulated market."""
+    """`flask --app wsgi orders run`, as an operator starts it, on these tables and the simulated market."""
     settings = {
         **os.environ,
         "DYNAMODB_ENDPOINT": endpoint,

@@ -1,4 +1,4 @@
-"""Browsers on the shared application; after each test the books of whoever registered in one must balance."""
+"""Browsers on the shared application; after each test the books of every user in one must balance."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 from flask import Flask
 
+from tests.support.accounts import deposit
 from tests.support.books import check_books
 from tests.support.page_client import Browser
 
@@ -37,7 +38,7 @@ def stranger(new_browser: NewBrowser) -> Browser:
 @pytest.fixture
 def ann(new_browser: NewBrowser) -> Browser:
     """A new user, logged in, without money."""
-    return new_browser().register()
+    return new_browser().enter()
 
 
 @pytest.fixture
@@ -45,6 +46,7 @@ def rich(new_browser: NewBrowser, market_app: Flask, market: Any) -> Browser:
     """A user with 10000.00, where BTC costs 100.00 and ETH 10.00."""
     market.set("BTC", "100.00")
     market.set("ETH", "10.00")
-    browser = new_browser(market_app).register()
-    browser.done("/deposit", amount="10000")
+    browser = new_browser(market_app).enter()
+    with market_app.app_context():
+        deposit(browser.username, "10000.00")
     return browser

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from datetime import UTC, date, datetime, timedelta
 from decimal import Decimal
+from typing import Any
 from urllib.parse import parse_qs
 
 import pytest
@@ -15,18 +17,27 @@ from app.domain.periods import period_of
 from app.models.ledger import list_transactions
 from app.models.paging import Page, PageRequest
 from app.services import cash
+from tests.support.books import check_books
 from tests.support.page_client import Browser
 from tests.support.usage import usage_of
 
 
-@pytest.fixture
-def history(app: Flask, ann: Browser) -> None:
+def live(app: Flask, username: str) -> None:
     """A deposit of 1.00 and a withdrawal of 0.50 on each of the first 30 days of 2026."""
     with app.app_context():
         for day in range(30):
             with clock.at(datetime(2026, 1, 1, 12, tzinfo=UTC) + timedelta(days=day)):
-                cash.deposit(ann.username, Decimal("1.00"))
-                cash.withdraw(ann.username, Decimal("0.50"))
+                cash.deposit(username, Decimal("1.00"))
+                cash.withdraw(username, Decimal("0.50"))
+
+
+@pytest.fixture(scope="module")
+def veteran(app: Flask, store: Any) -> Iterator[Browser]:
+    """A user with that history, for the tests that change nothing."""
+    browser = Browser(app).enter()
+    live(app, browser.username)
+    yield browser
+    check_books(store, browser.username)
 
 
 def amounts(browser: Browser, address: str) -> list[str]:
@@ -54,20 +65,18 @@ FILTERS = {
 
 
 @pytest.mark.parametrize(("query", "count"), FILTERS.items())
-def test_a_filter_shows_its_transactions_each_once_newest_first(
-    ann: Browser, history: None, query: str, count: int
-) -> None:
-    found = amounts(ann, f"/activity?{query}")
+def test_a_filter_shows_its_transactions_each_once_newest_first(veteran: Browser, query: str, count: int) -> None:
+    found = amounts(veteran, f"/activity?{query}")
     assert len(found) == len(set(found)) == count
     assert found == sorted(found, reverse=True)
     if not count:
-        assert "Nothing matches this filter." in ann.get(f"/activity?{query}").text
+        assert "Nothing matches this filter." in veteran.get(f"/activity?{query}").text
 
 
 @pytest.mark.parametrize(("query", "count"), FILTERS.items())
 @pytest.mark.parametrize("limit", [7, 50])
 def test_a_period_that_must_be_looked_for_has_the_same_transactions(
-    ann: Browser, app: Flask, history: None, query: str, count: int, limit: int
+    veteran: Browser, app: Flask, query: str, count: int, limit: int
 ) -> None:
     """As in accounts of hundreds of transactions; each page looks for the period again."""
     values = {name: text for name, [text] in parse_qs(query).items()}
@@ -77,7 +86,7 @@ def test_a_period_that_must_be_looked_for_has_the_same_transactions(
     with app.app_context():
         while page.next_start_key is not None:
             request = PageRequest(limit=limit, start_key=page.next_start_key or None)
-            page = list_transactions(ann.username, request, transaction_type=wanted, period=period, slack=2)
+            page = list_transactions(veteran.username, request, transaction_type=wanted, period=period, slack=2)
             found += [transaction.transaction_id for transaction in page.items]
     assert len(found) == len(set(found)) == count
     assert found == sorted(found, reverse=True)
@@ -93,12 +102,12 @@ def test_a_period_that_must_be_looked_for_has_the_same_transactions(
         ("?from=&to=", 1),
     ],
 )
-def test_what_it_costs(ann: Browser, history: None, query: str, calls: int) -> None:
-    assert usage_of(ann.get(f"/activity{query}").response).calls == 1 + calls
+def test_what_it_costs(veteran: Browser, query: str, calls: int) -> None:
+    assert usage_of(veteran.get(f"/activity{query}").response).calls == 1 + calls
 
 
-def test_the_filter_is_kept_in_the_form_and_the_addresses(ann: Browser, history: None) -> None:
-    answer = ann.get("/activity?from=2026-01-02&to=2026-01-29&transaction_type=deposit")
+def test_the_filter_is_kept_in_the_form_and_the_addresses(veteran: Browser) -> None:
+    answer = veteran.get("/activity?from=2026-01-02&to=2026-01-29&transaction_type=deposit")
     assert answer.shown.attributes["from"]["value"] == "2026-01-02"
     assert answer.shown.attributes["to"]["value"] == "2026-01-29"
     assert '<option value="deposit" selected>' in answer.response.text
@@ -108,15 +117,16 @@ def test_the_filter_is_kept_in_the_form_and_the_addresses(ann: Browser, history:
         assert f"{path}?from=2026-01-02&to=2026-01-29" in answer.shown.links
 
 
-def test_a_cursor_belongs_to_its_filter_and_user(ann: Browser, rich: Browser, history: None) -> None:
-    [older] = [link for link in ann.get("/activity?from=2026-01-01").shown.links if "cursor=" in link]
-    ann.get(older)
-    ann.get(older.replace("from=2026-01-01", "from=2026-01-02"), 400)
-    ann.get(older.replace("from=", "to="), 400)
+def test_a_cursor_belongs_to_its_filter_and_user(veteran: Browser, rich: Browser) -> None:
+    [older] = [link for link in veteran.get("/activity?from=2026-01-01").shown.links if "cursor=" in link]
+    veteran.get(older)
+    veteran.get(older.replace("from=2026-01-01", "from=2026-01-02"), 400)
+    veteran.get(older.replace("from=", "to="), 400)
     rich.get(older, 400)
 
 
-def test_new_rows_do_not_move_older_pages(ann: Browser, history: None) -> None:
+def test_new_rows_do_not_move_older_pages(app: Flask, ann: Browser) -> None:
+    live(app, ann.username)
     [older] = [link for link in ann.get("/activity?from=2026-01-01").shown.links if "cursor=" in link]
     before = ann.get(older).shown.links
     ann.done("/deposit", amount="1")

@@ -1,4 +1,4 @@
-"""Administration: who may see it, and what an operator finds and does there."""
+"""Administration: who may see it, and what an admin finds and does there."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ FORMS = ["/admin/users/{}/status", "/admin/users/{}/adjustment"]
 
 
 @pytest.fixture
-def operator(app: Flask, new_browser: NewBrowser) -> Browser:
+def admin(app: Flask, new_browser: NewBrowser) -> Browser:
     browser = new_browser().register()
     with app.app_context():
         users.set_role(browser.username, Role.ADMIN, now=clock.now())
@@ -40,11 +40,11 @@ def operator(app: Flask, new_browser: NewBrowser) -> Browser:
 @pytest.mark.parametrize(("path", "calls"), CALLS.items())
 @pytest.mark.parametrize("has_history", [False, True])
 def test_a_page_costs_so_many_calls(
-    operator: Browser, rich: Browser, ann: Browser, path: str, calls: int, has_history: bool
+    admin: Browser, rich: Browser, ann: Browser, path: str, calls: int, has_history: bool
 ) -> None:
     if has_history:
         rich.done("/assets/BTC", quantity="1")
-    answer = operator.get(path.format(rich.username if has_history else ann.username))
+    answer = admin.get(path.format(rich.username if has_history else ann.username))
     assert usage_of(answer.response).calls == 1 + calls
 
 
@@ -67,36 +67,36 @@ def test_an_ordinary_user_changes_nothing(ann: Browser, rich: Browser, path: str
 
 
 @pytest.mark.parametrize("path", FORMS)
-def test_a_form_without_its_token_is_refused(operator: Browser, ann: Browser, path: str) -> None:
-    answer = operator.send(operator.get(path.format(ann.username)).form(), csrf_token=None, amount="1", reason="x")
+def test_a_form_without_its_token_is_refused(admin: Browser, ann: Browser, path: str) -> None:
+    answer = admin.send(admin.get(path.format(ann.username)).form(), csrf_token=None, amount="1", reason="x")
     assert answer.status == 400
     assert "Cash to spend 0.00" in ann.get("/dashboard").text
 
 
 @pytest.mark.parametrize("path", FORMS)
 def test_a_form_of_an_ended_session_leads_back_to_its_page(
-    operator: Browser, new_browser: NewBrowser, ann: Browser, path: str
+    admin: Browser, new_browser: NewBrowser, ann: Browser, path: str
 ) -> None:
     path = path.format(ann.username)
     other = new_browser()
-    other.log_in(operator.username)
+    other.log_in(admin.username)
     form = other.get(path).form()
-    operator.done("/account/sessions")
+    admin.done("/account/sessions")
     sent = other.send(form, amount="1", reason="x")
     assert sent.location == f"/login?next={path}"
     assert "nothing was applied" in other.get(sent.location).text
-    assert other.log_in(operator.username, page=sent.location).location == path
+    assert other.log_in(admin.username, page=sent.location).location == path
 
 
-def test_only_operators_have_the_link(operator: Browser, ann: Browser) -> None:
-    assert "/admin" in operator.get("/dashboard").shown.links
+def test_only_admins_have_the_link(admin: Browser, ann: Browser) -> None:
+    assert "/admin" in admin.get("/dashboard").shown.links
     assert "/admin" not in ann.get("/dashboard").shown.links
 
 
 @pytest.mark.parametrize("write", ["{}", "{}@example.com", " {} "])
 @pytest.mark.parametrize("case", [str.lower, str.upper])
-def test_a_user_is_found_by_name_or_address(operator: Browser, ann: Browser, write: str, case: Any) -> None:
-    found = operator.get(f"/admin?user={case(write.format(ann.username))}", 303)
+def test_a_user_is_found_by_name_or_address(admin: Browser, ann: Browser, write: str, case: Any) -> None:
+    found = admin.get(f"/admin?user={case(write.format(ann.username))}", 303)
     assert found.location == f"/admin/users/{ann.username}"
     assert usage_of(found.response).calls <= 1 + 2
 
@@ -112,17 +112,17 @@ def test_a_user_is_found_by_name_or_address(operator: Browser, ann: Browser, wri
         ("user=" + "x" * 255, 422, "Write 1 to 254 characters."),
     ],
 )
-def test_nobody_is_found(operator: Browser, query: str, status: int, message: str) -> None:
-    answer = operator.get(f"/admin?{query}", status)
+def test_nobody_is_found(admin: Browser, query: str, status: int, message: str) -> None:
+    answer = admin.get(f"/admin?{query}", status)
     assert answer.error_of("user") == message
     assert "<script>alert" not in answer.response.text
 
 
-def test_a_user_is_shown_whole(operator: Browser, rich: Browser) -> None:
+def test_a_user_is_shown_whole(admin: Browser, rich: Browser) -> None:
     rich.done("/account", phone="+44 20 7946 0000", date_of_birth="1990-12-31")
     rich.done("/assets/BTC", quantity="1.5")
     rich.done("/withdraw", amount="50", description="<i>Rent</i>")
-    answer = operator.get(f"/admin/users/{rich.username}")
+    answer = admin.get(f"/admin/users/{rich.username}")
     for text in (
         "Ann Smith",
         f"{rich.username}@example.com",
@@ -142,53 +142,53 @@ def test_a_user_is_shown_whole(operator: Browser, rich: Browser) -> None:
 
 @pytest.mark.parametrize("path", [path for path in CALLS if "users" in path])
 @pytest.mark.parametrize("username", ["nobody_here", "x" * 3000, "a", "é"])
-def test_who_does_not_exist_is_not_found(operator: Browser, path: str, username: str) -> None:
-    operator.get(path.format(username), 404)
+def test_who_does_not_exist_is_not_found(admin: Browser, path: str, username: str) -> None:
+    admin.get(path.format(username), 404)
 
 
-def test_suspending_asks_first_and_ends_every_session(operator: Browser, ann: Browser, stranger: Browser) -> None:
+def test_suspending_asks_first_and_ends_every_session(admin: Browser, ann: Browser, stranger: Browser) -> None:
     page = f"/admin/users/{ann.username}/status"
-    assert f"Suspend {ann.username}?" in operator.get(page).text
+    assert f"Suspend {ann.username}?" in admin.get(page).text
     ann.get("/dashboard")
-    done = operator.done(page)
+    done = admin.done(page)
     assert f"{ann.username} is suspended, and logged out everywhere." in done.text and "Suspended" in done.text
     ann.get("/dashboard", 303)
     assert stranger.log_in(ann.username).status == 403
-    assert f"Reinstate {ann.username}?" in operator.get(page).text
-    assert f"{ann.username} is reinstated" in operator.done(page).text
+    assert f"Reinstate {ann.username}?" in admin.get(page).text
+    assert f"{ann.username} is reinstated" in admin.done(page).text
     assert stranger.log_in(ann.username).status == 303
 
 
-def test_nobody_suspends_oneself(operator: Browser) -> None:
-    answer = operator.submit(f"/admin/users/{operator.username}/status")
+def test_nobody_suspends_oneself(admin: Browser) -> None:
+    answer = admin.submit(f"/admin/users/{admin.username}/status")
     assert answer.status == 409 and "You cannot suspend yourself." in answer.text
-    assert "/status" not in " ".join(operator.get(f"/admin/users/{operator.username}").shown.links)
+    assert "/status" not in " ".join(admin.get(f"/admin/users/{admin.username}").shown.links)
 
 
 @pytest.mark.parametrize("status", [None, "", "gone"])
-def test_an_odd_status_is_refused(operator: Browser, ann: Browser, status: str | None) -> None:
-    form = operator.get(f"/admin/users/{ann.username}/status").form()
-    assert operator.send(form, status=status).status == 422
+def test_an_odd_status_is_refused(admin: Browser, ann: Browser, status: str | None) -> None:
+    form = admin.get(f"/admin/users/{ann.username}/status").form()
+    assert admin.send(form, status=status).status == 422
     ann.get("/dashboard")
 
 
-def test_an_adjustment_is_recorded_with_its_reason_and_actor(operator: Browser, ann: Browser) -> None:
+def test_an_adjustment_is_recorded_with_its_reason_and_actor(admin: Browser, ann: Browser) -> None:
     page = f"/admin/users/{ann.username}/adjustment"
-    assert "to 20.00" in operator.done(page, amount="20", reason="A gift").text
-    done = operator.done(page, amount="-7.50", reason="<b>Too much</b>")
+    assert "to 20.00" in admin.done(page, amount="20", reason="A gift").text
+    done = admin.done(page, amount="-7.50", reason="<b>Too much</b>")
     assert f"Adjusted the balance of {ann.username} by −7.50 to 12.50" in done.text
-    assert f"recorded {operator.username} as the administrator who did it" in done.text
-    assert f"by {operator.username}" in operator.get(f"/admin/users/{ann.username}/transactions").text
+    assert f"recorded {admin.username} as the administrator who did it" in done.text
+    assert f"by {admin.username}" in admin.get(f"/admin/users/{ann.username}/transactions").text
     seen = ann.get("/activity/000000000002")
-    assert "<b>Too much</b>" in seen.text and operator.username in seen.text and "<b>Too" not in seen.response.text
+    assert "<b>Too much</b>" in seen.text and admin.username in seen.text and "<b>Too" not in seen.response.text
 
 
-def test_an_adjustment_sent_twice_applies_once(operator: Browser, ann: Browser) -> None:
-    form = operator.get(f"/admin/users/{ann.username}/adjustment").form()
+def test_an_adjustment_sent_twice_applies_once(admin: Browser, ann: Browser) -> None:
+    form = admin.get(f"/admin/users/{ann.username}/adjustment").form()
     for _ in range(3):
-        sent = operator.send(form, amount="5", reason="A gift")
-        assert sent.status == 303 and "to 5.00" in operator.get(sent.location).text
-    other = operator.send(form, amount="6", reason="A gift")
+        sent = admin.send(form, amount="5", reason="A gift")
+        assert sent.status == 303 and "to 5.00" in admin.get(sent.location).text
+    other = admin.send(form, amount="6", reason="A gift")
     assert other.status == 422 and "This form was sent before, with other values." in other.text
     assert "Cash to spend 5.00" in ann.get("/dashboard").text
 
@@ -206,37 +206,37 @@ BAD_ADJUSTMENTS = {
 
 @pytest.mark.parametrize(("changed", "field", "message"), BAD_ADJUSTMENTS.values(), ids=BAD_ADJUSTMENTS)
 def test_a_bad_adjustment_is_told_beside_the_field(
-    operator: Browser, ann: Browser, changed: dict[str, str], field: str, message: str
+    admin: Browser, ann: Browser, changed: dict[str, str], field: str, message: str
 ) -> None:
     sent = {"amount": "1", "reason": "A gift", **changed}
-    answer = operator.submit(f"/admin/users/{ann.username}/adjustment", **sent)
+    answer = admin.submit(f"/admin/users/{ann.username}/adjustment", **sent)
     assert answer.status == 422 and answer.error_of(field).startswith(message)
     assert answer.form().values["amount"] == sent["amount"]
     assert "Cash to spend 0.00" in ann.get("/dashboard").text
 
 
 @pytest.mark.parametrize("kind", ["transactions", "orders"])
-def test_lists_are_paged_to_their_end(operator: Browser, rich: Browser, kind: str) -> None:
+def test_lists_are_paged_to_their_end(admin: Browser, rich: Browser, kind: str) -> None:
     form = rich.get("/assets/ETH").form()
     for number in range(30):
         rich.send(form, quantity="1", idempotency_key=f"key-{number}")
-    first = operator.get(f"/admin/users/{rich.username}/{kind}")
+    first = admin.get(f"/admin/users/{rich.username}/{kind}")
     [older] = [link for link in first.shown.links if "cursor=" in link]
     assert first.response.text.count("<tr>") == 1 + 25
-    second = operator.get(older)
+    second = admin.get(older)
     assert second.response.text.count("<tr>") == 1 + (6 if kind == "transactions" else 5)
-    operator.get(older.replace(rich.username, operator.username), 400)
+    admin.get(older.replace(rich.username, admin.username), 400)
     assert f"/admin/users/{rich.username}/{kind}" in second.shown.links
 
 
-def test_who_holds_and_trades_an_asset(operator: Browser, rich: Browser) -> None:
+def test_who_holds_and_trades_an_asset(admin: Browser, rich: Browser) -> None:
     rich.done("/assets/BTC", quantity="0.75")
     address, pages = "/admin/assets/btc", ""
     while address:
-        page = operator.get(address)
+        page = admin.get(address)
         pages += page.text
         address = next((link for link in page.shown.links if "cursor=" in link), "")
     assert f"{rich.username} since" in pages and "0.75 BTC" in pages
-    assert operator.get("/admin/assets/BTC/trades").text.startswith("Skip")
-    operator.get("/admin/assets/NOPE", 404)
-    operator.get("/admin/assets/NOPE/trades", 404)
+    assert admin.get("/admin/assets/BTC/trades").text.startswith("Skip")
+    admin.get("/admin/assets/NOPE", 404)
+    admin.get("/admin/assets/NOPE/trades", 404)

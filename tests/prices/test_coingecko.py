@@ -119,7 +119,7 @@ def source(clock: Clock) -> CoinGecko:
 
 
 def answer(api: responses.RequestsMock, *answers: str | Exception | dict, url: str = MARKETS) -> None:
-    """From now on these answers come one after the other, and the last one for ever."""
+    """From now on these answers come one after the other, and the last one repeats."""
     api.remove(responses.GET, url)
     for each in answers:
         # As bytes: responses looks at each character of a text.

@@ -1,4 +1,4 @@
-"""The server as a process: what a crash leaves, how much memory it takes, and how fast it is without the store."""
+"""The server as a process: what a crash leaves, how much memory it takes, and how fast it is without the database."""
 
 from __future__ import annotations
 

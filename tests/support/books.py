@@ -1,6 +1,6 @@
-"""The books of a user, read with a bare botocore client and checked against the invariants of DESIGN.md, section 3.
+"""The books of a user, read with a bare botocore client and checked against the invariants of docs/architecture.md.
 
-Nothing of the application is used: what is checked is what stands in DynamoDB.
+This uses nothing of the application: it checks what DynamoDB holds.
 """
 
 from __future__ import annotations
@@ -54,7 +54,7 @@ def query(store: Any, table: str, attribute: str, value: str, *, index: str | No
 
 @dataclass
 class Books:
-    """Everything that the store holds of one user."""
+    """Everything that the database holds about one user."""
 
     balance: Row
     transactions: list[Row]

@@ -11,7 +11,7 @@ from flask.testing import FlaskClient
 
 
 class Answer(NamedTuple):
-    """`body` is None where it is no JSON."""
+    """`body` is None where it is not JSON."""
 
     status: int
     body: Any

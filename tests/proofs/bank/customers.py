@@ -35,7 +35,7 @@ class SharedUser:
 
 @dataclass
 class Bank:
-    """What the customers of one test share: accounts, the operator, the prices that they see, and every call."""
+    """What the customers of one test share: accounts, the admin, the prices that they see, and every call."""
 
     price: Callable[[str], Decimal]
     prefix: str = "customer"
@@ -154,14 +154,14 @@ def register(customer: Customer, _: SharedUser | None = None) -> SharedUser | No
 
 
 def open_bank(bank: Bank, send: Send, app: Flask, *, accounts: int = 0) -> Customer:
-    """Register the operator, and so many people whose accounts are shared: the customer who did it."""
+    """Register an admin and the users whose accounts are shared; returns the customer who did it."""
     customer = Customer(bank, send, "first")
-    operator = register(customer)
-    assert operator is not None
+    admin = register(customer)
+    assert admin is not None
     with app.app_context():
-        set_role(operator.username, Role.ADMIN, now=clock.now())
-    customer.note(operator, customer.ask(log_in(operator)))  # the promotion ended the session before
-    bank.admin, bank.admin_token = operator.username, operator.tokens[-1]
+        set_role(admin.username, Role.ADMIN, now=clock.now())
+    customer.note(admin, customer.ask(log_in(admin)))  # the promotion ended the session before
+    bank.admin, bank.admin_token = admin.username, admin.tokens[-1]
     bank.people = [person for _ in range(accounts) if (person := register(customer))]
     return customer
 

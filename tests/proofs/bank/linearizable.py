@@ -84,7 +84,7 @@ def _join(first: _Event | None, second: _Event | None) -> None:
 
 
 def linearize(operations: Sequence[Operation], initial: State, *, most_steps: int = 2_000_000) -> Verdict:
-    """Find an order of the operations that explains every answer. Raises Undecided after so many steps."""
+    """Find an order of the operations that explains every answer. Raises `Undecided` after `most_steps` steps."""
     return _Search(operations, initial).run(most_steps)
 
 
@@ -132,7 +132,7 @@ class _Search:
             only_looked = before == self.state
             self.done, self.state = self.done & ~event.bit, before
             event.put_back()
-            # Whoever only looks may as well look at once: doing it later opens no way that is not open now.
+            # A read that matches now may come now: taking it later allows nothing that is not possible now.
             if not only_looked:
                 return event.after
         return None

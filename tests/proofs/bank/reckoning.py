@@ -18,7 +18,7 @@ CASH = {"deposit": "DEPOSIT", "withdraw": "WITHDRAW", "adjust": "SYSTEM_ADJUSTME
 
 
 def claim_name(call: Call, admin: str) -> str:
-    """Under which name the claim of a keyed call is kept: an operator's keys have the operator's name before them."""
+    """The name of the claim of a keyed call: an admin's name stands before the admin's keys."""
     return f"{admin} {call.key}" if call.kind == "adjust" else call.key
 
 
@@ -30,7 +30,7 @@ def claims_of(books: Books) -> dict[str, str]:
 def reckon(calls: Iterable[Call], books: Books, *, admin: str = "") -> list[str]:
     """What is wrong with the ledger of one user, all of whose keyed calls are given.
 
-    What was done is there once and as it was answered; what was refused is not there; what nobody knows is there
+    What was done is there once and as it was answered; what was refused is not there; what is unknown is there
     once or not at all; and nothing else is there.
     """
     by_claim: dict[str, list[Call]] = {}

@@ -30,7 +30,7 @@ class Account(NamedTuple):
 
 
 class Trade(NamedTuple):
-    """An order of so many units; `total` is what it costs, brings, or reserves, in cents."""
+    """An order; `total` is what it costs, brings or reserves, in cents."""
 
     order_id: str
     side: str
@@ -104,7 +104,7 @@ def placed(trade: Trade, number: int | None = None) -> Step:
 
 
 def ended(trade: Trade, number: int | None = None, *, filled_for: int | None = None) -> Step:
-    """An order that waited and does no more: filled for so many cents, else all that it took is given back."""
+    """The end of a waiting order: filled for this many cents, or else everything that it reserved is returned."""
 
     def step(account: Account) -> Account | None:
         if trade.order_id not in account.open_orders:

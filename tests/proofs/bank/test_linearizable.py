@@ -148,7 +148,7 @@ def test_histories_of_one_account_are_linearizable(bank_app, store):
 
 
 def test_histories_with_lost_requests_and_answers_are_linearizable(bank_app, faulty_bank, store):
-    """What nobody knows of happened at some time, or never."""
+    """A request of unknown outcome happened at some time, or never."""
     app, faulty = faulty_bank
     recorder = Recorder(app, store, "faulty")
     chance = random.Random(1)
@@ -162,7 +162,7 @@ def test_histories_with_lost_requests_and_answers_are_linearizable(bank_app, fau
     assert not recorder.bank.undocumented()
 
 
-# Defects of the store or the application, planted on the way between them: a recording must notice each.
+# Defects of the database or the application, planted on the way between them: a recording must notice each.
 
 
 class Defects:

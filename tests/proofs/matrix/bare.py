@@ -1,4 +1,4 @@
-"""DynamoDB without botocore, a quarter of the time: for reading all that stands in the store after every cell."""
+"""DynamoDB without botocore, a quarter of the time: for reading everything in the tables after every cell."""
 
 from __future__ import annotations
 

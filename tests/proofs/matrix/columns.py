@@ -95,7 +95,7 @@ def columns_of(call: Call) -> list[Column]:
 def thinned(call: Call, use_case: str) -> list[Column]:
     """Of the columns of a write one of each family, of those of a read one; different ones for each use case.
 
-    A kill, which is a process of its own, only for every second write.
+    A kill needs a process of its own, so only every second write gets one.
     """
     place = zlib.crc32(f"{use_case} {call.number}".encode())
     families: dict[str, list[Column]] = {}

@@ -44,7 +44,7 @@ from tests.support.prices import FixedPrices, SetPrices
 IS_FULL = os.environ.get("MATRIX") == "full"
 TABLES = tables_named("matrix")
 BEFORE, ONCE = "before", "once"
-# Refusals under a fault, and what they leave: nothing was written, or nobody knows.
+# Refusals under a fault, and what they leave: nothing was written, or the outcome is unknown.
 LEAVES = {"busy": {BEFORE}, "store_unavailable": {BEFORE, ONCE}, "failed": {BEFORE, ONCE}, "killed": {BEFORE, ONCE}}
 # What differs from run to run, and what stands for it.
 RANDOM = {"password_hash", "secret_hash", "fingerprint", "ttl"}
@@ -156,7 +156,7 @@ class Arena:
         return actor
 
     def _look(self, name: str) -> Moment:
-        """Everything that the store holds of an account."""
+        """Everything that the database holds about an account."""
         moment = Moment(self.engine)
         for partition in (name, f"EMAIL#{name}@example.com", f"EMAIL#{name}.new@example.com"):
             query(moment, TABLES["users"], "PK", partition)
@@ -166,14 +166,14 @@ class Arena:
         return moment
 
     def _read(self, name: str) -> Moment:
-        """Everything that the store holds of an account; its books must balance."""
+        """Everything that the database holds about an account; its books must balance."""
         moment = self._look(name)
         if any(row["SK"]["S"] == "BALANCE" for row in moment.rows.values()):
             check_books(moment, name, **TABLES)
         return moment
 
     def look_at(self, actor: Actor) -> list[str]:
-        """Everything that the store holds of an account, comparable with that of another run."""
+        """Everything that the database holds about an account, comparable with that of another run."""
         return sorted(_comparable(plain_row(row), actor.name) for row in self._read(actor.name).rows.values())
 
     def dry_run(self, use_case: UseCase) -> DryRun:

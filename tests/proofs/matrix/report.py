@@ -20,7 +20,7 @@ OUTCOMES = {
 }
 LEGEND = """\
 done: answered with success, applied once      busy: answered that nothing was changed, nothing was
-?0 ?1: answered that nobody knows, and it was not applied, was applied once; sending it again brings it to once
+?0 ?1: answered that the outcome is unknown; it was not applied, or was applied once; sending it again brings it to once
 next0 next1: the worker left it to its next round, and it was not applied, was applied once
 dead0 dead1: the process was killed, and it was not applied, was applied once
 1: the first send fails, a resend heals it   *: every send of the call fails   >: and every call after it"""

@@ -1,5 +1,5 @@
 """Every use case that changes state, with every fault at every DynamoDB call of it: documented answers, books that
-balance, nothing done by halves or twice, nothing left locked.
+balance, nothing half done or done twice, nothing left locked.
 
 `make test` takes one fault of each family for each write and one fault for each read, MATRIX=full all of them for
 all. `-rP` shows the matrix.

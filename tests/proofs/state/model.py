@@ -246,7 +246,7 @@ class Model:
         values = self._read(request)
         if request.action == "adjust" and request.target not in self.people:
             raise Refused("user_not_found")
-        # An operator's keys are apart from the owner's.
+        # An admin's keys are apart from the owner's.
         owner, key = self.people[request.actor], request.key
         if request.action == "adjust":
             owner, key = self.people[request.target], key and f"{request.actor} {key}"

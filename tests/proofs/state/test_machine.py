@@ -1,6 +1,6 @@
 """Random people at the product and at a model of it: after each step both hold the same, to the cent.
 
-Bounded, and the same every time, in `make test`. MODEL_EXAMPLES makes it long and random: so many stories of
+Bounded, and the same every time, in `make test`. MODEL_EXAMPLES makes it long and random: that many stories of
 MODEL_STEPS steps each.
 """
 
@@ -66,7 +66,7 @@ RUN = settings(
 TABLES = {"users": "state_users", "orders": "state_orders"}
 STEPS_BETWEEN_AUDITS = 25
 
-# A share of all that there is, and so many of the smallest steps more: see `part_of`.
+# A divisor of all that there is, and a number of smallest steps to add: see `part_of`.
 PARTS = [(1, 0), (1, 0), (1, 1), (1, -1), (2, 0)]
 CASH = st.sampled_from(
     [
@@ -130,7 +130,7 @@ Part = tuple[int, int]
 
 
 def part_of(amount: Decimal, part: str | Part, smallest: str) -> str:
-    """The whole amount, one in so many parts of it, or a neighbour, as text; it may be no amount at all."""
+    """The whole amount, a part of it, or a neighbour, as text; it may not be a valid amount."""
     if isinstance(part, str):
         return part
     steps = int(amount / Decimal(smallest) / part[0]) + part[1]
@@ -177,7 +177,7 @@ class Story(RuleBasedStateMachine):
 
     @initialize(target=users)
     def begin(self) -> Any:
-        """An operator and two people, all with some money, two with assets."""
+        """An admin and two people, all with some money, two with assets."""
         for asset_id, price in zip(TRADEABLE, ("100", "3"), strict=True):
             self.set_price(asset_id, price)
         for name in ("oper", "anna", "boris"):
@@ -378,7 +378,7 @@ class Story(RuleBasedStateMachine):
     def operate(
         self, user: str, action: str, amount: str | Part, sign: str, is_keyed: bool, is_intruder: bool, is_known: bool
     ) -> None:
-        """The operator, or someone who is none, corrects a balance, or suspends or reinstates someone."""
+        """An admin, or a user who is not one, corrects a balance, or suspends or reinstates a user."""
         actor, target = "anna" if is_intruder else "oper", user if is_known else "nobody"
         if action == "adjust":
             body = {"amount": sign + part_of(self.model.people[user].cash, amount, "0.01"), "reason": "a correction"}
@@ -464,7 +464,7 @@ CHANGED: dict[str, Callable[[Request], Request]] = {
 
 
 def stored_state(rows: list[Row], orders: list[Row]) -> dict[str, Any]:
-    """What stands in the store, of one user."""
+    """What the database holds about one user."""
     [balance] = [row for row in rows if row["SK"] == "BALANCE"]
     return {
         "balance": {
@@ -528,7 +528,7 @@ def to_the_millisecond(rows: list[Row]) -> list[Row]:
 
 
 def check_views(driver: Driver, model: Model, person: ModelUser) -> None:
-    """What the owner sees is what the model holds; nothing is asked by who may not, or where it is more than a page."""
+    """What the owner sees is what the model holds. Skipped for who may not ask, and for lists longer than a page."""
     try:
         model.check_credential(Request(person.username, "reader", "look", {}))
     except Refused as refused:
