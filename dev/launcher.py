@@ -51,7 +51,7 @@ LAUNCHER = (sys.executable, __file__)
 # Jinja looks for changed templates itself; the addresses of static files are computed at the start.
 DEV_SERVER = (
     "flask --app wsgi tables create && "
-    'exec flask --app wsgi run --debug --port "${PORT:-8000}" --extra-files "$(find app/static -type f | paste -sd :)"'
+    'exec flask --app wsgi run --debug --port "${PORT:-8000}" --extra-files "$(ls app/static/*.* | paste -sd :)"'
 )
 OWN_DATABASE = "set DYNAMODB_ENDPOINT to any DynamoDB-compatible endpoint, or the usual AWS settings"
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Iterator
+from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -136,8 +137,9 @@ def _faulty_store(app: Flask, endpoint: str) -> Iterator[FaultyStore]:
 @pytest.fixture
 def faults(_faulty_store: FaultyStore, monkeypatch: pytest.MonkeyPatch) -> Iterator[FaultyStore]:
     """A way to the same engine that can answer wrongly, late or not at all; see `tests/support/faults.py`."""
-    # botocore sends again only so often, for all requests of a client together: no test may use up another's.
+    # botocore limits the resends of a client: no test may use up another's. Nor need tests wait between resends.
     monkeypatch.setattr("botocore.retries.quota.RetryQuota.acquire", lambda quota, amount: True)
+    monkeypatch.setattr("botocore.endpoint.time", SimpleNamespace(sleep=lambda seconds: None))
     _faulty_store.heal()
     yield _faulty_store
     _faulty_store.heal()
