@@ -1,7 +1,11 @@
-# Everything that is done with this project by hand: `make help` lists it.
+# Every task of this project: `make help` lists them.
 #
-# PORT and DATA_DIR say where `make run` listens and keeps its data; DYNAMODB_ENDPOINT or the
-# usual AWS settings point it at a store of your own instead of the embedded engine.
+# PORT and DATA_DIR say where `make run` listens and keeps its data. DYNAMODB_ENDPOINT or the
+# usual AWS settings name a database of your own instead of the embedded engine.
+#
+# One test, or all whose name contains a word:
+#   .venv/bin/pytest tests/domain/test_ledger_posting.py::test_effect
+#   .venv/bin/pytest tests/domain -k refund
 
 .DEFAULT_GOAL := help
 
@@ -10,12 +14,12 @@ BIN := $(VENV)/bin
 # pip installs uv alone: what pip makes of a lock differs from one version of pip to the next.
 PIP := $(BIN)/python -m pip --disable-pip-version-check install --quiet --require-hashes
 INSTALL := $(BIN)/uv pip install --quiet --require-hashes --python $(BIN)/python
-# The launcher runs as a file: as a module it would import the whole application first.
 # As a child it ends with make, whatever ends make.
 LAUNCHER := $(BIN)/python dev/launcher.py
 CHILD := exec $(LAUNCHER) child $(LAUNCHER)
 
-# Tests start many processes: each would compile the application again.
+# Without compiled files, every process of the tests would compile the application again, and
+# pytest would rewrite the assertions of hypothesis in each run.
 unexport PYTHONDONTWRITEBYTECODE
 
 # Each stamp is newer than the lock that its dependencies were installed from.
@@ -32,17 +36,52 @@ help:  ## List what can be made
 run: $(RUNTIME) $(ENGINE)  ## Start everything on http://127.0.0.1:$PORT (8000), data in $DATA_DIR (var)
 	@$(CHILD)
 
+.PHONY: dev
+dev: $(RUNTIME) $(ENGINE)  ## The same, with a web server that reloads changed code and templates
+	@$(CHILD) dev
+
+.PHONY: shell
+shell: $(RUNTIME) $(ENGINE)  ## A Python shell on the same database, with the models imported
+	@$(CHILD) flask shell
+
 .PHONY: demo
-demo: $(RUNTIME) $(ENGINE)  ## Fill a demo account with a believable year of activity
-	@$(CHILD) demo
+demo: $(RUNTIME) $(ENGINE)  ## Fill demo accounts with a believable year of activity
+	@$(CHILD) flask demo
 
 .PHONY: audit
-audit: $(RUNTIME) $(ENGINE)  ## Check every invariant of the books of the store that `make run` uses
+audit: $(RUNTIME) $(ENGINE)  ## Check every invariant of the books in the same database
 	@$(CHILD) flask audit
 
 .PHONY: tables
-tables: $(RUNTIME) $(ENGINE)  ## Create the two DynamoDB tables where they are absent
+tables: $(RUNTIME) $(ENGINE)  ## Create the DynamoDB tables that do not exist
 	@$(CHILD) flask tables create
+
+# The rules and the models; all other tests together take minutes.
+QUICK_TESTS := tests/domain tests/models
+
+.PHONY: check
+check: $(DEV) $(ENGINE)  ## Check style, types, imports, rules and models, in parallel (some 10 seconds)
+	@$(MAKE) --no-print-directory --jobs 2 --output-sync=target check-types check-tests check-style check-imports
+
+.PHONY: check-tests
+check-tests:
+	$(BIN)/pytest --quiet --numprocesses 2 --dist loadfile $(QUICK_TESTS)
+
+.PHONY: lint
+lint: $(DEV) check-style check-types check-imports  ## Check style, types and the direction of imports
+
+.PHONY: check-style
+check-style:
+	$(BIN)/ruff check
+	$(BIN)/ruff format --check
+
+.PHONY: check-types
+check-types:
+	$(BIN)/mypy
+
+.PHONY: check-imports
+check-imports:
+	$(BIN)/lint-imports
 
 .PHONY: test
 test: lint $(ENGINE)  ## Check the code and run all tests
@@ -84,13 +123,6 @@ bench: $(DEV) $(ENGINE)  ## Measure the worker (units of a round, fills per seco
 docs: $(RUNTIME)  ## Write docs/errors.md again, from the table in app/views/errors.py
 	$(BIN)/python -c 'from app.views.api.docs import errors_as_markdown as text; print(text(), end="")' > docs/errors.md
 
-.PHONY: lint
-lint: $(DEV)  ## Check style, types and the direction of imports
-	$(BIN)/ruff check
-	$(BIN)/ruff format --check
-	$(BIN)/mypy
-	$(BIN)/lint-imports
-
 .PHONY: lock
 lock: $(RUNTIME)  ## Pin the newest versions that setup.cfg and package.json allow
 	echo 'uv>=0.13,<0.14' | $(COMPILE) - --output-file requirements-uv.lock
@@ -130,9 +162,9 @@ $(MUTATION): $(DEV) requirements-mutation.lock
 	$(INSTALL) --requirement requirements-mutation.lock
 	@touch $@
 
-# npm ships the engine. Where npm is missing, a wheel that holds it is unpacked for the moment.
-# A failure stops nothing here: with a store of one's own no engine is needed, and without one
-# the launcher says what to do.
+# npm installs the engine. If npm is missing, a wheel that contains it is unpacked for this step.
+# A failure stops nothing here: another database needs no engine, and without either the launcher
+# says what to do.
 NPM := npm
 NPM_CI := ci --ignore-scripts --no-audit --no-fund --loglevel=error
 $(ENGINE): package-lock.json requirements-npm.lock | $(RUNTIME)

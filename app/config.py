@@ -78,7 +78,7 @@ class Config:
             metrics=env.bool("METRICS", True),
             metrics_port=env.int("METRICS_PORT", None, validate=PORTS),
             worker_metrics_port=env.int("WORKER_METRICS_PORT", None, validate=PORTS),
-            metrics_host=env.str("METRICS_HOST", "127.0.0.1"),
+            metrics_host=env.str("METRICS_HOST", "") or "127.0.0.1",
         )
 
 

@@ -39,6 +39,7 @@ def create_app(config: Config | None = None) -> Flask:
         # A form stays valid as long as the session that it was made in.
         WTF_CSRF_TIME_LIMIT=None,
         WORKER_METRICS=config.worker_metrics,
+        MARKET_SPEED=config.market_speed,
     )
     app.extensions["database"] = database = Database(
         endpoint=config.dynamodb_endpoint,

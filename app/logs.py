@@ -1,8 +1,8 @@
-"""Logs: one JSON object a line on standard error, or lines for people where that is a terminal.
+"""Logs on standard error: one JSON object a line, or lines for people if it is a terminal.
 
-Whatever is logged here, by a library too, goes one way: through `configure`'s handler. docs/operations.md lists the
-fields. Nothing that a client sends in confidence is logged: no body, query string, header or cookie. Libraries stay
-at WARNING, whatever the level: botocore logs whole requests at DEBUG.
+All logs, also those of libraries, go through the handler of `configure`. docs/operations.md lists the fields. No body,
+query string, header or cookie of a client is logged. Libraries stay at WARNING at every level, because botocore logs
+whole requests at DEBUG.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from structlog.typing import EventDict, Processor
 
 LEVELS = ("DEBUG", "INFO", "WARNING", "ERROR")
 
-# What every line has; `request_id` comes from the request that is under way, if any.
+# What every line has; `request_id` comes from the current request, if there is one.
 COMMON: list[Processor] = [
     structlog.contextvars.merge_contextvars,
     structlog.stdlib.add_logger_name,
@@ -27,7 +27,7 @@ COMMON: list[Processor] = [
 
 
 class _Handler(logging.StreamHandler[TextIO]):
-    """Writes to what is standard error at the moment, as tests and servers replace it."""
+    """Looks up standard error for each line, because tests and servers replace it."""
 
     def __init__(self) -> None:
         logging.Handler.__init__(self)
@@ -38,7 +38,7 @@ class _Handler(logging.StreamHandler[TextIO]):
 
 
 def configure(level: str) -> None:
-    """Let all logs of this process be written here, ours from this level (of LEVELS) on."""
+    """Write all logs of this process here, the application's own from `level` (one of LEVELS) up."""
     structlog.configure(
         processors=[structlog.stdlib.filter_by_level, *COMMON, ProcessorFormatter.wrap_for_formatter],
         logger_factory=structlog.stdlib.LoggerFactory(),
@@ -56,7 +56,7 @@ def configure(level: str) -> None:
 def _formatter(*, for_people: bool) -> ProcessorFormatter:
     shown: list[Processor] = [structlog.processors.format_exc_info, _common_first, structlog.processors.JSONRenderer()]
     if for_people:
-        # Plain: the coloured traceback shows local variables, passwords among them.
+        # Plain: the coloured traceback shows local variables, which may be passwords.
         shown = [structlog.dev.ConsoleRenderer(exception_formatter=structlog.dev.plain_traceback)]
     return ProcessorFormatter(foreign_pre_chain=COMMON, processors=[ProcessorFormatter.remove_processors_meta, *shown])
 
@@ -66,23 +66,28 @@ def _common_first(_: object, __: str, line: EventDict) -> EventDict:
 
 
 def _take_over_servers(level: str) -> None:
-    """Take their own handlers from the servers, and from their messages what clients sent."""
-    for name, conceal in (("gunicorn.error", _conceal_request), ("werkzeug", _is_no_access_line)):
+    """Remove the servers' own handlers, and what clients sent from their messages."""
+    for name, accept in (("gunicorn.error", _without_request), ("werkzeug", _is_not_access_line)):
         server = logging.getLogger(name)
         server.handlers.clear()
         server.propagate = True
         server.setLevel(max(logging.INFO, logging.getLevelName(level)))
-        if conceal not in server.filters:
-            server.addFilter(conceal)
+        if accept not in server.filters:
+            server.addFilter(accept)
 
 
-def _is_no_access_line(record: logging.LogRecord) -> bool:
-    # Werkzeug's line for each request has the query string in it; ours stands for it.
+def _is_not_access_line(record: logging.LogRecord) -> bool:
+    # Werkzeug's line for each request contains the query string; the application logs its own.
     return '"%s" %s %s' not in str(record.msg)
 
 
-def _conceal_request(record: logging.LogRecord) -> bool:
-    """gunicorn quotes a request that it cannot read, or that failed outside the application: keep the cause only."""
+def _without_request(record: logging.LogRecord) -> bool:
+    """gunicorn quotes requests that it cannot read, or that failed outside the application: keep only the cause.
+
+    Drops the traceback for a client that paused too long (`app.server.PAUSE_SECONDS`).
+    """
+    if record.exc_info and isinstance(record.exc_info[1], BlockingIOError):
+        return False
     message = str(record.msg)
     if message.startswith("Invalid request from"):
         cause = sys.exc_info()[0]

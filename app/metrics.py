@@ -1,7 +1,7 @@
-"""Counters for the operator, in the terms of Prometheus.
+"""Counters for operators, for Prometheus.
 
-Every label has few values, and all of them are this application's own words: nothing that a client sends, such as a
-path or a username, ever becomes one. `route` is the template of a route, or `orders run` for the worker.
+Every label has few values, all of them the application's own words. Nothing that a client sends, such as a path or a
+username, becomes a label. `route` is the template of a route, or `orders run` for the worker.
 
 Processes that share the directory PROMETHEUS_MULTIPROC_DIR are counted together; it must be set before this is
 imported. docs/operations.md lists what is counted.
@@ -34,7 +34,7 @@ LAG_SECONDS = (1, 2.5, 5, 10, 30, 60, 300, 1800, 3600, 86400)
 
 ORDER_CHANGES = ("placed", "filled", "cancelled", "expired")
 
-# When a counter was made is not known of those of several processes: leave it out everywhere.
+# Counters of several processes have no time of creation: leave it out everywhere.
 disable_created_metrics()  # type: ignore[no-untyped-call]
 _own = CollectorRegistry()
 
@@ -55,7 +55,7 @@ _write_units = Counter("dynamodb_write_units", "Write capacity units used.", ["o
 _resends = Counter("dynamodb_resends", "Requests that botocore sent again.", ["operation", "route"], registry=_own)
 _conflicts = Counter(
     "change_conflicts",
-    "Changes tried again as another one came first or DynamoDB was throttled.",
+    "Changes tried again because another one came first or DynamoDB was throttled.",
     ["change", "route"],
     registry=_own,
 )
@@ -66,12 +66,13 @@ for _change in ORDER_CHANGES:
 
 
 def count_request(route: str, method: str, status: int, seconds: float) -> None:
+    """Count one answered request, and its duration by route."""
     _requests.labels(route, method, status).inc()
     _request_seconds.labels(route).observe(seconds)
 
 
 def count_usage(used: Meter, route: str) -> None:
-    """Add what a request or a round used of DynamoDB."""
+    """Add the calls, seconds and capacity units that a request or a round of the worker used."""
     for operation, part in used.by_operation.items():
         _calls.labels(operation, route).inc(part.calls)
         _seconds.labels(operation, route).inc(part.seconds)
@@ -87,6 +88,7 @@ def count_usage(used: Meter, route: str) -> None:
 
 
 def count_failed_login(reason: str) -> None:
+    """`reason` is `credentials`, `suspended` or `too_many`."""
     _failed_logins.labels(reason).inc()
 
 
@@ -96,7 +98,7 @@ def count_orders(change: str, number: int = 1) -> None:
 
 
 class WorkerCounters:
-    """What the worker's process counts beside the rest."""
+    """The counters that only the worker has."""
 
     def __init__(self) -> None:
         self._rounds = Counter("worker_rounds", "Rounds by outcome.", ["outcome"], registry=_own)
@@ -108,19 +110,19 @@ class WorkerCounters:
         self._orders = Counter("worker_orders", "Orders that a round tried to end.", ["outcome"], registry=_own)
         self._lag = Histogram(
             "worker_expiry_lag_seconds",
-            "How long after its time an order was ended.",
+            "How long after its expiry an order was ended.",
             buckets=LAG_SECONDS,
             registry=_own,
         )
         self._last_round = Gauge(
             "worker_last_round_timestamp_seconds",
-            "When the last round was done (Unix time); 0 before the first.",
+            "When the last round ended (Unix time); 0 before the first.",
             registry=_own,
             multiprocess_mode="mostrecent",
         )
 
     def count_round(self, outcomes: Mapping[str, int], lags: Iterable[float], seconds: float) -> None:
-        """A round that was done: how many orders had which outcome, and how late those past their time were ended."""
+        """Count a finished round: its orders by outcome, and the seconds by which each expiry came late."""
         self._rounds.labels("done").inc()
         self._duration.observe(seconds)
         self._last_round.set_to_current_time()
@@ -132,18 +134,18 @@ class WorkerCounters:
             self._lag.observe(lag)
 
     def count_round_given_up(self) -> None:
-        """A round that stopped, as the store or the prices did not answer."""
+        """Count a round that stopped early, because the database or the prices did not answer."""
         self._rounds.labels("given_up").inc()
 
 
 @cache
 def worker_counters() -> WorkerCounters:
-    """Made where they are first asked for: a web server must not report rounds that it does not run."""
+    """Made on first use: a web server must not report rounds that it does not run."""
     return WorkerCounters()
 
 
 def write_counters() -> bytes:
-    """All counters in Prometheus' text format (CONTENT_TYPE)."""
+    """All counters in Prometheus's text format (CONTENT_TYPE)."""
     return generate_latest(_registry())
 
 

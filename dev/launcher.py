@@ -1,21 +1,18 @@
-"""The laptop's launcher: what `make run` and `make demo` start.
+"""The launcher for a laptop, behind `make run`, `make dev`, `make shell` and others.
 
-    python dev/launcher.py              the embedded engine and the web server, under honcho
-    python dev/launcher.py flask ...    a flask command on the same store, running or not
-    python dev/launcher.py demo         the same as `flask demo`
+    python dev/launcher.py              the embedded engine, the web server and the worker, under honcho
+    python dev/launcher.py dev          the same, with a web server that reloads changed code and templates
+    python dev/launcher.py flask ...    a flask command on the same database, running or not
     python dev/launcher.py engine       the engine alone (a line of the Procfile)
     python dev/launcher.py child ...    a command that ends with the process that started it
 
-Run it in the project's folder. PORT and DATA_DIR say where to listen and where the data is.
-With DYNAMODB_ENDPOINT or AWS settings no engine is started, and the store is theirs.
+Run it in the project's folder. PORT says where to listen, DATA_DIR where the data is. With DYNAMODB_ENDPOINT or AWS
+settings, those name the database and no engine is started.
 
-DATA_DIR holds the engine's file, the secret that signs sessions, and a lock. Two engines on
-one file would spoil it, so the engine process itself holds the lock, from before it opens the
-file until it is gone, whatever ends it; and the lock's text tells where that engine listens.
+Two engines would corrupt the data. So the engine process itself holds a lock from before it opens its file until it
+ends, however it ends. The lock's text says where that engine listens.
 
-What is started ends with the launcher, whatever ends that: a signal, a closed terminal, kill -9.
-
-Nothing of the application is imported here, as that would take longer than the start itself.
+All that the launcher starts ends with it. It imports nothing of the application: that would double the time to start.
 """
 
 import ctypes
@@ -34,44 +31,37 @@ import tempfile
 import time
 from collections.abc import Callable, Mapping
 from pathlib import Path
+from typing import Any
 from urllib.parse import urlsplit
 
 from honcho.environ import parse_procfile
 from honcho.manager import Manager
 
 ENGINE = Path("node_modules/@dynoxide/linux-x64/dynoxide")
-
-# Any of these, or DYNAMODB_ENDPOINT, names a store of the person's own: no engine is started.
+# Any of these, or DYNAMODB_ENDPOINT, names a database: no engine is started.
 AWS_SETTINGS = (
-    "AWS_PROFILE",
-    "AWS_ACCESS_KEY_ID",
-    "AWS_WEB_IDENTITY_TOKEN_FILE",
-    "AWS_CONTAINER_CREDENTIALS_RELATIVE_URI",
-    "AWS_CONTAINER_CREDENTIALS_FULL_URI",
-    "AWS_REGION",
-    "AWS_DEFAULT_REGION",
+    *("AWS_PROFILE", "AWS_ACCESS_KEY_ID", "AWS_WEB_IDENTITY_TOKEN_FILE", "AWS_REGION", "AWS_DEFAULT_REGION"),
+    *("AWS_CONTAINER_CREDENTIALS_RELATIVE_URI", "AWS_CONTAINER_CREDENTIALS_FULL_URI"),
 )
-# An engine on loopback takes any credentials, but botocore sends nothing without some.
-ANY_CREDENTIALS = {
-    "AWS_ACCESS_KEY_ID": "local",
-    "AWS_SECRET_ACCESS_KEY": "local",
-    "AWS_REGION": "us-east-1",
-    "AWS_DEFAULT_REGION": "us-east-1",
-}
-
+# The engine accepts any credentials, but botocore sends nothing without some.
+ANY_CREDENTIALS = dict.fromkeys(("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY"), "local")
+ANY_REGION = dict.fromkeys(("AWS_REGION", "AWS_DEFAULT_REGION"), "us-east-1")
 LAUNCHER = (sys.executable, __file__)
-
-OWN_STORE = "set DYNAMODB_ENDPOINT to any DynamoDB-compatible endpoint, or the usual AWS settings"
+# Jinja looks for changed templates itself; the addresses of static files are computed at the start.
+DEV_SERVER = (
+    "flask --app wsgi tables create && "
+    'exec flask --app wsgi run --debug --port "${PORT:-8000}" --extra-files "$(ls app/static/*.* | paste -sd :)"'
+)
+OWN_DATABASE = "set DYNAMODB_ENDPOINT to any DynamoDB-compatible endpoint, or the usual AWS settings"
 
 START_SECONDS = 10.0
-# A copy that was just stopped may need this long to let go of its port and its lock.
+# A copy that was just stopped may need this long to release its port and its lock.
 STOP_SECONDS = 3.0
-
 PR_SET_PDEATHSIG = 1  # <linux/prctl.h>
 
 
 class _Manager(Manager):  # type: ignore[misc]  # honcho has no types
-    """honcho's, which fails at a signal that comes before it has heard from every process."""
+    """honcho's manager, which fails if a signal comes before it has heard from every process."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -79,9 +69,9 @@ class _Manager(Manager):  # type: ignore[misc]  # honcho has no types
         signal.signal(signal.SIGALRM, lambda *_: self.terminate())
 
     def terminate(self) -> None:
-        """Stop all processes, as soon as they are known."""
+        """Stop all processes, as soon as all are known."""
         if os.getpid() != self.process_id:
-            return  # one of honcho's own: the launcher got the signal too
+            return  # a process of honcho's: the launcher got the signal too
         if self._all_started():
             super().terminate()
         else:
@@ -91,56 +81,55 @@ class _Manager(Manager):  # type: ignore[misc]  # honcho has no types
         try:
             super()._system_print(line)
         except RuntimeError:
-            # Its signal came in the middle of another line's printing, which goes on: this line is left out.
-            return
+            return  # A signal interrupted the printing of another line, which goes on: skip this one.
 
 
 class Refused(Exception):
-    """The launcher cannot go on; the sentence says why and what to do."""
+    """The launcher cannot go on; the message says why and what to do."""
 
 
 def main(arguments: list[str]) -> None:
-    """Carry out one command; ends the process with 2 and a sentence when it is refused."""
-    commands: dict[str, Callable[[list[str]], None]] = {
-        "run": run,
-        "engine": engine,
-        "flask": flask,
-        "child": child,
-        "demo": lambda more: flask(["demo", *more]),
-    }
+    """Run one command; if it is refused, print why and exit with 2."""
+    commands: dict[str, Callable[..., None]] = {each.__name__: each for each in (run, dev, engine, flask, child)}
     name, *rest = arguments or ["run"]
     try:
         if name not in commands:
             raise Refused(f"There is no command {name!r}: use one of {', '.join(commands)}.")
-        commands[name](rest)
+        commands[name](*rest)
     except Refused as refusal:
         print(refusal, file=sys.stderr)
         sys.exit(2)
 
 
-def run(_: list[str]) -> None:
-    """Run the web server, and the engine where it is wanted; when one ends, stop the other.
+def run(*, web: str | None = None) -> None:
+    """Run the processes of the Procfile, the engine only if no database is set; if one ends, stop the others.
 
-    Raises Refused before anything is started.
+    `web` replaces the command of the web server. Raises Refused before anything is started.
     """
     directory = data_directory(os.environ)
-    processes = ["web", "orders"]
+    commands = parse_procfile(Path("Procfile").read_text()).processes
+    commands["web"] = web or commands["web"]
     with hold_port(os.environ):  # held, so that the engine is not given the same port
-        if setting := external_store(os.environ):
-            print(f"The store is the one that {setting} names: no engine is started.", flush=True)
+        if setting := external_database(os.environ):
+            print(f"The database is the one that {setting} names: no engine is started.", flush=True)
+            del commands["engine"]
         else:
             engine_file()
             os.close(_take_lock(directory))  # the engine takes it again
             os.environ["DYNAMODB_ENDPOINT"] = f"http://127.0.0.1:{free_port()}"
-            processes.append("engine")
     os.environ.update(web_settings(os.environ, directory))
-    supervise(processes)
+    supervise(commands)
 
 
-def engine(_: list[str]) -> None:
+def dev() -> None:
+    """As `run`, with a web server that restarts itself when a file changes; the worker does not."""
+    run(web=DEV_SERVER)
+
+
+def engine() -> None:
     """Become the embedded engine, at DYNAMODB_ENDPOINT or a free port, holding DATA_DIR's lock.
 
-    Raises Refused when another engine has the data.
+    Raises Refused if another engine has the data.
     """
     binary, directory = engine_file(), data_directory(os.environ)
     endpoint = os.environ.get("DYNAMODB_ENDPOINT") or f"http://127.0.0.1:{free_port()}"
@@ -150,58 +139,53 @@ def engine(_: list[str]) -> None:
     os.execv(binary, engine_command(binary, urlsplit(endpoint).port or 0, directory / "orders.db"))
 
 
-def flask(arguments: list[str]) -> None:
-    """Become a flask command on the store that `run` uses.
-
-    The engine that is running is used, else one is started that ends with the command.
-    """
+def flask(*arguments: str) -> None:
+    """Become a flask command on the database of `run`. Without a running engine, start one that ends with it."""
     directory = data_directory(os.environ)
-    if not external_store(os.environ):
+    if not external_database(os.environ):
         os.environ["DYNAMODB_ENDPOINT"] = _engine_in_use(directory) or _start_engine(directory)
     os.environ.update(web_settings(os.environ, directory))
-    _become("-m", "flask", "--app", "wsgi", *arguments)
+    os.execv(sys.executable, [sys.executable, "-m", "flask", "--app", "wsgi", *arguments])
 
 
-def child(command: list[str]) -> None:
+def child(*command: str) -> None:
     """Become a command that ends with the process that started it."""
     if not command:
-        raise Refused("Name the command that is to run.")
+        raise Refused("Name a command to run.")
     end_with_parent()
     os.execvp(command[0], command)
 
 
-def supervise(names: list[str]) -> None:
-    """Run these processes of the Procfile under honcho; ends this process with their status."""
-    # honcho forks a process of its own beside each, which heeds no signal but SIGKILL.
+def supervise(commands: Mapping[str, str]) -> None:
+    """Run these shell commands, by name, under honcho; exit with their status."""
+    # honcho forks a process of its own beside each, which ignores every signal but SIGKILL.
     multiprocessing.set_start_method("fork")
     os.register_at_fork(after_in_child=lambda: end_with_parent(signal.SIGKILL))
     signal.signal(signal.SIGHUP, _terminal_closed)
-    commands = parse_procfile(Path("Procfile").read_text()).processes
     manager = _Manager()
-    for name in names:
-        manager.add_process(name, "exec " + shlex.join([*LAUNCHER, "child", "sh", "-c", commands[name]]))
+    for name, command in commands.items():
+        manager.add_process(name, "exec " + shlex.join([*LAUNCHER, "child", "sh", "-c", command]))
     try:
         manager.loop()
-    except OSError:  # nobody reads the output any more
+    except OSError:  # the reader of the output is gone
         _silence()
         manager.terminate()
     sys.exit(manager.returncode)
 
 
-def external_store(settings: Mapping[str, str]) -> str | None:
-    """Return the name of the setting that names a store, or None where the engine is wanted."""
+def external_database(settings: Mapping[str, str]) -> str | None:
+    """Return the name of the setting that names a database, or None if the engine is wanted."""
     return next((name for name in ("DYNAMODB_ENDPOINT", *AWS_SETTINGS) if settings.get(name)), None)
 
 
 def data_directory(settings: Mapping[str, str]) -> Path:
-    """Return DATA_DIR (var), made for its owner alone if absent. Raises Refused."""
+    """Return DATA_DIR (var); if absent, it is made, readable by its owner alone. Raises Refused."""
     directory = Path(settings.get("DATA_DIR") or "var").absolute()
     try:
         directory.mkdir(mode=0o700, parents=True, exist_ok=True)
+        tempfile.TemporaryFile(dir=directory).close()
     except OSError as error:
-        raise Refused(f"DATA_DIR {directory} cannot be made ({error.strerror}): name another.") from error
-    if not os.access(directory, os.W_OK | os.X_OK):
-        raise Refused(f"DATA_DIR {directory} cannot be written to: name another.")
+        raise Refused(f"DATA_DIR {directory} cannot be used ({error.strerror}): choose another folder.") from error
     return directory
 
 
@@ -209,73 +193,67 @@ def port_number(text: str) -> int:
     """Return the TCP port that text names. Raises Refused."""
     if text.isascii() and text.isdigit() and len(text) <= 5 and 1 <= int(text) <= 65535:
         return int(text)
-    raise Refused(f"PORT is {text!r}, which is no port: set it to a number from 1 to 65535.")
+    raise Refused(f"PORT is {text!r}, which is not a port: set it to a number from 1 to 65535.")
 
 
 def hold_port(settings: Mapping[str, str]) -> socket.socket:
     """Return a socket that holds the web server's PORT (8000) until it is closed. Raises Refused."""
     port = port_number(settings.get("PORT") or "8000")
-    holder = socket.socket()
-    holder.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
     deadline = time.monotonic() + STOP_SECONDS
-    while not settings.get("BIND"):  # with BIND the port is not used
+    while not settings.get("BIND"):
         try:
-            holder.bind(("127.0.0.1", port))
-            break
+            return socket.create_server(("127.0.0.1", port))
         except OSError as error:
-            if error.errno != errno.EADDRINUSE or time.monotonic() > deadline:
-                holder.close()
-                raise Refused(
-                    f"Port {port} cannot be used ({error.strerror}): stop what listens there, or set PORT."
-                ) from error
+            code = error.errno or 0
+            if code != errno.EADDRINUSE or time.monotonic() > deadline:
+                message = f"Port {port} cannot be used ({os.strerror(code)}): stop what listens there, or set PORT."
+                raise Refused(message) from error
         time.sleep(0.05)
-    return holder
+    return socket.socket()  # with BIND the port is not used
 
 
 def free_port() -> int:
     """Return a loopback port that nothing listens on at this moment."""
     with socket.create_server(("127.0.0.1", 0)) as server:
-        port: int = server.getsockname()[1]
-        return port
+        return int(server.getsockname()[1])
 
 
 def engine_file() -> Path:
-    """Return the path of the engine's program. Raises Refused where there is none."""
+    """Return the path of the engine's program. Raises Refused if it is not installed."""
     if ENGINE.is_file():
         return ENGINE
     system = f"{platform.system()} {platform.machine()}"
     if system != "Linux x86_64":
-        raise Refused(f"The embedded engine runs on Linux x86_64 only, and this is {system}: {OWN_STORE}.")
-    raise Refused(f"The embedded engine is not installed: `make run` installs it with npm; or {OWN_STORE}.")
+        raise Refused(f"The embedded engine runs on Linux x86_64 only, and this is {system}: {OWN_DATABASE}.")
+    raise Refused(f"The embedded engine is not installed: `make run` installs it with npm; or {OWN_DATABASE}.")
 
 
 def engine_command(binary: Path, port: int, database: Path | None) -> list[str]:
     """Return the command line of an engine on a loopback port; without a database, in memory."""
-    command = [str(binary), "serve", "--host", "127.0.0.1", "--port", str(port)]
-    return command + (["--db-path", str(database)] if database else [])
+    path = ["--db-path", str(database)] if database else []
+    return [str(binary), "serve", "--host", "127.0.0.1", "--port", str(port), *path]
 
 
 def web_settings(settings: Mapping[str, str], directory: Path) -> dict[str, str]:
-    """Return what else the application needs on a laptop, where it speaks http on loopback."""
-    own_credentials = any(settings.get(name) for name in AWS_SETTINGS)
+    """Return the settings that the application needs on a laptop, where it uses http on loopback."""
     return {
-        **({} if own_credentials else ANY_CREDENTIALS),
+        **({} if any(settings.get(name) for name in AWS_SETTINGS) else ANY_CREDENTIALS | ANY_REGION),
         "DATA_DIR": str(directory),
         "SECRET_KEY": settings.get("SECRET_KEY") or secret_key(directory),
         "CREATE_TABLES": "true",
         "COOKIE_SECURE": settings.get("COOKIE_SECURE") or "false",
         "PATH": f"{Path(sys.executable).parent}{os.pathsep}{settings.get('PATH', os.defpath)}",
         "PYTHONUNBUFFERED": "1",
-        # flask would read .env, which neither gunicorn nor this launcher does.
+        # flask would read .env; gunicorn and this launcher do not.
         "FLASK_SKIP_DOTENV": "1",
     }
 
 
 def secret_key(directory: Path) -> str:
-    """Return the secret kept in the directory, made once, readable by its owner alone."""
+    """Return the secret in the directory, made on first use, readable by its owner alone."""
     path = directory / "secret_key"
     if not path.exists():
-        # Written whole under another name first: a crash must not leave an empty secret.
+        # Written under another name first, so that a crash cannot leave an empty secret.
         with tempfile.NamedTemporaryFile("w", dir=directory, delete=False) as file:
             file.write(secrets.token_hex(32))
         os.replace(file.name, path)
@@ -283,28 +261,26 @@ def secret_key(directory: Path) -> str:
 
 
 def wait_until_ready(endpoint: str, process: subprocess.Popen[bytes]) -> None:
-    """Return when the engine that the process runs takes connections. Raises Refused."""
-    deadline = time.monotonic() + START_SECONDS
-    while not _answers(endpoint):
-        if process.poll() is not None or time.monotonic() > deadline:
-            raise Refused("The embedded engine did not start: `python dev/launcher.py engine` shows why.")
-        time.sleep(0.01)
+    """Return when the engine in this process accepts connections. Raises Refused."""
+    started = _poll(lambda: _answers(endpoint) or (None if process.poll() is None else False), START_SECONDS)
+    if not started:
+        raise Refused("The embedded engine did not start: `python dev/launcher.py engine` shows why.")
 
 
 def end_with_parent(signal_number: int = signal.SIGTERM) -> None:
-    """Have the kernel (of Linux) end this process, and what it becomes, when its parent is gone."""
+    """Have the Linux kernel end this process, and what it becomes, when its parent ends."""
     if sys.platform == "linux":
         ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal_number)
 
 
 def _start_engine(directory: Path) -> str:
     endpoint = f"http://127.0.0.1:{free_port()}"
-    settings = os.environ | {"DYNAMODB_ENDPOINT": endpoint, "DATA_DIR": str(directory)}
     process = subprocess.Popen(
         [*LAUNCHER, "engine"],
-        env=settings,
+        env=os.environ | {"DYNAMODB_ENDPOINT": endpoint, "DATA_DIR": str(directory)},
         preexec_fn=end_with_parent,
-        # What it says would stand between the lines of the command.
+        process_group=0,  # Ctrl-C in a shell on the database must not end the engine
+        # Its output would mix with that of the command.
         stdout=subprocess.DEVNULL,
         stderr=subprocess.DEVNULL,
     )
@@ -312,28 +288,35 @@ def _start_engine(directory: Path) -> str:
     return endpoint
 
 
-def _engine_in_use(directory: Path) -> str | None:
-    """Return the endpoint of the engine that has the directory's data, or None if none has."""
-    deadline = time.monotonic() + START_SECONDS
-    while (lock := _try_lock(directory)) is None:
-        endpoint = _lock_text(directory)[1]
-        if _answers(endpoint):
-            return endpoint
-        if time.monotonic() > deadline:
-            raise Refused(_in_use(directory))
-        time.sleep(0.05)
-    os.close(lock)
-    return None
+def _engine_in_use(directory: Path) -> str:
+    """Return the endpoint of the engine that has the directory's data, or "" if none has."""
+
+    def endpoint() -> str | None:
+        if (lock := _try_lock(directory)) is not None:
+            os.close(lock)
+            return ""
+        address = _lock_text(directory)[1]
+        return address if _answers(address) else None
+
+    if (found := _poll(endpoint, START_SECONDS)) is None:
+        raise _in_use(directory)
+    return str(found)
 
 
 def _take_lock(directory: Path) -> int:
-    """Return the descriptor that holds the lock. Raises Refused when another process keeps it."""
-    deadline = time.monotonic() + STOP_SECONDS
-    while (lock := _try_lock(directory)) is None:
-        if time.monotonic() > deadline:
-            raise Refused(_in_use(directory))
-        time.sleep(0.05)
-    return lock
+    """Return a descriptor that holds the lock. Raises Refused if another process keeps it."""
+    lock = _poll(lambda: _try_lock(directory), STOP_SECONDS)
+    if lock is None:
+        raise _in_use(directory)
+    return int(lock)
+
+
+def _poll(attempt: Callable[[], Any], seconds: float) -> Any:
+    """Return the first result that is not None, or None when the time is over."""
+    deadline = time.monotonic() + seconds
+    while (result := attempt()) is None and time.monotonic() < deadline:
+        time.sleep(0.02)
+    return result
 
 
 def _try_lock(directory: Path) -> int | None:
@@ -343,46 +326,34 @@ def _try_lock(directory: Path) -> int | None:
     except BlockingIOError:
         os.close(lock)
         return None
-    os.ftruncate(lock, 0)  # what it says is of an engine that is gone
+    os.ftruncate(lock, 0)  # its text is about an engine that has ended
     return lock
 
 
-def _lock_text(directory: Path) -> tuple[str, str]:
+def _lock_text(directory: Path) -> list[str]:
     """Return the process and the endpoint of the engine that holds the lock."""
-    words = (directory / "lock").read_text().split()
-    return (words[0], words[1]) if len(words) == 2 else ("unknown", "")
+    return (directory / "lock").read_text().split() or ["unknown", ""]
 
 
-def _in_use(directory: Path) -> str:
-    return (
-        f"Another copy is using DATA_DIR {directory} (its engine is process {_lock_text(directory)[0]}):"
-        " stop that copy, or set DATA_DIR to another folder."
-    )
+def _in_use(directory: Path) -> Refused:
+    process, _ = _lock_text(directory)
+    return Refused(f"Engine process {process} is using DATA_DIR {directory}: stop that copy, or set another DATA_DIR.")
 
 
 def _answers(endpoint: str) -> bool:
     address = urlsplit(endpoint)
-    if not address.port:
-        return False
-    try:
-        socket.create_connection((address.hostname, address.port), timeout=1).close()
-    except OSError:
-        return False
-    return True
+    with socket.socket() as connection:
+        return bool(address.port) and connection.connect_ex((address.hostname, address.port)) == 0
 
 
 def _silence() -> None:
-    """Send what is still printed nowhere: printing to a closed terminal or pipe would fail."""
+    """Discard further output: printing to a closed terminal or pipe would fail."""
     os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
 def _terminal_closed(*_: object) -> None:
     _silence()
     os.kill(os.getpid(), signal.SIGTERM)
-
-
-def _become(*arguments: str) -> None:
-    os.execv(sys.executable, [sys.executable, *arguments])
 
 
 if __name__ == "__main__":

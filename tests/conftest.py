@@ -1,34 +1,33 @@
 """One in-memory engine and its applications for the whole run; users of their own for each test.
 
-After each test the books of every user that it made must balance.
+After each test the books of every user that it made must balance. Fixtures import the application themselves, because
+that takes a second, and the tests of rules do without it.
 """
 
 from __future__ import annotations
 
 import os
 from collections.abc import Callable, Iterator
-from typing import Any
+from types import SimpleNamespace
+from typing import TYPE_CHECKING, Any
 
 import pytest
-from flask import Flask
-from flask.testing import FlaskClient
 from hypothesis import settings
 
-from app.factory import create_app
-from app.models.create_tables import create_tables
-from tests.support.applications import config
-from tests.support.books import check_books, connect
-from tests.support.engine import engine
-from tests.support.faults import FaultyStore
-from tests.support.people import Person, caller, register
-from tests.support.prices import SetPrices
+if TYPE_CHECKING:
+    from flask import Flask
+    from flask.testing import FlaskClient
+
+    from tests.support.faults import FaultyStore
+    from tests.support.people import Person
+    from tests.support.prices import SetPrices
 
 # botocore sends nothing without credentials, and must look for none outside.
 os.environ.update(AWS_ACCESS_KEY_ID="test", AWS_SECRET_ACCESS_KEY="test", AWS_EC2_METADATA_DISABLED="true")
 for name in ("AWS_PROFILE", "AWS_SESSION_TOKEN"):
     os.environ.pop(name, None)
 
-NewUser = Callable[..., Person]
+NewUser = Callable[..., "Person"]
 
 # Machines are shared and noisy: how long an example takes says nothing.
 settings.register_profile("any machine", deadline=None)
@@ -38,14 +37,25 @@ settings.load_profile("any machine")
 @pytest.fixture(scope="session")
 def endpoint() -> Iterator[str]:
     """An engine in memory."""
+    from tests.support.engine import engine
+
     with engine() as address:
         yield address
+
+
+def _create_app(endpoint: str) -> Flask:
+    from app.factory import create_app
+    from tests.support.applications import config
+
+    return create_app(config(endpoint))
 
 
 @pytest.fixture(scope="session")
 def app(endpoint: str) -> Flask:
     """The application, on the engine in memory, its tables made."""
-    made = create_app(config(endpoint))
+    from app.models.create_tables import create_tables
+
+    made = _create_app(endpoint)
     with made.app_context():
         create_tables()
     return made
@@ -54,12 +64,16 @@ def app(endpoint: str) -> Flask:
 @pytest.fixture(scope="session")
 def store(endpoint: str) -> Any:
     """A bare botocore client, to see what really stands in the tables."""
+    from tests.support.books import connect
+
     return connect(endpoint)
 
 
 @pytest.fixture
 def client(app: Flask) -> FlaskClient:
     """A caller without token."""
+    from tests.support.people import caller
+
     return caller(app)
 
 
@@ -73,6 +87,9 @@ def in_app(app: Flask) -> Iterator[None]:
 @pytest.fixture
 def new_user(app: Flask, store: Any) -> Iterator[NewUser]:
     """Makes users; when the test is over, the books of each must balance."""
+    from tests.support.books import check_books
+    from tests.support.people import register
+
     made: list[Person] = []
 
     def make(app: Flask = app, **fields: Any) -> Person:
@@ -91,12 +108,14 @@ def person(new_user: NewUser) -> Person:
 
 @pytest.fixture(scope="session")
 def _market_app(app: Flask, endpoint: str) -> Flask:
-    return create_app(config(endpoint))
+    return _create_app(endpoint)
 
 
 @pytest.fixture
 def market(_market_app: Flask) -> SetPrices:
     """Prices that the test sets, in `market_app`."""
+    from tests.support.prices import SetPrices
+
     _market_app.extensions["prices"] = prices = SetPrices()
     return prices
 
@@ -109,6 +128,8 @@ def market_app(_market_app: Flask, market: SetPrices) -> Flask:
 
 @pytest.fixture(scope="session")
 def _faulty_store(app: Flask, endpoint: str) -> Iterator[FaultyStore]:
+    from tests.support.faults import FaultyStore
+
     with FaultyStore(endpoint) as faulty:
         yield faulty
 
@@ -116,8 +137,9 @@ def _faulty_store(app: Flask, endpoint: str) -> Iterator[FaultyStore]:
 @pytest.fixture
 def faults(_faulty_store: FaultyStore, monkeypatch: pytest.MonkeyPatch) -> Iterator[FaultyStore]:
     """A way to the same engine that can answer wrongly, late or not at all; see `tests/support/faults.py`."""
-    # botocore sends again only so often, for all requests of a client together: no test may use up another's.
+    # botocore limits the resends of a client: no test may use up another's. Nor need tests wait between resends.
     monkeypatch.setattr("botocore.retries.quota.RetryQuota.acquire", lambda quota, amount: True)
+    monkeypatch.setattr("botocore.endpoint.time", SimpleNamespace(sleep=lambda seconds: None))
     _faulty_store.heal()
     yield _faulty_store
     _faulty_store.heal()
@@ -125,7 +147,7 @@ def faults(_faulty_store: FaultyStore, monkeypatch: pytest.MonkeyPatch) -> Itera
 
 @pytest.fixture(scope="session")
 def _faulty_app(_faulty_store: FaultyStore) -> Flask:
-    return create_app(config(_faulty_store.endpoint))
+    return _create_app(_faulty_store.endpoint)
 
 
 @pytest.fixture

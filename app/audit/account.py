@@ -1,39 +1,40 @@
-"""Checking one account: its rows go through the checks in order."""
+"""Checking all items of one user: its sorted rows go through the checks in one pass, so memory stays small."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
 from itertools import chain, groupby
 
-from app.audit.checks import (
+from app.audit.holdings import HoldingsCheck
+from app.audit.ledger import LedgerCheck
+from app.audit.orders import check_order, check_trade
+from app.audit.reading import find_row
+from app.audit.records import (
     BalanceRecord,
     HoldingRecord,
-    HoldingsCheck,
     ItemKey,
-    LedgerCheck,
     OrderRecord,
     Record,
     TradeRecord,
     TransactionRecord,
     UserRecord,
     Violation,
-    check_order,
-    check_trade,
-    check_user,
+    differs,
+    violation,
 )
-from app.audit.rows import NOBODY, Row, decode, find_row
+from app.audit.rows import NOBODY, Row, decode
 from app.audit.sorter import HEAD, TRANSACTIONS, SortedRow
 from app.models.orders import Order
 from app.models.users import EmailClaim
 
 
 def check_account(username: str, rows: Iterable[SortedRow]) -> list[Violation]:
-    """Every violation of one account, whose rows come in order."""
+    """Every violation of one user, or of NOBODY. `rows` are the user's, as `RowSorter` orders them."""
     return list(_AccountCheck(username).run(rows))
 
 
 class _AccountCheck:
-    """Takes the rows of an account through the checks of `app.audit.checks`; keeps its head and sums."""
+    """One pass over the rows of a user. Keeps user, balance, holdings and e-mail claims; of the rest, only sums."""
 
     def __init__(self, username: str) -> None:
         self._username = username
@@ -44,14 +45,14 @@ class _AccountCheck:
         self._held: list[HoldingRecord] = []
 
     def run(self, rows: Iterable[SortedRow]) -> Iterator[Violation]:
-        for (section, group), placed in groupby(rows, key=lambda each: (each.section, each.group)):
+        for (section, group), sorted_rows in groupby(rows, key=lambda each: (each.section, each.group)):
             if self._username == NOBODY or section == HEAD:
-                for each in placed:
+                for each in sorted_rows:
                     yield from self._check_head(each.row)
             elif section == TRANSACTIONS:
-                yield from self._check_transactions([each.row for each in placed])
+                yield from self._check_transactions([each.row for each in sorted_rows])
             else:
-                yield from self._check_order(group, list(placed))
+                yield from self._check_order(group, list(sorted_rows))
         if self._username != NOBODY:
             yield from self._finish()
 
@@ -68,19 +69,19 @@ class _AccountCheck:
             self._head.setdefault(row.item.SK, []).append(record)
 
     def _check_transactions(self, rows: Sequence[Row]) -> Iterator[Violation]:
-        """The transaction of one number, and the request claims that refer to it."""
+        """The transaction with one number, and the idempotency claims that refer to it."""
         for row in rows:
             record, problems = _record(row)
             yield from problems
             if isinstance(record, TransactionRecord):
                 yield from self._ledger.add(record)
         if not any(row.kind == "TRANSACTION" for row in rows):
-            yield from (_lost_reference(row) for row in rows)
+            yield from map(_lost_reference, rows)
 
-    def _check_order(self, order_id: str, placed: Sequence[SortedRow]) -> Iterator[Violation]:
-        """An order, or the place of one, with the trades, transactions and claims that name it."""
+    def _check_order(self, order_id: str, rows: Sequence[SortedRow]) -> Iterator[Violation]:
+        """An order, if it is there, with the trades, transactions and idempotency claims that name it."""
         records: list[Record | None] = []
-        for each in placed:
+        for each in rows:
             record, problems = _record(each.row)
             records.append(record)
             yield from problems if each.is_main else ()
@@ -94,67 +95,59 @@ class _AccountCheck:
             if order.username == self._username:
                 self._holdings.add_order(order)
                 yield from check_order(order, trades, transactions)
-        if not any(each.row.kind == "ORDER" and each.row.owner == self._username for each in placed):
-            yield from self._check_without_order(order_id, [each.row for each in placed])
+        if not any(each.row.kind == "ORDER" and each.row.owner == self._username for each in rows):
+            yield from self._check_lost_order(order_id, [each.row for each in rows])
 
-    def _check_without_order(self, order_id: str, rows: Sequence[Row]) -> Iterator[Violation]:
-        """What names an order that is not among the account's own."""
+    def _check_lost_order(self, order_id: str, rows: Sequence[Row]) -> Iterator[Violation]:
+        """The rows that name an order which is not among the user's own."""
         row = find_row(ItemKey("orders", *Order.key(order_id)))
         owner = row.owner if row else None
-        if owner == self._username:  # the index had not shown it yet, or it was made since
+        if owner == self._username:  # placed since the rows were read, or not yet in the index
             return
         for each in rows:
             if each.kind == "REQUEST":
                 yield _lost_reference(each)
             elif each.kind != "ORDER" and owner is None:
-                yield Violation("order_unknown", each.item, f"There is no order {order_id}.", {"order_id": order_id})
+                yield violation("order_unknown", each.item, f"There is no order {order_id}.", order_id=order_id)
             elif each.kind != "ORDER":
-                yield Violation(
-                    "order_of_another_user",
-                    each.item,
-                    f"The order {order_id} belongs to {owner!r}.",
-                    {"order_id": order_id, "found": owner or ""},
-                )
+                message = f"The order {order_id} belongs to {owner!r}."
+                yield violation("order_of_another_user", each.item, message, order_id=order_id, found=owner or "")
 
     def _finish(self) -> Iterator[Violation]:
         for key, check in (("USER", "user_missing"), ("BALANCE", "balance_missing")):
             if key not in self._head:
                 item = ItemKey("users", self._username, key)
-                yield Violation(check, item, f"Items of {self._username} exist, and there is no such item.")
+                yield violation(check, item, f"{self._username} has items, but not this one.")
         for record in chain.from_iterable(self._head.values()):
             if isinstance(record, UserRecord):
-                yield from check_user(record, self._claims)
-                yield from self._check_claim(record)
+                yield from self._check_claims(record)
             if isinstance(record, BalanceRecord):
                 yield from self._ledger.finish(record, reserved=self._holdings.reserved_cash)
         for claim in self._claims if "USER" not in self._head else ():
-            yield Violation(
-                "email_claim_stray", claim, f"It names {self._username}, who is no user.", {"found": self._username}
-            )
+            message = f"It names {self._username}, but there is no such user."
+            yield violation("email_claim_stray", claim, message, found=self._username)
         yield from self._holdings.finish(self._held, ItemKey("users", self._username, "BALANCE"))
 
-    def _check_claim(self, user: UserRecord) -> Iterator[Violation]:
-        """The claim of the user's address, if it is not the user's own, is named as what it is."""
-        key = ItemKey("users", *EmailClaim.key(user.email))
-        row = None if key in self._claims else find_row(key)
+    def _check_claims(self, user: UserRecord) -> Iterator[Violation]:
+        """The user's e-mail address is claimed for this user, and no other address is."""
+        own = ItemKey("users", *EmailClaim.key(user.email))
+        for claim in self._claims:
+            what = f"The address claimed for {user.username}"
+            yield from differs("email_claim_stray", claim, what, found=claim.PK, expected=own.PK)
+        if own.PK not in {claim.PK for claim in self._claims}:
+            message = f"No claim of {user.email} names this user."
+            yield violation("email_claim_missing", user.item, message, expected=own.PK)
+        row = None if own in self._claims else find_row(own)
         if row and row.text("username") != user.username:
             named = row.text("username") or "nobody"
-            yield Violation(
-                "email_claim_of_another",
-                key,
-                f"It names {named}, and is the address of {user.username}.",
-                {"found": named, "expected": user.username},
-            )
+            message = f"It names {named}, and is the address of {user.username}."
+            yield violation("email_claim_of_another", own, message, found=named, expected=user.username)
 
 
 def _lost_reference(row: Row) -> Violation:
     reference = row.text("reference") or ""
-    return Violation(
-        "reference_missing",
-        row.item,
-        f"It refers to {reference!r}, which the account does not have.",
-        {"found": reference},
-    )
+    message = f"It refers to {reference!r}, which the user does not have."
+    return violation("reference_missing", row.item, message, found=reference)
 
 
 _RECORDS: dict[str, type[Record]] = {
@@ -168,7 +161,7 @@ _RECORDS: dict[str, type[Record]] = {
 
 
 def _record(row: Row) -> tuple[Record | None, list[Violation]]:
-    """The plain values of an item, None where a needed one cannot be decoded; and what is wrong with its form."""
+    """The values of an item, or None if a needed one cannot be decoded; and the violations of its form."""
     values, problems = decode(row)
     kind = _RECORDS.get(row.kind)
     if kind is None:

@@ -1,16 +1,13 @@
-"""Reading both tables for the audit: every item as it stands, also one that no model could read.
+"""Items as the audit sees them: raw, decoded here and not by PynamoDB.
 
-Items are read raw and decoded here, not by PynamoDB: the audit must name what cannot be decoded, and is exact about
-the text (`5` and `5.0` are not money). What each kind of item consists of is taken from its model.
+The audit must name what cannot be decoded, and is exact about the text: `5` and `5.0` are not money. The attributes of
+each kind of item are those of its model.
 """
 
 from __future__ import annotations
 
-import json
 import re
-from collections.abc import Callable, Iterable, Iterator, Mapping
-from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
-from contextvars import copy_context
+from collections.abc import Callable, Iterator, Mapping
 from datetime import datetime
 from decimal import Decimal
 from functools import cache
@@ -18,13 +15,12 @@ from typing import Any, NamedTuple
 
 from pynamodb.attributes import Attribute, BooleanAttribute, DiscriminatorAttribute, NumberAttribute, TTLAttribute
 
-from app.audit.checks import ItemKey, Violation
+from app.audit.records import ItemKey, Violation, violation
 from app.domain import clock
 from app.domain.ledger import TransactionType
 from app.domain.orders import OrderStatus, PriceType, Side
 from app.domain.users import Role, UserStatus
 from app.models import attributes
-from app.models.batch import retry_while_busy
 from app.models.idempotency import IdempotencyClaim
 from app.models.item import Item
 from app.models.ledger import Balance, BalanceTransaction, Holding, Trade
@@ -47,14 +43,11 @@ MODELS: tuple[type[Item], ...] = (
     RateWindow,
     Order,
 )
-# Small pages keep memory small: a page is some 250 KB of JSON, and a few times that when decoded.
-PAGE_ROWS = 500
-SEGMENTS = 2
 NOBODY = ""
 
 
 class Row(NamedTuple):
-    """One item as it came, and the table in which it stands (`users`, `orders`, whatever they are called)."""
+    """One item as DynamoDB returned it, and its table: `users` or `orders`, whatever its real name."""
 
     table: str
     raw: RawItem
@@ -64,19 +57,19 @@ class Row(NamedTuple):
         return ItemKey(self.table, self.text("PK") or "", self.text("SK") or "")
 
     def text(self, name: str) -> str | None:
-        """An attribute that is text, else None."""
+        """The value of an attribute if it is text, else None."""
         value = self.raw.get(name, {}).get("S")
         return value if isinstance(value, str) else None
 
     @property
     def kind(self) -> str:
-        """The kind of item that it says it is, empty for one that does not belong into its table."""
+        """The kind of item that it says it is; empty if its table has no such kind."""
         kind = self.text("entity_type") or ""
         return kind if kind in _attributes_of(self.table) else ""
 
     @property
     def owner(self) -> str:
-        """The user whose account the item belongs to by its key, an order by its attribute; NOBODY if unclear."""
+        """The user that the item belongs to, by its key or, for an order or claim, its `username`; else NOBODY."""
         partition = self.text("PK") or ""
         if self.table == "orders" or partition.startswith("EMAIL#"):
             return self.text("username") or NOBODY
@@ -86,156 +79,18 @@ class Row(NamedTuple):
         return rest[0] if first == "TRANS" and len(rest) == 2 else NOBODY
 
 
-# Reading
-
-
-def count_items() -> int:
-    """About how many items there are; on AWS the figure is up to six hours old."""
-    answers = (_dispatch(table, "DescribeTable", {}) for table in ROOTS)
-    return sum(int(answer["Table"]["ItemCount"]) for answer in answers)
-
-
-def scan() -> Iterator[list[Row]]:
-    """Every item of both tables, page by page, in no order, read by parallel scans; a few pages in memory."""
-    for root in ROOTS.values():
-        events = root._get_connection().connection.client.meta.events
-        events.register("before-parse.dynamodb.Scan", _keep_items_raw, unique_id="audit")
-    with ThreadPoolExecutor(len(ROOTS) * SEGMENTS) as pool:
-
-        def read(table: str, segment: int, start: Any = None) -> Future[_Page]:
-            return pool.submit(copy_context().run, _scan_page, table, segment, start)
-
-        pending = {read(table, segment) for table in ROOTS for segment in range(SEGMENTS)}
-        while pending:
-            done, pending = wait(pending, return_when=FIRST_COMPLETED)
-            for future in done:
-                page = future.result()
-                if page.next_start:
-                    pending.add(read(page.table, page.segment, page.next_start))
-                yield page.rows
-
-
-def _keep_items_raw(response_dict: dict[str, Any], customized_response_dict: dict[str, Any], **_: object) -> None:
-    """Take the items out of an answer as the JSON that they are: botocore's own walk through it costs half the audit.
-
-    Nothing but the audit scans. Its other queries are few, and go the usual way.
-    """
-    if response_dict["status_code"] == 200:
-        answer = json.loads(response_dict["body"])
-        customized_response_dict["Items"] = answer.pop("Items", [])
-        response_dict["body"] = json.dumps(answer).encode()
-
-
-class _Page(NamedTuple):
-    table: str
-    segment: int
-    rows: list[Row]
-    next_start: Any
-
-
-def _scan_page(table: str, segment: int, start: Any) -> _Page:
-    # Not consistent, at half the price: what looks wrong is read again, consistently, before it is reported.
-    answer = _dispatch(
-        table,
-        "Scan",
-        {
-            "Segment": segment,
-            "TotalSegments": SEGMENTS,
-            "Limit": PAGE_ROWS,
-            **({"ExclusiveStartKey": start} if start else {}),
-        },
-    )
-    return _Page(table, segment, [Row(table, raw) for raw in answer["Items"]], answer.get("LastEvaluatedKey"))
-
-
-def read_account(username: str, also: Iterable[ItemKey] = ()) -> Iterator[list[Row]]:
-    """Every item of one account, page by page, and those at further keys; some may come twice.
-
-    Consistent, except which orders and trades there are, which indexes tell.
-    """
-    partitions = {key.PK for key in also if key.table == "users" and key.PK.startswith("TRANS#")}
-    if username != NOBODY:
-        email = None
-        for page in _query("users", username):
-            email = next((row.text("email") for row in page if row.kind == "USER"), email)
-            partitions |= {
-                Trade.partition(username, row.item.SK[6:]) for row in page if row.item.SK.startswith("ASSET#")
-            }
-            yield page
-        also = {*also, ItemKey("users", *EmailClaim.key(email))} if email else also
-        for page in _query("orders", username, index="UserOrderHistoryIndex"):
-            partitions |= {Trade.partition(username, row.text("asset_id") or "") for row in page}
-            yield page
-        for page in _query("users", username, index="UserTransactionsIndex"):
-            partitions |= {row.item.PK for row in page}
-    for partition in sorted(partitions):
-        yield from _query("users", partition)
-    yield [row for key in also if (row := find_row(key))]
-
-
-def read_balance_and_holdings(username: str) -> list[Row]:
-    """The holdings and the balance of an account."""
-    if username == NOBODY:
-        return []
-    pages = _query("users", username, sort_keys=("ASSET#", "BALANCE"))
-    return [row for page in pages for row in page]
-
-
-def find_row(key: ItemKey) -> Row | None:
-    """The item at this key as it stands now, or None."""
-    if not (key.PK and key.SK):
-        return None
-    where = {"Key": {"PK": {"S": key.PK}, "SK": {"S": key.SK}}, "ConsistentRead": True}
-    raw = _dispatch(key.table, "GetItem", where).get("Item")
-    return Row(key.table, raw) if raw else None
-
-
-def _query(
-    table: str, value: str, *, index: str | None = None, sort_keys: tuple[str, str] | None = None
-) -> Iterator[list[Row]]:
-    condition = "#key = :value" + (" AND SK BETWEEN :first AND :last" if sort_keys else "")
-    bounds = dict(zip((":first", ":last"), sort_keys or (), strict=False))
-    start: Any = None
-    while True:
-        answer = _dispatch(
-            table,
-            "Query",
-            {
-                "KeyConditionExpression": condition,
-                "ExpressionAttributeNames": {"#key": "username" if index else "PK"},
-                "ExpressionAttributeValues": {name: {"S": text} for name, text in {":value": value, **bounds}.items()},
-                "Limit": PAGE_ROWS,
-                **({"IndexName": index} if index else {"ConsistentRead": True}),
-                **({"ExclusiveStartKey": start} if start else {}),
-            },
-        )
-        yield [Row(table, raw) for raw in answer["Items"]]
-        start = answer.get("LastEvaluatedKey")
-        if not start:
-            return
-
-
-@retry_while_busy
-def _dispatch(table: str, operation: str, arguments: Mapping[str, Any]) -> dict[str, Any]:
-    root = ROOTS[table]
-    connection = root._get_connection().connection
-    return connection.dispatch(operation, {"TableName": root.Meta.table_name, **arguments})
-
-
-# Decoding
-
 Values = Mapping[str, Any]
 
 
 class _Malformed(ValueError):
-    """The value is not what the attribute may hold."""
+    """The attribute cannot have this value."""
 
 
 def _matching(pattern: str, convert: Callable[[str], Any]) -> Callable[[str], Any]:
     expression = re.compile(pattern)
 
     def read(text: str) -> Any:
-        # So short that no sum or product of two leaves the exact context of app.domain.money.
+        # Short enough that sums and products of two stay within the exact context of `app.domain.money`.
         if len(text) > 30 or not expression.fullmatch(text):
             raise _Malformed()
         return convert(text)
@@ -307,43 +162,31 @@ def _attribute(kind: str, attribute: Attribute[Any]) -> _Attribute:
 
 
 def decode(row: Row) -> tuple[Values, list[Violation]]:
-    """The values of an item's attributes, and everything about it that is not as its kind must be.
+    """The values of an item's attributes, and every violation of the form of its kind.
 
-    Optional attributes that are absent, and all that cannot be decoded, are left out of the values.
+    Attributes that are absent or cannot be decoded have no value.
     """
-    item = row.item
-    expected = _attributes_of(row.table).get(row.kind)
+    item, kind = row.item, row.kind
+    expected = _attributes_of(row.table).get(kind)
     if expected is None:
         found = row.raw.get("entity_type")
-        return {}, [
-            Violation(
-                "unknown_entity_type",
-                item,
-                f"entity_type {found} is no kind of item in this table.",
-                {"found": str(found)},
-            )
-        ]
+        return {}, [violation("unknown_entity_type", item, f"This table has no entity_type {found}.", found=found)]
     values: dict[str, Any] = {}
     problems: list[Violation] = []
     for name, attribute in expected.items():
         stored = row.raw.get(name)
         if stored is None:
             if not attribute.is_optional:
-                problems.append(Violation("attribute_missing", item, f"A {row.kind} item has {name}.", {"name": name}))
+                problems.append(violation("attribute_missing", item, f"A {kind} item must have {name}.", name=name))
             continue
         try:
             values[name] = attribute.read(stored[attribute.type_code])
         except (KeyError, ValueError, TypeError):
-            problems.append(
-                Violation(
-                    "attribute_malformed",
-                    item,
-                    f"{name} is {str(stored)[:80]}, which cannot be.",
-                    {"name": name, "found": str(stored)[:80]},
-                )
-            )
+            text = str(stored)[:80]
+            message = f"{name} is {text}, which is not a valid value."
+            problems.append(violation("attribute_malformed", item, message, name=name, found=text))
     for name in row.raw.keys() - expected.keys():
-        problems.append(Violation("attribute_unknown", item, f"A {row.kind} item has no {name}.", {"name": name}))
+        problems.append(violation("attribute_unknown", item, f"A {kind} item has no {name}.", name=name))
     problems += _check_key(row, values)
     return values, problems
 
@@ -365,24 +208,20 @@ _KEY_PATTERNS: Mapping[str, str] = {
 
 
 def _check_key(row: Row, values: Values) -> Iterator[Violation]:
-    """An item stands where its own attributes say."""
+    """The key of an item is the one that its attributes imply."""
     if row.kind in _KEY_PATTERNS:
         if not re.fullmatch(_KEY_PATTERNS[row.kind], f"{row.item.PK} {row.item.SK}", re.DOTALL):
-            yield Violation("key_mismatch", row.item, f"No {row.kind} item stands at such a key.")
+            yield violation("key_mismatch", row.item, f"A {row.kind} item cannot have this key.")
         return
     make, names = _KEYS[row.kind]
     if all(name in values for name in names):
         expected = make(*(values[name] for name in names))
         if expected != row.item[1:]:
-            yield Violation(
-                "key_mismatch",
-                row.item,
-                f"By its attributes it belongs to {' '.join(expected)}.",
-                {"expected": " ".join(expected)},
-            )
+            key = " ".join(expected)
+            yield violation("key_mismatch", row.item, f"Its attributes imply the key {key}.", expected=key)
 
 
 def changed_after(row: Row, moment: datetime) -> bool:
-    """Whether an item says that it was made or changed after this moment."""
+    """Whether the item's own times say that it was made or changed after this moment."""
     latest = max(row.text("updated_at") or "", row.text("created_at") or "")
     return latest > clock.to_text(moment)

@@ -1,13 +1,11 @@
-"""The audit: every invariant of DESIGN.md, section 3, recomputed from the items themselves.
+"""The audit: every invariant of docs/architecture.md, recomputed from the items themselves.
 
-One parallel scan reads both tables, each item once: on AWS that costs what the tables weigh and no more, and small
-accounts, of which there are most, need no queries of their own. A scan comes in no order, so the rows go through a
-sorter on disk (`Spill`), out of which each account comes whole and in order. Memory stays the same for any number of
-items, in any account; the disk (TMPDIR) must hold about twice the tables. Only violations are kept in memory.
+One parallel scan reads each item of both tables once. It returns items in no order, so `RowSorter` sorts them on disk:
+TMPDIR needs about twice the space of the tables. Memory does not grow with the tables; it keeps only the violations.
 
-A scan of a living store shows an account at different moments. So an account that looks wrong is read again by
-consistent queries, and only what is wrong there is reported; if it is changing, only what several such readings
-agree on.
+While the application runs, a scan sees a user's items at different moments. So a user who looks wrong is read again by
+consistent queries, and only what is wrong there is reported. If the user's items are changing, several such readings
+must agree.
 """
 
 from __future__ import annotations
@@ -18,21 +16,22 @@ from dataclasses import dataclass, field, replace
 from datetime import timedelta
 
 from app.audit.account import check_account
-from app.audit.checks import ItemKey, Violation
-from app.audit.rows import NOBODY, changed_after, count_items, read_account, read_balance_and_holdings, scan
+from app.audit.reading import count_items, read_account, read_balance_and_holdings, scan
+from app.audit.records import ItemKey, Violation
+from app.audit.rows import NOBODY, changed_after
 from app.audit.sorter import RowSorter, SortedRow
 from app.domain import clock
 
 __all__ = ["Report", "Violation", "audit_all", "audit_user", "count_items"]
 
-# A change reaches every index within about a second.
+# An index follows its table within about a second.
 SETTLED_AFTER = timedelta(seconds=10)
 PAUSES_SECONDS = (0.1, 0.3, 1.0)
 
 
 @dataclass
 class Report:
-    """What an audit looked at and found."""
+    """How many user accounts and items an audit checked, and what it found."""
 
     accounts: int = 0
     items: int = 0
@@ -42,14 +41,14 @@ class Report:
 def audit_all(
     advance: Callable[[int], None] = lambda count: None, *, pauses: Iterable[float] = PAUSES_SECONDS
 ) -> Report:
-    """Audit everything in both tables. `advance` is told of each item twice: as it is read, and as it is checked."""
+    """Audit both tables. `advance` receives numbers of items: each item counts once when read, once when checked."""
     report = Report()
-    with RowSorter() as spill:
+    with RowSorter() as sorter:
         for page in scan():
-            spill.add(page)
+            sorter.add(page)
             report.items += len(page)
             advance(len(page))
-        for owner, rows in spill.accounts():
+        for owner, rows in sorter.accounts():
             report.accounts += owner != NOBODY
             suspects = {violation.item for violation in check_account(owner, _counted(rows, advance))}
             if suspects:
@@ -58,19 +57,19 @@ def audit_all(
 
 
 def audit_user(username: str, *, pauses: Iterable[float] = PAUSES_SECONDS) -> Report:
-    """Audit one account by its own queries. A claim that names the user beside the right one is seen by `audit_all`."""
+    """Audit one user by queries. Only `audit_all` finds further e-mail claims that name the user."""
     return _audit_account(username, (), pauses)
 
 
 def _counted(rows: Iterable[SortedRow], advance: Callable[[int], None]) -> Iterator[SortedRow]:
-    for placed in rows:
-        if placed.is_main:
+    for each in rows:
+        if each.is_main:
             advance(1)
-        yield placed
+        yield each
 
 
 def _audit_account(username: str, also: Iterable[ItemKey], pauses: Iterable[float]) -> Report:
-    """Read an account and check it; while it looks wrong and is changing, again after each pause."""
+    """Read a user and the items at `also`, and check them; while they look wrong and change, again after each pause."""
     reading = _Reading(username, also)
     report = reading.report
     for pause in pauses:
@@ -78,7 +77,7 @@ def _audit_account(username: str, also: Iterable[ItemKey], pauses: Iterable[floa
             break
         time.sleep(pause)
         reading = _Reading(username, also)
-        # While money moves during every reading, what is really wrong is wrong by the same figures each time.
+        # A real fault has the same figures in each reading, even if money moves during all of them.
         before = {violation.identity: violation for violation in report.violations}
         report = replace(
             reading.report,
@@ -92,10 +91,10 @@ def _audit_account(username: str, also: Iterable[ItemKey], pauses: Iterable[floa
 
 
 class _Reading:
-    """One account, read and checked once.
+    """One user, read and checked once.
 
-    `is_still`: neither balance nor holdings changed meanwhile, and every change of money changes one of them.
-    `has_settled`: nor had anything in it changed for long enough to have reached every index.
+    `is_still`: balance and holdings did not change meanwhile; every change of money changes one of them.
+    `has_settled`: besides, no item had changed so recently that an index might not show it.
     """
 
     def __init__(self, username: str, also: Iterable[ItemKey]) -> None:
@@ -103,21 +102,15 @@ class _Reading:
         self.report = Report(accounts=1)
         self.has_settled = True
         before = read_balance_and_holdings(username)
-        with RowSorter() as spill:
+        with RowSorter() as sorter:
             for page in read_account(username, also):
-                # Also what belongs to another account by itself, when it is asked for.
-                spill.add(page, owner=username)
+                # Items at `also` may belong to another user by their own keys.
+                sorter.add(page, owner=username)
                 self.has_settled = self.has_settled and not any(changed_after(row, settled) for row in page)
             self.is_still = read_balance_and_holdings(username) == before
             self.has_settled = self.has_settled and self.is_still
-            for _, rows in spill.accounts():
-                self.report.violations += check_account(username, _tallied(rows, self.report))
+            for _, rows in sorter.accounts():
+                self.report.violations += check_account(username, _counted(rows, self._count))
 
-
-def _tallied(rows: Iterable[SortedRow], report: Report) -> Iterator[SortedRow]:
-    for placed in rows:
-        report.items += placed.is_main
-        yield placed
-
-
-# Checking one account
+    def _count(self, items: int) -> None:
+        self.report.items += items

@@ -1,4 +1,4 @@
-"""A sorter on disk for the audit: rows go in as they come, and come out account by account, in the order of checks."""
+"""Sorts rows on disk: they go in as they are read, and come out user by user, in the order of the checks."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from app.audit.rows import Row
 
 
 class SortedRow(NamedTuple):
-    """A row in one of the places where it is looked at: its main one, or another."""
+    """A row at one of its places. A row is checked at every place, but counted only at its main one."""
 
     section: int
     group: str
@@ -25,7 +25,7 @@ HEAD, TRANSACTIONS, ORDERS = range(3)
 
 
 def _places(row: Row) -> Iterator[tuple[int, str, bool]]:
-    """Where in its account's audit a row is looked at: section, group in it, and whether this is the main place."""
+    """The places of a row among those of its user: section, group in it, and whether it is the main place."""
     kind, order_id = row.kind, row.text("order_id")
     if kind == "TRANSACTION":
         yield TRANSACTIONS, row.item.SK.removeprefix("TRANS#"), True
@@ -43,10 +43,10 @@ def _places(row: Row) -> Iterator[tuple[int, str, bool]]:
 
 
 class RowSorter:
-    """Sorts rows by account, and within it by place. A temporary file of SQLite, which nobody else sees."""
+    """Sorts rows by user, and within a user by place, in a temporary SQLite file of its own."""
 
     def __init__(self) -> None:
-        self._file = sqlite3.connect("", isolation_level=None)  # no name: on disk once it outgrows its cache
+        self._file = sqlite3.connect("", isolation_level=None)  # unnamed: goes to disk once it outgrows its cache
         for pragma in ("journal_mode=OFF", "synchronous=OFF", "cache_size=-8192", "temp_store=FILE"):
             self._file.execute(f"PRAGMA {pragma}")
         self._file.execute("CREATE TABLE places (owner, section, grouped, item, main, row)")
@@ -59,7 +59,7 @@ class RowSorter:
         self._file.close()
 
     def add(self, rows: Iterable[Row], *, owner: str | None = None) -> None:
-        """Put rows in, each with the account that it belongs to or all with this one."""
+        """Put rows in, each under its own owner, or all under this one."""
         self._file.executemany(
             "INSERT INTO places VALUES (?, ?, ?, ?, ?, ?)",
             (
@@ -77,7 +77,7 @@ class RowSorter:
         )
 
     def accounts(self) -> Iterator[tuple[str, Iterator[SortedRow]]]:
-        """Each account with its rows in order; a row that was put in twice comes once."""
+        """Each owner with its rows in order; a row that was put in twice comes once."""
         with closing(self._file.cursor()) as cursor:
             cursor.execute("SELECT * FROM places ORDER BY owner, section, grouped, item")
             for owner, rows in groupby(cursor, key=lambda row: row[0]):
@@ -93,7 +93,7 @@ def _once(rows: Iterable[tuple[bytes, int, bytes, bytes, int, bytes]]) -> Iterat
 
 
 def _stored(text: str) -> bytes:
-    # Bytes sort as UTF-8, as DynamoDB does, and a lone surrogate in damaged text does not matter.
+    # Bytes sort as in DynamoDB, and damaged text may contain a lone surrogate.
     return text.encode("utf-8", "surrogatepass")
 
 

@@ -1,9 +1,15 @@
-"""Commands: `flask --app wsgi ...`, one module for each."""
+"""Commands, `flask --app wsgi ...`: one module for each, and the names that `flask shell` has imported."""
 
 from __future__ import annotations
 
+from importlib import import_module
+from pkgutil import iter_modules
+from typing import Any
+
 from flask import Flask
 
+from app import models
+from app.audit.rows import MODELS
 from app.cli.audit import audit
 from app.cli.demo import demo
 from app.cli.orders import orders
@@ -14,3 +20,10 @@ from app.cli.users import users
 def init_app(app: Flask) -> None:
     for command in (audit, demo, orders, tables, users):
         app.cli.add_command(command)
+    app.shell_context_processor(_shell_names)
+
+
+def _shell_names() -> dict[str, Any]:
+    """The modules of `app.models` and the class of every item."""
+    modules = {name: import_module(f"app.models.{name}") for _, name, _ in iter_modules(models.__path__)}
+    return {**modules, **{item.__name__: item for item in MODELS}}

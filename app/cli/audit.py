@@ -13,14 +13,14 @@ from app.audit.run import Report, Violation, audit_all, audit_user, count_items
 
 
 @click.command("audit")
-@click.option("--user", "username", help="Audit one account alone.")
+@click.option("--user", "username", help="Audit one user only.")
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON document.")
 @with_appcontext
 def audit(username: str | None, as_json: bool) -> None:
-    """Recompute every invariant from the items themselves; the status is 1 where one does not hold."""
+    """Recompute every invariant from the items themselves; exit with 1 if one does not hold."""
     report = audit_user(username.lower()) if username else _audit_all()
     if username and not report.items:
-        raise click.BadParameter(f"There is nothing of a user {username}.", param_hint="--user")
+        raise click.BadParameter(f"There are no items of a user {username}.", param_hint="--user")
     _print_json(report) if as_json else _print(report)
     sys.exit(1 if report.violations else 0)
 
@@ -28,7 +28,7 @@ def audit(username: str | None, as_json: bool) -> None:
 def _audit_all() -> Report:
     if not sys.stderr.isatty():
         return audit_all()
-    # Each item is read and then checked. On stderr, so that the output stays what it is.
+    # Each item counts twice: read and checked. On standard error, to keep the output as it is.
     with click.progressbar(length=2 * count_items(), label="Auditing", file=sys.stderr) as bar:
         return audit_all(bar.update)
 

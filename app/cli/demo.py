@@ -11,7 +11,6 @@ from flask import current_app
 from flask.cli import with_appcontext
 
 from app.cli.demo_accounts import USERNAMES, is_complete, is_demo_password, plan_demo
-from app.config import Config
 from app.domain import clock
 from app.domain.errors import UsernameTaken
 from app.models.create_tables import create_tables
@@ -22,18 +21,18 @@ from app.prices.simulated import SimulatedMarket
 @click.option("--months", type=click.IntRange(1, 12), default=12, hidden=True)
 @with_appcontext
 def demo(months: int) -> None:
-    """Fill demonstration accounts with a year of activity; a run that was interrupted is completed."""
+    """Fill demonstration accounts with a year of activity; complete them after an interruption."""
     create_tables()
     password = _password(str(current_app.config["SECRET_KEY"]))
     if is_complete():
-        click.echo("The demonstration accounts are there already; nothing was changed.")
+        click.echo("The demonstration accounts are already there; nothing was changed.")
     else:
         _fill(password, months)
     _print_accounts(password)
 
 
 def _fill(password: str, months: int) -> None:
-    market = SimulatedMarket(speed=Config.from_environment().market_speed, clock=clock.now)
+    market = SimulatedMarket(speed=current_app.config["MARKET_SPEED"], clock=clock.now)
     try:
         plan = plan_demo(market, password, months=months)
     except UsernameTaken as error:
@@ -43,14 +42,14 @@ def _fill(password: str, months: int) -> None:
 
 
 def _print_accounts(password: str) -> None:
-    click.echo(f"Users: {', '.join(USERNAMES)} (the last is an operator, the one before is suspended)")
+    click.echo(f"Users: {', '.join(USERNAMES)} (the last is an administrator, the one before is suspended)")
     if is_demo_password(password):
         click.echo(f"Password of each: {password}")
     else:
-        click.echo("Their password was changed since.")
+        click.echo("At least one of their passwords has been changed since.")
 
 
 def _password(secret_key: str) -> str:
-    """Nobody can guess it, as one of them is an operator, and it is the same each time with the same SECRET_KEY."""
+    """The same each time for the same SECRET_KEY, and hard to guess, because one of the users is an administrator."""
     digest = hmac.digest(secret_key.encode(), b"password of the demonstration accounts", hashlib.sha256)
     return "-".join(digest.hex()[start : start + 4] for start in range(0, 16, 4))

@@ -1,7 +1,7 @@
-"""Demonstration accounts: a year of believable activity, made by the same code that people's own orders go through.
+"""Demonstration accounts: a year of believable activity, made by the services that serve real users.
 
-The plan is the same for the same start: what an interrupted run has done is found again by its idempotency keys, and
-the rest is done. Prices are those of the simulated market at the time of each step.
+The plan is the same for the same start, and every step has an idempotency key. So a second run repeats nothing and
+completes an interrupted one. Prices are those of the simulated market at the time of each step.
 """
 
 from __future__ import annotations
@@ -39,12 +39,12 @@ Step = Callable[[], object]
 
 @dataclass(frozen=True)
 class Plan:
-    """Steps in the order of time, each with its moment."""
+    """Steps in order of time, each with the time at which it happens."""
 
     steps: list[tuple[datetime, Step]]
 
     def carry_out(self, advance: Callable[[int], None]) -> None:
-        """Do what is not done yet; `advance` is told of each step."""
+        """Do every step that is not done yet; call `advance` with 1 after each."""
         for moment, step in self.steps:
             with clock.at(moment):
                 step()
@@ -52,21 +52,21 @@ class Plan:
 
 
 def is_complete() -> bool:
-    """Whether a run has come to its end: the operator is made last."""
+    """Whether a run has finished: it makes the admin last."""
     user = find_user(ADMIN)
     return user is not None and user.is_admin
 
 
 def is_demo_password(password: str) -> bool:
-    """Whether all demonstration accounts (still) have this password."""
+    """Whether all demonstration accounts have this password."""
     users = [find_user(username) for username in USERNAMES]
     return all(user is not None and is_password(password, user.password_hash) for user in users)
 
 
 def plan_demo(market: PriceSource, password: str, *, months: int) -> Plan:
-    """What is to be done, for the customer from a year ago until now, or as an earlier run had begun it.
+    """Register the users and plan the rest: a year until now, or the year that an earlier run began.
 
-    `market` must follow `app.domain.clock`. Raises UsernameTaken where a name belongs to somebody else.
+    `market` must follow `app.domain.clock`. Raises UsernameTaken if a username belongs to another person.
     """
 
     def join(username: str, first_name: str, moment: datetime) -> User:
@@ -80,11 +80,11 @@ def plan_demo(market: PriceSource, password: str, *, months: int) -> Plan:
     end = start + YEAR
     steps.append((end, lambda: set_status(SUSPENDED, UserStatus.SUSPENDED, now=clock.now())))
 
-    def open_office() -> None:
+    def promote_demo_admin() -> None:
         join(ADMIN, "Ada", end)
         set_role(ADMIN, Role.ADMIN, now=clock.now())
 
-    return Plan([*steps, (end, open_office)])
+    return Plan([*steps, (end, promote_demo_admin)])
 
 
 def _join(username: str, first_name: str, password: str) -> User:
@@ -100,13 +100,15 @@ def _join(username: str, first_name: str, password: str) -> User:
             )
         )
     if not is_password(password, user.password_hash):
-        raise UsernameTaken(f"A user {username} exists that is not of this demonstration. Remove or rename it first.")
+        raise UsernameTaken(
+            f"The user {username} exists and is not part of this demonstration. Remove that user first."
+        )
     return user
 
 
 @dataclass
 class _Year:
-    """The customer's year, month by month; never spends more than the month's salary, nor sells what is not held."""
+    """The customer's year, month by month. Spends at most the month's salary, and sells only what is held."""
 
     market: PriceSource
     start: datetime
@@ -138,7 +140,7 @@ class _Year:
         yield self._moment(first_day, 19), _order(self.market, Side.SELL, asset_id, quantity, f"sell {month}")
 
     def _waiting_orders(self) -> Iterator[tuple[datetime, Step]]:
-        """Orders at a limit: one of each end, then those that still wait, far from today's price."""
+        """Limit orders: one filled, one expired, one cancelled, then some that still wait, far from today's price."""
         end = self.start + YEAR
         yield from self._filled("ETH", end - timedelta(days=75))
         placed = end - timedelta(days=60)
@@ -162,11 +164,11 @@ class _Year:
             yield placed, self._waiting(side, asset_id, placed, percent).place(quantity, end + 2 * MONTH)
 
     def _waiting(self, side: Side, asset_id: str, moment: datetime, percent: int) -> _Waiting:
-        """An order at a limit of so many percent of the price of its moment."""
+        """A limit order at `percent` of the market price at `moment`."""
         return _Waiting(self.market, side, asset_id, self._limit(asset_id, moment, percent))
 
     def _filled(self, asset_id: str, day: datetime) -> Iterator[tuple[datetime, Step]]:
-        """A purchase that waits for a lower price and gets it within ten days, begun on a day when that is so."""
+        """A purchase at a lower price than the market's, placed on a day before the market falls that far."""
         for moment in (day - timedelta(days=back) for back in range(60)):
             hours = [moment + timedelta(hours=passed) for passed in range(12, 240)]
             limit = self._limit(asset_id, moment, 98)
@@ -205,7 +207,7 @@ def _suspended_life(market: PriceSource, start: datetime) -> Iterator[tuple[date
 
 
 def _rounded(quantity: Decimal) -> Decimal:
-    """A quantity as a person would type it: four digits that count, above zero."""
+    """A quantity as a person would type it: four significant digits."""
     return Decimal(f"{quantity:.4g}").quantize(money.MIN_QUANTITY)
 
 
@@ -227,7 +229,7 @@ def _order(
 
 @dataclass
 class _Waiting:
-    """A limit order of the customer, placed by one step and ended by another."""
+    """A limit order of the customer: one step places it, another ends it."""
 
     market: PriceSource
     side: Side

@@ -20,27 +20,29 @@ from app.services.worker import Round, Worker
 SECONDS_BETWEEN_ROUNDS = 2.0
 
 log = logging.getLogger(__name__)
-orders = AppGroup("orders", help="Orders that wait for their limit.")
+orders = AppGroup("orders", help="Limit orders that wait for their price.")
 
 
 @orders.command("run")
 @click.option("--once", is_flag=True, help="Run one round and stop, for schedulers.")
 def run(once: bool) -> None:
-    """Fill open orders that the market reaches, and end those past their time, until SIGTERM or Ctrl-C."""
+    """Fill and expire open orders, until SIGTERM or Ctrl-C."""
     stopping = threading.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda *_: stopping.set())
     _serve_counters()
     worker = Worker(current_app.extensions["prices"], is_stopping=stopping.is_set)
-    # It may be started together with the store, before anybody has made the tables.
+    # It may start together with the database, before the tables exist.
     while not tables_answer():
         if once:
-            raise click.ClickException("The tables do not answer. Is the store there, and are the tables made?")
+            raise click.ClickException(
+                "The tables do not answer. Check that DynamoDB can be reached and that the tables exist."
+            )
         if stopping.wait(SECONDS_BETWEEN_ROUNDS / 4):
             return
     while True:
         _run_round(worker)
-        # Jitter, so that workers that started together do not keep asking together.
+        # Jitter, so that workers that started together do not keep working in step.
         if once or stopping.wait(SECONDS_BETWEEN_ROUNDS * random.uniform(0.5, 1.5)):
             return
 
@@ -61,7 +63,7 @@ def _run_round(worker: Worker) -> None:
         log.warning("round given up: %s", error)
         return
     except Exception:
-        # Whatever it was, the next round may do better, and other orders wait.
+        # The next round may succeed, and other orders wait.
         counters.count_round_given_up()
         log.exception("round given up")
         return

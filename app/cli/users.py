@@ -10,20 +10,20 @@ from app.domain.errors import UserNotFound
 from app.domain.users import Role
 from app.models.users import set_role
 
-users = AppGroup("users", help="Who may do what.")
+users = AppGroup("users", help="Roles of users.")
 
 
 @users.command("promote")
 @click.argument("username")
 def promote(username: str) -> None:
-    """Make a user an operator (role ADMIN)."""
+    """Make a user an administrator (role ADMIN)."""
     _set_role(username, Role.ADMIN)
 
 
 @users.command("demote")
 @click.argument("username")
 def demote(username: str) -> None:
-    """Make an operator an ordinary user again."""
+    """Make an administrator an ordinary user again."""
     _set_role(username, Role.CUSTOMER)
 
 
@@ -32,4 +32,4 @@ def _set_role(username: str, role: Role) -> None:
         user = set_role(username.lower(), role, now=clock.now())
     except UserNotFound as error:
         raise click.ClickException(str(error)) from error
-    click.echo(f"{user.username} has the role {user.role}, from the next log in on")
+    click.echo(f"{user.username} has the role {user.role} from the next log-in on")

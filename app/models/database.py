@@ -68,14 +68,15 @@ class Database:
             self._tables = {}
         if table in self._tables:
             return
-        shared = next((each.connection for each in self._tables.values()), None) or self._open()
+        shared = next((each.connection for each in self._tables.values()), None) or self.open_connection()
         connection = TableConnection(self.table_names[table])
         connection.connection = shared
         shared.add_meta_table(MetaTable({"TableName": self.table_names[table], **schema()}))
         self._tables[table] = connection
         self._process_id = os.getpid()
 
-    def _open(self) -> Connection:
+    def open_connection(self) -> Connection:
+        """A connection with a client of its own, for a caller that registers hooks on it."""
         connection = _Connection(
             region=self._region,
             host=self._endpoint,

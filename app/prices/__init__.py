@@ -2,8 +2,8 @@
 
 A quote is the price of one unit at an instant. Every price is above zero, and has at least the asset's
 `price_decimals` and at most 8 decimals. Times are aware UTC, and days are days of the real clock. Prices are
-computed or fetched when asked and never stored. This package knows nothing of accounts, of orders, or of
-where settings come from.
+computed or fetched on request and never stored. This package knows nothing about users, orders or the
+environment.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ MAX_HISTORY_DAYS = 365
 
 @dataclass(frozen=True, slots=True)
 class Quote:
-    """The price of one unit. A stale quote is old: it may be shown, marked as such, and never traded on."""
+    """The price of one unit. A stale quote is too old to trade on; it may be shown, marked as stale."""
 
     asset_id: str
     price: Decimal
@@ -41,8 +41,8 @@ class PricePoint:
 class MarketStats:
     """One asset's market at `last_updated`. Percentages, market_cap and total_volume_24h have 2 decimals.
 
-    `ath` and `atl` are the highest and lowest price that the source knows of. The simulated market looks back
-    365 days. What the source does not know is None; the simulated market knows everything. Stale as in Quote.
+    `ath` and `atl` are the highest and lowest price that the source knows; the simulated market looks back
+    365 days. A figure is None if the source does not know it; the simulated market knows all. Stale as in Quote.
     """
 
     asset_id: str
@@ -67,7 +67,7 @@ class MarketStats:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class MarketSummary:
-    """What a list of assets shows of each one's market; as in MarketStats."""
+    """The figures of an asset's market that a list shows; as in MarketStats."""
 
     price: Decimal
     price_change_percentage_24h: Decimal | None
@@ -78,12 +78,12 @@ class MarketSummary:
 
 @dataclass(frozen=True, kw_only=True)
 class CoinGeckoSettings:
-    """How CoinGecko is asked. Raises ValueError when prices would grow too old before the next ones."""
+    """How to call CoinGecko. Raises ValueError if prices would be stale before the next fetch."""
 
     url: str = "https://api.coingecko.com/api/v3"
-    # A demo key, free of charge, raises the limit of calls a minute. None asks as everybody does.
+    # A demo key, free of charge, raises the limit of calls a minute. None calls without a key.
     api_key: str | None = field(default=None, repr=False)
-    # How long an answer serves all requests of a worker.
+    # How long a worker process uses one answer for all its requests.
     cache_seconds: int = 30
     # An older price is shown as stale and not traded on. CoinGecko's own prices are up to about a minute old.
     max_age_seconds: int = 120
@@ -97,10 +97,10 @@ class CoinGeckoSettings:
 
 
 class PriceSource(Protocol):
-    """Where prices come from. An id may be in any case.
+    """Where prices come from. An asset id may be in any case.
 
-    An asset that the source has no price for, an unknown one included, raises PriceUnavailable where one is
-    asked for, and is missing where all are.
+    For an asset without a price, or an unknown one, methods with an `asset_id` raise PriceUnavailable; the
+    others leave it out.
     """
 
     def quote(self, asset_id: str) -> Quote:
@@ -116,7 +116,7 @@ class PriceSource(Protocol):
         """
 
     def stats(self, asset_id: str) -> MarketStats:
-        """The current price and the figures around it. Raises PriceUnavailable."""
+        """The current price and the figures of the market. Raises PriceUnavailable."""
 
     def summaries(self) -> dict[str, MarketSummary]:
         """The markets of the whole catalogue by asset id, inactive assets included."""
@@ -139,7 +139,7 @@ def get_priced_asset(asset_id: str) -> Asset:
 
 
 def check_history_days(days: int) -> None:
-    """Raises ValueError unless a history can cover so many days."""
+    """Raises ValueError unless a history can cover this number of days."""
     if not 1 <= days <= MAX_HISTORY_DAYS:
         raise ValueError(f"A price history covers 1 to {MAX_HISTORY_DAYS} days, not {days}.")
 
@@ -147,7 +147,7 @@ def check_history_days(days: int) -> None:
 def create_price_source(
     name: str, *, speed: Decimal, coingecko: CoinGeckoSettings = CoinGeckoSettings()
 ) -> PriceSource:
-    """The price source of that name; the rest is for one of them each. Raises ValueError for another name."""
+    """The price source with this name; `speed` is for `simulated`. Raises ValueError for an unknown name."""
     # Imported here: the sources import this package, and only the chosen one is needed.
     if name == "simulated":
         from app.prices.simulated import SimulatedMarket

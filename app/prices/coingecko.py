@@ -1,13 +1,12 @@
 """CoinGecko, a price source on the public API v3 (https://docs.coingecko.com): quotes, stats and charts.
 
 One call fetches the markets of the whole catalogue; one call per asset and span fetches a chart. The threads
-of a worker share each answer. When the next one fails the old one stays. A price is as old as CoinGecko says
-that it is, and stale once that is more than `max_age_seconds`, whatever the cause.
+of a process share each answer. If the next call fails, the old answer stays. CoinGecko says how old a price
+is; it is stale when it is older than `max_age_seconds`.
 
-Nothing that the API does raises anything but PriceUnavailable. A coin without a usable price counts as
-absent, any other unusable field as unknown (None): nothing is made up in its place. Prices round to
-8 decimals; those that are then not above zero, or above `money.MAX_PRICE`, are unusable. So an all-time low
-below 0.000000005 is unknown too.
+Whatever the API answers, only PriceUnavailable is raised. A coin without a usable price is left out; any other
+unusable field is None. Prices round to 8 decimals; one that is then zero or less, or above `money.MAX_PRICE`, is
+unusable. So an all-time low below 0.000000005 is None too.
 """
 
 from __future__ import annotations
@@ -35,8 +34,8 @@ from app.prices import (
 from app.prices.fetching import Cached, Clock, FetchFailed, JsonApi
 
 CHARTS_FRESH_FOR = timedelta(minutes=5)
-# Every span is cut from one of these, so that no choice of days makes more calls. CoinGecko gives a point for
-# every 5 minutes of a day, for every hour up to 90 days, and for every day beyond.
+# A history is cut from the next longer chart, so that the choice of days adds no calls. CoinGecko has a point for
+# every 5 minutes of 1 day, for every hour up to 90 days, and for every day beyond.
 CHART_DAYS = (1, 7, 30, 365)
 MAX_POINTS = 200
 
@@ -47,12 +46,12 @@ _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
 
 class CoinGecko(PriceSource):
-    """Prices of the real markets, shared by the threads of a worker."""
+    """Prices of the real markets, shared by the threads of a process."""
 
     def __init__(
         self, settings: CoinGeckoSettings, *, clock: Clock = wall_clock.now, max_wait_seconds: float = 10
     ) -> None:
-        """Calls nothing yet. `max_wait_seconds` is how long to wait for another thread's first answer."""
+        """Makes no call. `max_wait_seconds` bounds the wait for another thread's first answer."""
         self._clock = clock
         self._max_age = timedelta(seconds=settings.max_age_seconds)
         headers = {"x-cg-demo-api-key": settings.api_key} if settings.api_key else {}
@@ -92,7 +91,7 @@ class CoinGecko(PriceSource):
         points = [point for point in chart if point.time >= start]
         if not points:
             raise PriceUnavailable(asset_id=asset_id)
-        # Every so many are left out, counted from the end: the newest one always stays.
+        # Keep every `step`-th point, counted from the end, so that the newest one stays.
         step = -(-len(points) // MAX_POINTS)
         return points[::-step][::-1]
 
@@ -134,7 +133,7 @@ def _summary(stats: MarketStats) -> MarketSummary:
 
 
 def _read_markets(answer: object, asked_at: datetime) -> dict[str, MarketStats]:
-    """The usable coins by asset id, in the order of the catalogue. Raises FetchFailed when there is none."""
+    """The usable coins by asset id, in the order of the catalogue. Raises FetchFailed if there are none."""
     items = [item for item in answer if isinstance(item, dict)] if isinstance(answer, list) else []
     coins = {item["id"]: item for item in items if isinstance(item.get("id"), str)}
     markets = (_read_coin(coins.get(asset.coingecko_id, {}), asset, asked_at) for asset in CATALOGUE.values())
@@ -165,13 +164,13 @@ def _read_coin(coin: Mapping[str, object], asset: Asset, asked_at: datetime) -> 
         atl_change_percentage=_read_number(coin.get("atl_change_percentage")),
         ath_date=_read_time(coin.get("ath_date")),
         atl_date=_read_time(coin.get("atl_date")),
-        # A time to come, by a clock that is wrong, would never grow old.
+        # A time in the future, from a wrong clock, would never become stale.
         last_updated=min(_read_time(coin.get("last_updated")) or asked_at, asked_at),
     )
 
 
 def _read_chart(answer: object, asset: Asset) -> list[PricePoint]:
-    """The usable points, oldest first. Raises FetchFailed when there is none."""
+    """The usable points, oldest first. Raises FetchFailed if there are none."""
     rows = answer.get("prices") if isinstance(answer, dict) else None
     points = [_read_point(row, asset) for row in rows] if isinstance(rows, list) else []
     usable = [point for point in points if point]
@@ -194,13 +193,13 @@ def _read_point(row: object, asset: Asset) -> PricePoint | None:
 
 
 def _read_number(value: object, decimals: int = 2) -> Decimal | None:
-    """A JSON number rounded to so many decimals; None for what is none, or too large to mean anything."""
+    """A JSON number rounded to `decimals`; None for any other value, or an absurdly large number."""
     if isinstance(value, bool) or not isinstance(value, (int, Decimal)):
         return None
     number = Decimal(value)
     if not -_LIMIT < number < _LIMIT:
         return None
-    # plus() makes 0.00 of -0.00.
+    # `plus` turns -0.00 into 0.00.
     return _ROUNDING.plus(number.quantize(Decimal(1).scaleb(-decimals), context=_ROUNDING))
 
 
@@ -214,7 +213,7 @@ def _read_price(value: object, asset: Asset) -> Decimal | None:
 
 
 def _read_size(value: object) -> Decimal | None:
-    """Market capitalisation and volume: CoinGecko writes 0 for what it could not find out."""
+    """Market capitalisation or volume; CoinGecko writes 0 for an unknown one."""
     size = _read_number(value)
     return size if size and size > 0 else None
 

@@ -1,8 +1,8 @@
-"""Fetching answers from an HTTP API that may fail in any way, and sharing each among the threads of a worker.
+"""Fetches answers from an HTTP API that may fail in any way, and shares each among the threads of a process.
 
-One thread fetches an answer that is due again, while the others go on with the old one. A failed request is
-repeated at most twice and only when that can help; after a failure the API is left alone for a while, so that
-neither it nor the requests of our own users pile up. Every way to fail is a FetchFailed.
+When an answer is due again, one thread fetches it, and the others use the old one. A failed request is repeated
+at most twice, and only if that can help. After a failure no request is made for a while, so that requests do not
+pile up. Every failure is a FetchFailed.
 """
 
 from __future__ import annotations
@@ -28,18 +28,18 @@ from urllib3.util import Retry
 
 CONNECT_TIMEOUT_SECONDS = 2
 READ_TIMEOUT_SECONDS = 5
-# The read timeout is for each piece of a body; these are for all of it. Real ones have up to 100 kB.
+# The read timeout is for each piece of a body; these are for the whole body. Real ones have up to 100 kB.
 MAX_BODY_SECONDS = 10
 MAX_BODY_BYTES = 1 << 20
 
 RETRIED_STATUSES = (429, 500, 502, 503, 504)
-# So long a request waits for its next attempt. When the API asks for more, there is none but a pause.
+# The longest wait before another attempt. If the API asks for more, a pause begins instead.
 MAX_RETRY_AFTER_SECONDS = 2
-# After each failure of the API as a whole the pause doubles, and it is as long as the API asks for.
+# The pause doubles with each failure of the API as a whole, and is at least as long as the API asks for.
 FIRST_PAUSE = timedelta(seconds=10)
 MAX_PAUSE = timedelta(seconds=60)
 MAX_ASKED_PAUSE = timedelta(seconds=300)
-# An answer that could not be fetched or used is not asked for again before this.
+# How long to wait after an answer that could not be fetched or used.
 NEXT_TRY_AFTER = timedelta(seconds=10)
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
@@ -55,7 +55,7 @@ class FetchFailed(Exception):
 
 
 class ApiDown(FetchFailed):
-    """Other requests would have failed too. `retry_after` is what the API asks for."""
+    """The API as a whole failed. `retry_after` is the pause that it asks for."""
 
     def __init__(self, reason: str, retry_after: timedelta = timedelta(0)) -> None:
         super().__init__(reason)
@@ -64,7 +64,7 @@ class ApiDown(FetchFailed):
 
 @dataclass(frozen=True)
 class _Rest:
-    """A time in which something is left as it is. It ends early when the clock is set back to before it."""
+    """A span of time without requests. It ends early if the clock is set back to before its start."""
 
     start: datetime = _EPOCH
     length: timedelta = timedelta(0)
@@ -74,7 +74,7 @@ class _Rest:
 
 
 class Cached(Generic[T]):
-    """One answer for all threads: fetched by one of them at a time, and kept until a newer one is there."""
+    """One answer for all threads: one thread fetches it at a time, and it stays until there is a newer one."""
 
     def __init__(self, fetch: Callable[[], T], *, fresh_for: timedelta, clock: Clock, max_wait_seconds: float) -> None:
         """`fetch` may raise FetchFailed."""
@@ -87,8 +87,8 @@ class Cached(Generic[T]):
         self._rest = _Rest()
 
     def get(self) -> T | None:
-        """The newest answer, of any age while newer ones cannot be fetched; None when there never was one."""
-        # Only a thread that has nothing to show waits for the one that is fetching.
+        """The newest answer, of any age while fetching fails; None if there never was one."""
+        # A thread waits for the one that is fetching only if there is no old answer.
         wait_seconds = self._max_wait_seconds if self._value is None else 0
         if self._is_due() and self._fetching.acquire(timeout=wait_seconds):
             try:
@@ -113,7 +113,7 @@ class Cached(Generic[T]):
 
 
 class _Retry(Retry):
-    """Repeats a request soon, or gives up when the API wants to be left alone for longer than that."""
+    """Repeats a request soon, or gives up if the API asks for a longer wait."""
 
     def increment(
         self,
@@ -130,7 +130,7 @@ class _Retry(Retry):
 
 
 _RETRY = _Retry(
-    # Reading is not repeated: who waited for a timeout once should not wait again.
+    # Reading is not repeated: a caller should not wait for a timeout twice.
     total=2,
     connect=1,
     read=0,
@@ -148,7 +148,7 @@ _RETRY = _Retry(
 
 
 class JsonApi:
-    """GET requests to one API for JSON. After one that failed, none is made for a while."""
+    """GET requests for JSON to one API, with a pause after a failure of the API."""
 
     def __init__(self, url: str, headers: Mapping[str, str], clock: Clock) -> None:
         self._url = url.rstrip("/")
@@ -158,7 +158,7 @@ class JsonApi:
         self._session = requests.Session()
         self._session.headers.update({"Accept": "application/json", "User-Agent": "order-processor"})
         self._session.headers.update(headers)
-        # Each request stands alone, and threads share the session.
+        # No cookies: threads share the session.
         self._session.cookies.set_policy(DefaultCookiePolicy(allowed_domains=[]))
         for scheme in ("https://", "http://"):
             self._session.mount(scheme, HTTPAdapter(max_retries=_RETRY))
@@ -190,7 +190,7 @@ class JsonApi:
             ) as response:
                 _check_status(response)
                 return _read_body(response)
-        # The last two are what a Retry-After header of nonsense can raise.
+        # A malformed Retry-After header raises one of the last two.
         except (requests.RequestException, HTTPError, ValueError, OverflowError) as error:
             raise ApiDown(type(error).__name__) from error
 
@@ -211,7 +211,7 @@ def _check_status(response: requests.Response) -> None:
 def _read_body(response: requests.Response) -> bytes:
     body = bytearray()
     deadline = time.monotonic() + MAX_BODY_SECONDS
-    # read1 returns what has arrived; read would wait for a full buffer, with a new timeout for each piece.
+    # `read1` returns what has arrived; `read` would wait for a full buffer, with a new timeout for each piece.
     while piece := response.raw.read1(1 << 16, decode_content=True):
         body += piece
         if len(body) > MAX_BODY_BYTES or time.monotonic() > deadline:
@@ -222,6 +222,6 @@ def _read_body(response: requests.Response) -> bytes:
 def _decode(body: bytes) -> object:
     try:
         return json.loads(body, parse_float=Decimal, parse_constant=lambda name: None)
-    # A ValueError is bad JSON or bad UTF-8, an ArithmeticError an exponent too large for a Decimal.
+    # ValueError: bad JSON or bad UTF-8. ArithmeticError: an exponent too large for a Decimal.
     except (ValueError, ArithmeticError, RecursionError) as error:
         raise FetchFailed(f"the body is not usable JSON: {type(error).__name__}") from error

@@ -1,9 +1,9 @@
-"""The simulated market, a price source that needs no network and no memory.
+"""The simulated market, a price source that needs no network and no state.
 
 A price is a pure function of the asset and the time, made of value noise: pseudo-random values at regular
-instants, joined by smooth curves, at ten time scales from a minute to half a year. The arithmetic is on
-integers alone (floats and libm differ between platforms), so every process and every machine sees the same
-market. Every price carries exactly the asset's `price_decimals`.
+instants, joined by smooth curves, at ten time scales from a minute to half a year. The arithmetic uses only
+integers, because floats and libm differ between platforms. So every process and machine sees the same market.
+Every price has exactly the asset's `price_decimals`.
 """
 
 from __future__ import annotations
@@ -33,9 +33,9 @@ class _Octave(NamedTuple):
     amplitude_ppm: int
 
 
-# Amplitudes grow about as the square root of the period, as the moves of real markets do. The periods have no
-# common factor, so that the turning points of two octaves hardly ever coincide. The amplitudes add up to
-# 60.65 %: the furthest that a price strays from its base, which keeps BTC between 23,610 and 96,390.
+# Amplitudes grow about as the square root of the period, like the moves of real markets. The periods have no
+# common factor, so that the turning points of two octaves rarely coincide. The amplitudes add up to 60.65 %,
+# the largest distance of a price from its base: BTC stays between 23,610 and 96,390.
 _OCTAVES = (
     _Octave(61, 1_500),
     _Octave(251, 4_000),
@@ -51,7 +51,7 @@ _OCTAVES = (
 _MAX_SWING_PPM = sum(octave.amplitude_ppm for octave in _OCTAVES)
 _PPM = 1_000_000
 
-# The volume of a day, as a share of the market capitalisation: 1 to 7 percent.
+# The volume of a day as a share of the market capitalisation: 1 to 7 percent.
 _TURNOVER_PPM = 40_000
 _TURNOVER_OCTAVE = _Octave(21_601, 30_000)
 
@@ -97,12 +97,12 @@ def _price_at_second(asset: Asset, second: int) -> Decimal:
 
 
 def price_at(asset: Asset, time: datetime) -> Decimal:
-    """The simulated price at this time of the market, which changes once a second; any time has one."""
+    """The simulated price at this time of the market. It changes once a second; every time has a price."""
     return _price_at_second(asset, (time - EPOCH) // _SECOND)
 
 
 def price_bounds(asset: Asset) -> tuple[Decimal, Decimal]:
-    """The lowest and the highest price that the simulated market can ever reach."""
+    """The lowest and the highest price that the simulated market can reach."""
     swing = _MAX_SWING_PPM * _ONE
     return _price_from_swing(asset, -swing), _price_from_swing(asset, swing)
 
@@ -129,8 +129,8 @@ def _now() -> datetime:
 class SimulatedMarket(PriceSource):
     """The market that works offline. It has a price for every asset of the catalogue at any time.
 
-    `speed` is how many seconds the market lives through in one real second, counted from EPOCH. All
-    times that go in and come out are real: a point of the history has the price that was quoted then.
+    `speed` is the number of the market's seconds in one real second, counted from EPOCH. All times in arguments
+    and results are real: a point of the history has the price that was quoted then.
     """
 
     def __init__(self, *, speed: Decimal | int = 1, clock: Callable[[], datetime] = _now) -> None:
@@ -140,8 +140,8 @@ class SimulatedMarket(PriceSource):
             raise ValueError(f"The speed of the market must be a number above 0, not {speed}.")
         self._speed_numerator, self._speed_denominator = exact_speed.as_integer_ratio()
         self._clock = clock
-        # Stats look at 461 fixed instants per asset. Few of them change as time goes on, and the extremes of
-        # a grid last until its next instant; without the two caches every look would cost some 25 ms.
+        # Stats use 461 fixed instants per asset. Few of them change as time goes on, and the extremes of a grid
+        # last until its next instant. Without the two caches every call would take about 25 ms.
         self._grid_point = lru_cache(maxsize=1 << 14)(self._point)
         self._grid_extremes = lru_cache(maxsize=4 * len(CATALOGUE))(self._find_grid_extremes)
 
@@ -157,7 +157,7 @@ class SimulatedMarket(PriceSource):
         asset, now = get_priced_asset(asset_id), self._clock()
         start, step = now - days * _DAY, days * _DAY / HISTORY_STEPS
         newest = now - (now - EPOCH) % step
-        # Between the two ends lie fixed instants, not ones counted back from now: the next look finds them cached.
+        # Between the two ends lie fixed instants, not ones counted back from now: the next call finds them cached.
         grid = (newest - steps_ago * step for steps_ago in range(HISTORY_STEPS - 1, -1, -1))
         between = [self._grid_point(asset, time) for time in grid if start < time < now]
         return [self._point(asset, start), *between, self._point(asset, now)]
@@ -222,9 +222,9 @@ class SimulatedMarket(PriceSource):
     def _extremes(
         self, asset: Asset, current: PricePoint, *, step: timedelta, within: timedelta
     ) -> tuple[PricePoint, PricePoint]:
-        """The highest and the lowest of the current price and of those at each multiple of `step` before it.
+        """The highest and the lowest of the current price and of the prices at multiples of `step` before it.
 
-        These instants are fixed, not counted back from now: otherwise a record would change at each look.
+        These instants are fixed, not counted back from now: otherwise a record would change with each call.
         """
         newest = current.time - (current.time - EPOCH) % step
         high, low = self._grid_extremes(asset.asset_id, newest, step, within // step)

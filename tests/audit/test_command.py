@@ -12,7 +12,8 @@ import pytest
 from click.testing import Result
 from flask import Flask
 
-from app.audit import rows as reading
+from app.audit.reading import count_items
+from app.audit.rows import Row
 from app.audit.run import audit_all
 from app.audit.sorter import RowSorter
 from app.domain import clock
@@ -46,7 +47,7 @@ def owner(command_app: Flask) -> Person:
 
 def test_sound_books_end_with_status_0(run: Run, owner: Person) -> None:
     result = run("--user", owner.username.upper())
-    # User, claim, balance, token, 2 transactions, holding, trade, order, request claim.
+    # User, claim, balance, token, 2 transactions, holding, trade, order, idempotency claim.
     assert (result.exit_code, result.output) == (0, "No violation in 10 items of 1 account.\n")
 
 
@@ -115,18 +116,18 @@ def test_each_item_is_told_of_twice(command_app: Flask, owner: Person) -> None:
     with command_app.app_context():
         told: list[int] = []
         report = audit_all(told.append)
-        assert sum(told) == 2 * report.items == 2 * reading.count_items()
+        assert sum(told) == 2 * report.items == 2 * count_items()
 
 
 def test_rows_come_out_by_account_in_order_and_once() -> None:
-    def row(PK: str, SK: str, **values: str) -> reading.Row:
-        return reading.Row("users", {name: {"S": text} for name, text in {"PK": PK, "SK": SK, **values}.items()})
+    def row(PK: str, SK: str, **values: str) -> Row:
+        return Row("users", {name: {"S": text} for name, text in {"PK": PK, "SK": SK, **values}.items()})
 
     kind = {"entity_type": "TRANSACTION"}
     rows = [row("zoe", "TRANS#2", **kind), row("ann", "USER", entity_type="USER"), row("zoe", "TRANS#1", **kind)]
-    with RowSorter() as spill:
-        spill.add(rows)
-        spill.add(rows[:1])
-        spill.add([row("\ud800", "USER")])
-        accounts = [(owner, [placed.row.item.SK for placed in found]) for owner, found in spill.accounts()]
+    with RowSorter() as sorter:
+        sorter.add(rows)
+        sorter.add(rows[:1])
+        sorter.add([row("\ud800", "USER")])
+        accounts = [(owner, [each.row.item.SK for each in found]) for owner, found in sorter.accounts()]
     assert accounts == [("ann", ["USER"]), ("zoe", ["TRANS#1", "TRANS#2"]), ("\ud800", ["USER"])]

@@ -11,8 +11,8 @@ from typing import Any
 import pytest
 from flask import Flask
 
-from app.audit import rows as reading
-from app.audit.checks import ItemKey
+from app.audit import rows
+from app.audit.records import ItemKey
 from app.audit.run import Report, audit_all, audit_user
 from app.domain import clock
 from app.domain.idempotency import identify
@@ -215,8 +215,8 @@ def test_a_sound_account_has_no_violation(shelf: Shelf) -> None:
         assert alone.items == sum(row.owner == username for row in _rows(shelf))
 
 
-def _rows(shelf: Shelf) -> list[reading.Row]:
-    return [reading.Row(key.table, item) for key, item in shelf.sound.items()]
+def _rows(shelf: Shelf) -> list[rows.Row]:
+    return [rows.Row(key.table, item) for key, item in shelf.sound.items()]
 
 
 DELETED: dict[str, Any] = {}
@@ -483,7 +483,7 @@ TEXTS: list[tuple[str, str, Any]] = [
 def test_a_value_that_cannot_be_read_is_named(shelf: Shelf, label: str, name: str, text: Any) -> None:
     key = shelf.at(label)
     damaged = {**shelf.sound[key], name: {"S": text} if isinstance(text, str) else text}
-    values, [violation] = reading.decode(reading.Row(key.table, damaged))
+    values, [violation] = rows.decode(rows.Row(key.table, damaged))
     assert name not in values
     assert (violation.check, violation.item, violation.figures["name"]) == ("attribute_malformed", key, name)
 
@@ -578,4 +578,4 @@ def test_an_empty_user_name_and_an_unknown_one_have_no_items(shelf: Shelf) -> No
 def test_every_kind_of_item_is_known() -> None:
     for root in (UsersItem, OrdersItem):
         kinds = set(root.entity_type.get_registered_subclasses(root)) - {root}
-        assert kinds == {model for model in reading.MODELS if issubclass(model, root)}
+        assert kinds == {model for model in rows.MODELS if issubclass(model, root)}

@@ -115,15 +115,15 @@ def answers(endpoint: str) -> bool:
 
 
 @pytest.mark.parametrize("port", ["eighty", "", "0", "-1", "80.5", "65536", "１２", "8000 ", "0x50", "1_0"])
-def test_words_that_are_no_port_are_refused(port: str) -> None:
-    with pytest.raises(launcher.Refused, match="is no port"):
+def test_text_that_is_not_a_port_is_refused(port: str) -> None:
+    with pytest.raises(launcher.Refused, match="is not a port"):
         launcher.port_number(port)
 
 
 def test_a_refusal_is_one_sentence(project: Project) -> None:
     status, output, errors = project.run(PORT="eighty")
     assert (status, output) == (2, "")
-    assert errors == "PORT is 'eighty', which is no port: set it to a number from 1 to 65535.\n"
+    assert errors == "PORT is 'eighty', which is not a port: set it to a number from 1 to 65535.\n"
 
 
 @pytest.mark.engine
@@ -138,14 +138,14 @@ def test_what_others_use_is_left_to_them(project: Project) -> None:
         status, _, errors = finish(on_taken_port)
         assert status == 2 and f"Port {port} cannot be used" in errors and "set PORT" in errors
         status, _, errors = finish(on_taken_data)
-        assert status == 2 and f"its engine is process {process_id}" in errors and "set DATA_DIR" in errors
+        assert status == 2 and f"Engine process {process_id}" in errors and "set another DATA_DIR" in errors
     assert answers(endpoint)
 
 
 def test_a_folder_that_cannot_hold_data_is_refused(project: Project) -> None:
     (project.folder / "file").touch()
     status, _, errors = project.run(DATA_DIR="file")
-    assert status == 2 and "name another" in errors
+    assert status == 2 and "choose another folder" in errors
 
 
 def test_unknown_command_is_refused(project: Project) -> None:
@@ -175,8 +175,8 @@ def test_foreign_platform_names_the_choices(monkeypatch: pytest.MonkeyPatch, tmp
         *[({name: "x"}, name) for name in launcher.AWS_SETTINGS],
     ],
 )
-def test_settings_that_name_a_store(settings: dict[str, str], name: str | None) -> None:
-    assert launcher.external_store(settings) == name
+def test_settings_that_name_a_database(settings: dict[str, str], name: str | None) -> None:
+    assert launcher.external_database(settings) == name
 
 
 @pytest.mark.parametrize(
@@ -186,12 +186,12 @@ def test_settings_that_name_a_store(settings: dict[str, str], name: str | None) 
         ({"AWS_ACCESS_KEY_ID": "mine", "AWS_REGION": "eu-west-1"}, "mine"),
     ],
 )
-def test_with_a_store_of_ones_own_no_engine_is_started(
+def test_with_a_database_of_ones_own_no_engine_is_started(
     project: Project, settings: dict[str, str], credentials: str
 ) -> None:
     (project.folder / "node_modules").unlink()
     status, output, _ = project.run(**settings)
-    assert status == 0 and f"The store is the one that {next(iter(settings))} names" in output
+    assert status == 0 and f"The database is the one that {next(iter(settings))} names" in output
     seen = project.seen()
     assert settings.items() <= seen.items()
     assert seen["AWS_ACCESS_KEY_ID"] == credentials
@@ -249,10 +249,10 @@ def test_when_the_engine_dies_the_web_server_stops(project: Project) -> None:
 
 
 @pytest.mark.engine
-def test_flask_commands_work_on_the_running_store(project: Project) -> None:
+def test_flask_commands_work_on_the_running_database(project: Project) -> None:
     project.start("engine")
     endpoint = project.engine()[1]
-    assert project.run("demo")[:2] == (0, f"{endpoint} 200\n")
+    assert project.run("flask", "demo")[:2] == (0, f"{endpoint} 200\n")
     assert answers(endpoint)
 
 

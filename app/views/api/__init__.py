@@ -6,14 +6,14 @@ from apispec.ext.marshmallow import MarshmallowPlugin
 from flask import Flask
 from flask_wtf.csrf import CSRFProtect
 
+from app import __version__
 from app.views.api import admin, auth, balance, docs, inventory, orders, probes
 from app.views.api.blueprint import JsonApi
 from app.views.api.openapi import DESCRIPTION, SharedAnswers, schema_name
-from app.views.api.probes import VERSION
 
 
 def init_app(app: Flask, csrf: CSRFProtect) -> None:
-    app.config.update(API_TITLE="Order processor", API_VERSION=VERSION, OPENAPI_VERSION="3.1.0")
+    app.config.update(API_TITLE="Order processor", API_VERSION=__version__, OPENAPI_VERSION="3.1.0")
     shared = SharedAnswers()
     api = JsonApi(
         app,

@@ -4,12 +4,11 @@ from __future__ import annotations
 
 from typing import Any
 
+from app import __version__
 from app.domain.errors import Busy, StoreUnavailable
 from app.models.create_tables import tables_answer
 from app.schemas.outputs import HealthOutput
 from app.views.api.blueprint import JsonBlueprint
-
-VERSION = "0.1.0"
 
 blueprint = JsonBlueprint("Probes", __name__, description="For load balancers and monitoring")
 
@@ -18,7 +17,7 @@ blueprint = JsonBlueprint("Probes", __name__, description="For load balancers an
 @blueprint.response(200, HealthOutput)
 def health() -> Any:
     """The process is up; nothing else is checked."""
-    return {"status": "healthy", "service": "order-processor", "version": VERSION}
+    return {"status": "healthy", "service": "order-processor", "version": __version__}
 
 
 @blueprint.get("/ready")
@@ -28,4 +27,4 @@ def ready() -> Any:
     """Both tables can be read."""
     if not tables_answer():
         raise StoreUnavailable()
-    return {"status": "healthy", "service": "order-processor", "version": VERSION}
+    return {"status": "healthy", "service": "order-processor", "version": __version__}
