@@ -98,7 +98,7 @@ def new_user(app: Flask, store: Any) -> Iterator[NewUser]:
 
     yield make
     for person in made:
-        check_books(store, person.username)
+        check_books(store, person.username, **person.tables)
 
 
 @pytest.fixture

@@ -12,10 +12,19 @@ from app.config import Config
 from app.domain import clock
 from app.factory import create_app
 from app.views.request_log import LOGIN_ENDPOINTS
-from tests.support.applications import config
+from tests.support.applications import config, make_app, tables_named
 from tests.support.counters import Moved, counters_of, total
 from tests.support.faults import cancel, drop, refuse
 from tests.support.page_client import Browser
+
+TABLES = tables_named("metrics")
+
+
+@pytest.fixture(scope="module")
+def _market_app(endpoint):
+    """On tables of its own: a round of the worker fills and ends the orders of this file alone."""
+    return make_app(endpoint, **TABLES)
+
 
 HOSTILE = {
     "a path that nobody made": ("GET", "/secret/f00dcafe?token=f00dcafe"),
@@ -207,7 +216,7 @@ def test_how_late_an_order_is_ended(market_app, market, new_user, store):
     order_id = person.order("limit_buy", "BTC", "1", price="1").json["data"]["order_id"]
     end = clock.now() - timedelta(seconds=20)
     store.update_item(
-        TableName="orders",
+        TableName=TABLES["orders"],
         Key={"PK": {"S": order_id}, "SK": {"S": "ORDER"}},
         UpdateExpression="SET expires_at = :end, expiry_day = :day",
         ExpressionAttributeValues={":end": {"S": clock.to_text(end)}, ":day": {"S": end.date().isoformat()}},

@@ -41,6 +41,11 @@ class Person:
     token: str = ""
     headers: dict[str, str] = field(default_factory=dict)
 
+    @property
+    def tables(self) -> dict[str, str]:
+        """The tables that hold this person's data, as `check_books` takes them."""
+        return self.client.application.extensions["database"].table_names
+
     def call(
         self, method: str, path: str, *, key: str | None = None, headers: dict[str, str] | None = None, **kwargs: Any
     ) -> TestResponse:
