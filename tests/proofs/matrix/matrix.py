@@ -100,7 +100,7 @@ class Arena:
         self.worker_prices = FixedPrices(BTC="100")
         for app in (self.app, self.faulty_app):
             app.extensions["prices"] = SetPrices(BTC="100", ETH="10")
-        self.password_hash = hash_password(PASSWORD, rounds=4)
+        self.password_hash = hash_password(PASSWORD)
         self.specification = Specification(caller(self.app).get("/api/v1/openapi.json").json)
         with self.app.app_context():
             self.worker = Worker(self.worker_prices)
