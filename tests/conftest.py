@@ -24,7 +24,7 @@ from app import create_app  # noqa: E402  (after the environment is set)
 from app.models.tables import create_tables  # noqa: E402
 from tests.books import check_books, connect  # noqa: E402
 from tests.engine import engine  # noqa: E402
-from tests.faults import FaultyStore  # noqa: E402
+from tests.faults import FaultyStore, no_waits  # noqa: E402
 from tests.support import Person, SetPrices, caller, config, register  # noqa: E402
 
 NewUser = Callable[..., Person]
@@ -113,7 +113,14 @@ def _faulty_store(app: Flask, endpoint: str) -> Iterator[FaultyStore]:
 
 
 @pytest.fixture
-def faults(_faulty_store: FaultyStore, monkeypatch: pytest.MonkeyPatch) -> Iterator[FaultyStore]:
+def impatient() -> Iterator[None]:
+    """No wait before an attempt or a resend of the application."""
+    with no_waits():
+        yield
+
+
+@pytest.fixture
+def faults(_faulty_store: FaultyStore, impatient: None, monkeypatch: pytest.MonkeyPatch) -> Iterator[FaultyStore]:
     """A way to the same engine that can answer wrongly, late or not at all; see `tests/faults.py`."""
     # botocore sends again only so often, for all requests of a client together: no test may use up another's.
     monkeypatch.setattr("botocore.retries.quota.RetryQuota.acquire", lambda quota, amount: True)

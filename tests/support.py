@@ -7,6 +7,7 @@ import re
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from datetime import UTC, datetime
 from decimal import Decimal
 from ipaddress import IPv4Address
 from typing import Any
@@ -24,6 +25,9 @@ from app.prices.simulated import SimulatedMarket
 from app.services.tokens import issue_login_token
 
 PASSWORD = "seven green kettles"
+# For `clock.at`, in tests that must not depend on the day and hour at which they run. It is long past, so that the
+# tokens of people who logged in now are good then.
+NOON = datetime(2026, 1, 15, 12, tzinfo=UTC)
 _numbers = itertools.count(1)
 
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import closing
-from types import SimpleNamespace
 
 import botocore.session
 import pytest
@@ -12,7 +11,7 @@ import pytest
 pytest.register_assert_rewrite("tests.matrix.matrix", "tests.matrix.use_cases", "tests.contract.specification")
 
 from app.models.tables import create_tables  # noqa: E402  (after the rewriting of asserts)
-from tests.faults import FaultyStore  # noqa: E402
+from tests.faults import FaultyStore, no_waits  # noqa: E402
 from tests.matrix.bare import BareStore  # noqa: E402
 from tests.matrix.matrix import IS_FULL, Arena, matrix_app  # noqa: E402
 
@@ -20,11 +19,8 @@ from tests.matrix.matrix import IS_FULL, Arena, matrix_app  # noqa: E402
 @pytest.fixture(scope="module")
 def impatient() -> Iterator[None]:
     """No wait before an attempt or a resend, and no end of resends: how long they take is not what is tested."""
-    nothing = SimpleNamespace(sleep=lambda seconds: None)
     session = botocore.session.get_session()
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("tenacity.nap.time", nothing)
-        patch.setattr("botocore.endpoint.time", nothing)
+    with no_waits(), pytest.MonkeyPatch.context() as patch:
         patch.setattr("botocore.retries.quota.RetryQuota.acquire", lambda quota, amount: True)
         # A child that was forked makes a client of its own, but need not read botocore's files again for it.
         patch.setattr("pynamodb.connection.base.get_session", lambda: session)

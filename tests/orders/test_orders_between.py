@@ -18,18 +18,12 @@ from app.domain.errors import IdempotencyKeyReused, InsufficientFunds, Insuffici
 from app.domain.ledger import TransactionType
 from app.domain.orders import OrderRequest, PriceType, Side
 from app.domain.requests import request_key
-from app.models import table, trading
+from app.models import trading
 from app.models.account import move_cash
 from app.models.orders import Order
 from tests.books import check_books
 from tests.faults import FaultyStore, conflict
 from tests.races.traders import open_trader, place_limit
-
-
-@pytest.fixture(autouse=True)
-def _no_waiting(monkeypatch):
-    """Every race here is lost for certain, and won the next time."""
-    monkeypatch.setattr(table, "LONGEST_WAIT", 0)
 
 
 class Trader:

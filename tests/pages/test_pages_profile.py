@@ -10,10 +10,10 @@ import pytest
 from flask import Flask
 
 from app import create_app
-from app.domain import errors
+from app.domain import clock, errors
 from tests.pages.browser import Browser
 from tests.pages.conftest import NewBrowser
-from tests.support import PASSWORD, caller, config, usage_of
+from tests.support import NOON, PASSWORD, caller, config, usage_of
 
 # Beyond the one call that authenticates.
 CALLS = {"/account": 0, "/account/password": 0, "/account/sessions": 0, "/account/tokens": 1}
@@ -120,7 +120,8 @@ def test_a_bad_profile_is_told_beside_the_field(
     ann: Browser, changed: dict[str, str], field: str, message: str
 ) -> None:
     before = profile_of(ann)
-    answer = ann.submit("/account", **changed)
+    with clock.at(NOON):
+        answer = ann.submit("/account", **changed)
     assert answer.status == 422 and answer.error_of(field) == message
     assert answer.form().values[field] == changed[field].strip()
     assert profile_of(ann) == before
