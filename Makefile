@@ -91,6 +91,31 @@ test: lint $(ENGINE)  ## Check the code and run all tests
 coverage: $(DEV) $(ENGINE)  ## Run all tests and show which lines and branches they reach (twice as long)
 	$(BIN)/pytest --numprocesses 2 --dist loadfile --cov --cov-report=term
 
+.PHONY: clock
+clock: $(DEV) $(ENGINE)  ## Run the tests in which time matters at awkward moments, under libfaketime
+	@command -v faketime >/dev/null || \
+		{ echo 'libfaketime was not found (on Debian and Ubuntu: apt-get install faketime).' >&2; exit 2; }
+	@failed=; \
+	for moment in $(MOMENTS); do \
+		echo "From $$moment:"; \
+		$(FAKETIME) $$moment $(TIMED) || failed="$$failed, from $$moment"; \
+	done; \
+	for readings in 1 4 12; do \
+		echo "At New Year, midnight after reading the clock $$readings times in each test:"; \
+		MIDNIGHT_AFTER=$$readings $(FAKETIME) 2026-12-31T12:00:00Z $(TIMED) -p midnight \
+			|| failed="$$failed, at midnight after $$readings readings"; \
+	done; \
+	test -z "$$failed" || { echo "Tests failed$$failed." >&2; exit 1; }
+
+# UTC; time goes on from there, and midnight passes in the runs that begin 20 seconds before it.
+MOMENTS = 2026-11-28T23:25:00Z 2026-11-30T23:59:40Z 2027-01-01T00:00:10Z 2028-02-29T23:59:40Z \
+	$$(date -u -d 'next year' +%FT%TZ)
+TIMED = $(BIN)/pytest --quiet --numprocesses 2 --dist loadfile -k 'not a_long and not statement_costs' \
+	tests/cli/test_demo.py tests/orders/test_limit.py tests/orders/test_worker.py tests/audit/test_command.py \
+	$(addprefix tests/api/test_,idempotency.py registration.py statements.py tokens.py) tests/pages/test_statement.py
+# Timeouts need the real monotonic clock, and Python's compiled files the real times of their sources.
+FAKETIME = PYTHONPATH=$(CURDIR)/tests/clock NO_FAKE_STAT=1 faketime --exclude-monotonic
+
 .PHONY: fuzz
 fuzz: $(DEV) $(ENGINE)  ## Send the API thousands of random requests, new ones each time
 	SCHEMATHESIS_MAX_EXAMPLES=$(or $(EXAMPLES),300) $(BIN)/pytest tests/contract/test_fuzz.py -rP

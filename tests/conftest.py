@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Iterator
-from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -135,11 +134,19 @@ def _faulty_store(app: Flask, endpoint: str) -> Iterator[FaultyStore]:
 
 
 @pytest.fixture
-def faults(_faulty_store: FaultyStore, monkeypatch: pytest.MonkeyPatch) -> Iterator[FaultyStore]:
+def impatient() -> Iterator[None]:
+    """No wait before an attempt or a resend of the application."""
+    from tests.support.faults import no_waits
+
+    with no_waits():
+        yield
+
+
+@pytest.fixture
+def faults(_faulty_store: FaultyStore, impatient: None, monkeypatch: pytest.MonkeyPatch) -> Iterator[FaultyStore]:
     """A way to the same engine that can answer wrongly, late or not at all; see `tests/support/faults.py`."""
-    # botocore limits the resends of a client: no test may use up another's. Nor need tests wait between resends.
+    # botocore limits the resends of a client: no test may use up another's.
     monkeypatch.setattr("botocore.retries.quota.RetryQuota.acquire", lambda quota, amount: True)
-    monkeypatch.setattr("botocore.endpoint.time", SimpleNamespace(sleep=lambda seconds: None))
     _faulty_store.heal()
     yield _faulty_store
     _faulty_store.heal()

@@ -117,7 +117,8 @@ class _Year:
     held: dict[str, Decimal] = field(default_factory=lambda: defaultdict(Decimal))
 
     def steps(self) -> Iterator[tuple[datetime, Step]]:
-        yield self.start + timedelta(hours=2), _deposit(Decimal("5000.00"), "Savings", "savings")
+        # At once: an account that was opened late in the evening would show a first day without anything.
+        yield self.start, _deposit(Decimal("5000.00"), "Savings", "savings")
         for month in range(12 - self.months, 12):
             first_day = self.start + YEAR - MONTH * (12 - month)
             yield first_day + timedelta(hours=8), _deposit(self._amount(2700, 2900), "Salary", f"salary {month}")

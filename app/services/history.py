@@ -58,7 +58,8 @@ def get_portfolio_history(username: str, prices: PriceSource, *, days: int) -> l
     prices_of = {asset_id: _prices(prices, asset_id, days) for asset_id in holdings}
     points = []
     for day in (first_day + timedelta(days=passed) for passed in range(days + 1)):
-        time = min(clock.end_of(day), now)
+        # The last day has not ended: its point has the newest values, even those read after `now`.
+        time = clock.end_of(day)
         assets = money.total_of(
             money.value_of(held.at(time), prices_of[asset_id].at(time)) for asset_id, held in holdings.items()
         )

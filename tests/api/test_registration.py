@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-from datetime import date
-
 import pytest
 
+from app.domain import clock
 from app.models.users import EmailClaim, find_user
-from tests.support.people import PASSWORD, fields_named, problem, registration
+from tests.support.people import NOON, PASSWORD, fields_named, problem, registration
 from tests.support.usage import usage, usage_of
 
 USER_FIELDS = {
@@ -24,9 +23,9 @@ USER_FIELDS = {
 }
 
 
-def years_ago(years: int) -> str:
-    today = date.today()
-    return today.replace(year=today.year - years, month=1, day=1).isoformat()
+def years_ago(years: int, *, days: int = 0) -> str:
+    """The birthday of who becomes so old at NOON, or some days later."""
+    return NOON.replace(year=NOON.year - years, day=NOON.day + days).date().isoformat()
 
 
 def register(client, **fields):
@@ -81,7 +80,7 @@ ACCEPTED = {
     "phone of 10": ("phone", "(020) 794-6000", "0207946000"),
     "phone of 15": ("phone", "123456789012345", "123456789012345"),
     "age 13": ("date_of_birth", years_ago(13), years_ago(13)),
-    "age 119": ("date_of_birth", years_ago(119), years_ago(119)),
+    "age 120": ("date_of_birth", years_ago(121, days=1), years_ago(121, days=1)),
     "a leap day": ("date_of_birth", "2000-02-29", "2000-02-29"),
     "consent": ("marketing_emails_consent", True, True),
 }
@@ -89,7 +88,8 @@ ACCEPTED = {
 
 @pytest.mark.parametrize(("field", "value", "expected"), ACCEPTED.values(), ids=ACCEPTED.keys())
 def test_accepted(client, field, value, expected):
-    response = register(client, **{field: value})
+    with clock.at(NOON):
+        response = register(client, **{field: value})
     assert response.status_code == 201, response.text
     assert response.json["user"][field] == expected
 
@@ -189,9 +189,9 @@ REFUSED = {
     "phone of 16": ("phone", "1234567890123456"),
     "phone with letters": ("phone", "0800 FLOWERS"),
     "phone with Arabic digits": ("phone", "٠١٢٣٤٥٦٧٨٩"),
-    "born today": ("date_of_birth", date.today().isoformat()),
-    "age 12": ("date_of_birth", years_ago(12)),
-    "age 122": ("date_of_birth", years_ago(122)),
+    "born today": ("date_of_birth", years_ago(0)),
+    "age 12": ("date_of_birth", years_ago(13, days=1)),
+    "age 121": ("date_of_birth", years_ago(121)),
     "born in the future": ("date_of_birth", "2999-01-01"),
     "born on 30 February": ("date_of_birth", "1990-02-30"),
     "born with a time": ("date_of_birth", "1990-01-01T00:00:00"),
@@ -210,7 +210,8 @@ REFUSED = {
 def test_refused(app, client, field, value):
     """The field is named, alone, and nothing is written."""
     body = registration(**{field: value})
-    response = client.post("/api/v1/auth/register", json=body)
+    with clock.at(NOON):
+        response = client.post("/api/v1/auth/register", json=body)
     assert fields_named(problem(response, 422, "invalid_input")) == [field]
     assert usage_of(response) == usage(0, 0, 0)
     if isinstance(value, str) and len(value) > 12:

@@ -13,10 +13,11 @@ import pytest
 from flask import Flask
 
 from app.domain import clock
+from app.prices import PricePoint
 from app.services.statements import open_statement, write_csv
 from tests.support.books import check_books, query
 from tests.support.deposits import write_deposits
-from tests.support.people import Person, fields_named, problem, register
+from tests.support.people import NOON, Person, fields_named, problem, register
 from tests.support.prices import FixedPrices
 from tests.support.usage import AUTHENTICATION, metered, usage_of
 
@@ -256,54 +257,73 @@ def age(store: Any, username: str, days: int) -> None:
 
 @pytest.mark.parametrize("days", [1, 30, 365])
 def test_the_history_of_an_empty_account(trader, days):
-    assert history(trader, days) == [("0.00", "0.00", "0.00")] * (days + 1)
+    with clock.at(NOON):
+        assert history(trader, days) == [("0.00", "0.00", "0.00")] * (days + 1)
 
 
 @pytest.mark.parametrize("days", [1, 30, 365])
 def test_the_history_of_today(trader, days):
-    trader.deposit("1000")
-    trader.buy("BTC", "2")
-    trader.buy("ETH", "5")
-    trader.sell("BTC", "0.5")
-    assert history(trader, days) == [("0.00", "0.00", "0.00")] * days + [("800.00", "200.00", "1000.00")]
+    with clock.at(NOON):
+        trader.deposit("1000")
+        trader.buy("BTC", "2")
+        trader.buy("ETH", "5")
+    with clock.at(NOON + timedelta(seconds=1)):
+        trader.sell("BTC", "0.5")
+        assert history(trader, days) == [("0.00", "0.00", "0.00")] * days + [("800.00", "200.00", "1000.00")]
     assert trader.get("/portfolio").json["total_value"] == "1000.00"
 
 
 @pytest.mark.parametrize("days", [1, 30, 365])
 def test_the_history_of_some_days(trader, store, days):
     """Ten days ago a deposit and a purchase, five days ago a sale and a withdrawal, today another purchase."""
-    trader.deposit("1000")
-    trader.buy("BTC", "5")
-    age(store, trader.username, 5)
-    trader.sell("BTC", "2")
-    trader.withdraw("100")
-    age(store, trader.username, 5)
-    trader.buy("ETH", "10")
+    with clock.at(NOON):
+        trader.deposit("1000")
+        trader.buy("BTC", "5")
+        age(store, trader.username, 5)
+        trader.sell("BTC", "2")
+        trader.withdraw("100")
+        age(store, trader.username, 5)
+        trader.buy("ETH", "10")
+        points = history(trader, days)
     expected = (
         [("0.00", "0.00", "0.00")] * 400
         + [("500.00", "500.00", "1000.00")] * 5
         + [("600.00", "300.00", "900.00")] * 5
         + [("500.00", "400.00", "900.00")]
     )
-    assert history(trader, days) == expected[-days - 1 :]
+    assert points == expected[-days - 1 :]
 
 
 def test_a_history_shows_the_prices_of_its_days(trader, market_app):
     prices = market_app.extensions["prices"]
-    trader.deposit("1000")
-    trader.buy("BTC", "2")
-    prices.prices["BTC"] = Decimal("150.005")
-    assert history(trader, 1)[-1] == ("800.00", "300.01", "1100.01")
+    with clock.at(NOON):
+        trader.deposit("1000")
+        trader.buy("BTC", "2")
+        prices.prices["BTC"] = Decimal("150.005")
+        assert history(trader, 1)[-1] == ("800.00", "300.01", "1100.01")
+
+
+def test_a_history_ends_with_the_price_of_now(trader, market_app, monkeypatch):
+    """A market tells the time of its newest price itself, a moment after the history was asked for."""
+    prices = market_app.extensions["prices"]
+    with clock.at(NOON):
+        trader.deposit("1000")
+        trader.buy("BTC", "2")
+        a_day_ago, now = prices.history("BTC", days=1)
+        newest = PricePoint(now.time + timedelta(milliseconds=5), Decimal(150))
+        monkeypatch.setattr(prices, "history", lambda asset_id, *, days: [a_day_ago, now, newest])
+        assert history(trader, 1)[-1] == ("800.00", "300.00", "1100.00")
 
 
 @pytest.mark.parametrize(("order_type", "price"), [("limit_sell", "900"), ("limit_buy", "1")])
 def test_what_open_orders_reserve_is_part_of_the_history(trader, store, order_type, price):
     """It is still the owner's, and before the order was placed it was neither missing nor below zero."""
-    trader.deposit("1000")
-    trader.buy("BTC", "2")
-    age(store, trader.username, 2)
-    trader.order(order_type, "BTC", "2", price=price)
-    assert history(trader, 5) == [("0.00", "0.00", "0.00")] * 3 + [("800.00", "200.00", "1000.00")] * 3
+    with clock.at(NOON):
+        trader.deposit("1000")
+        trader.buy("BTC", "2")
+        age(store, trader.username, 2)
+        trader.order(order_type, "BTC", "2", price=price)
+        assert history(trader, 5) == [("0.00", "0.00", "0.00")] * 3 + [("800.00", "200.00", "1000.00")] * 3
 
 
 @pytest.mark.parametrize("days", ["0", "366", "-1", "x", "1.5", "", "１"])

@@ -85,8 +85,9 @@ def test_a_race_that_is_never_won_is_busy(person, faults, move):
     assert move(person, "k").status_code == 201, "a refused request leaves no claim"
 
 
+@pytest.mark.parametrize("impatient", [None], ids=["at the pace of the product"])  # in place of the fixture
 def test_throttling_without_end(person, faults):
-    """Bounded in sends and seconds: a thread that waits serves nobody."""
+    """Bounded in sends and seconds: a thread that waits serves nobody. One that did not wait would only disturb."""
     faults.inject("TransactWriteItems", *[refuse("ThrottlingException")] * 100)
     started = time.monotonic()
     response = person.deposit("1")
@@ -166,7 +167,7 @@ def test_an_order_whose_fate_is_unknown_can_be_repeated(person, faults):
     assert person.get("/orders").json["data"] == [again.json["data"]]
 
 
-def test_the_store_is_down(endpoint):
+def test_the_store_is_down(impatient):
     """Nothing listens at the address: every route that needs the store says so, the others work."""
     down = create_app(config("http://127.0.0.1:9")).test_client()
     body = {

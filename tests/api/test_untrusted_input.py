@@ -207,7 +207,7 @@ BODIES = {
     "/auth/register": registration(phone="0123456789", date_of_birth="1990-01-01", marketing_emails_consent=True),
     "/auth/login": {"username": "nobody", "password": "nothing at all"},
     "/auth/password": {"current_password": "not the password", "new_password": "another long one"},
-    "/auth/tokens": {"name": "script", "scopes": "read", "expires_at": "2030-01-01T00:00:00Z"},
+    "/auth/tokens": {"name": "script", "scopes": "read", "expires_at": None},
     "/balance/deposit": {"amount": "1", "description": "x"},
     "/balance/withdraw": {"amount": "1", "description": "x"},
     "/orders": {"order_type": "market_buy", "asset_id": "BTC", "quantity": "0.00001", "price": "1", "expires_at": None},

@@ -182,7 +182,7 @@ def test_half_an_answer_is_never_taken_for_a_whole_one(in_app, faulty_app, fault
         reference_of("half")
 
 
-def test_a_lost_race_is_run_again_until_it_is_won():
+def test_a_lost_race_is_run_again_until_it_is_won(impatient):
     runs = []
 
     @retry_while_busy
@@ -195,7 +195,7 @@ def test_a_lost_race_is_run_again_until_it_is_won():
     assert change() == "won" and len(runs) == 5
 
 
-def test_threads_that_lose_races_do_not_disturb_each_other():
+def test_threads_that_lose_races_do_not_disturb_each_other(impatient):
     """Nothing of a retry is shared, though other threads begin the same change all the time."""
 
     @retry_while_busy

@@ -16,18 +16,12 @@ from app.domain.errors import IdempotencyKeyReused, InsufficientFunds, Insuffici
 from app.domain.idempotency import identify
 from app.domain.ledger import TransactionType
 from app.domain.orders import Side
-from app.models import batch, order_changes
+from app.models import order_changes
 from app.models.balance_changes import post_transaction
 from app.models.orders import Order
 from tests.support.accounts import open_trader, place, place_limit
 from tests.support.books import check_books
 from tests.support.faults import FaultyStore, conflict
-
-
-@pytest.fixture(autouse=True)
-def _no_waiting(monkeypatch):
-    """Every race here is lost for certain, and won the next time."""
-    monkeypatch.setattr(batch, "LONGEST_WAIT", 0)
 
 
 class Trader:

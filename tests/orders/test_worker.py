@@ -10,8 +10,7 @@ import sys
 import time
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
-from datetime import UTC, datetime, timedelta
-from datetime import time as time_of_day
+from datetime import datetime, timedelta
 from decimal import Decimal
 from pathlib import Path
 from typing import Any
@@ -29,6 +28,7 @@ from app.services.worker import Worker
 from tests.support.accounts import open_trader, place_limit
 from tests.support.applications import make_app, tables_named
 from tests.support.books import Books, check_books
+from tests.support.people import NOON
 from tests.support.prices import FixedPrices
 from tests.support.usage import metered
 
@@ -141,16 +141,19 @@ MOMENTS = {
     "an hour ago": timedelta(hours=1),
     "a day ago": timedelta(days=1),
     "40 days ago": timedelta(days=40),
-    "364 days ago": timedelta(days=99),
+    "99 days ago": timedelta(days=99),
 }
 
 
 def test_a_worker_that_starts_ends_what_is_past_its_time_also_from_earlier_days(prices, trader, store):
     now = clock.now()
-    late = [place_limit(trader, side, "0.1", "100", expires_at=now - ago) for ago in MOMENTS.values() for side in Side]
-    waits = place_limit(trader, Side.BUY, "0.1", "100", expires_at=now + timedelta(minutes=1))
-    cash = books_of(store, trader).balance["current_balance"]
-    done = Worker(FixedPrices(BTC="100"), is_stopping=lambda: False).run_round()
+    with clock.at(now):
+        late = [
+            place_limit(trader, side, "0.1", "100", expires_at=now - ago) for ago in MOMENTS.values() for side in Side
+        ]
+        waits = place_limit(trader, Side.BUY, "0.1", "100", expires_at=now + timedelta(minutes=1))
+        cash = books_of(store, trader).balance["current_balance"]
+        done = Worker(FixedPrices(BTC="100"), is_stopping=lambda: False).run_round()
     assert (done.filled, done.expired, done.lost, done.failed) == (1, len(late), 0, 0), "past its time: not filled"
     assert {status_of(order) for order in late} == {"EXPIRED"} and status_of(waits) == "COMPLETED"
     balance = books_of(store, trader).balance
@@ -158,21 +161,24 @@ def test_a_worker_that_starts_ends_what_is_past_its_time_also_from_earlier_days(
 
 
 def test_a_worker_that_runs_ends_what_is_past_its_time(worker, trader):
-    soon = place_limit(trader, Side.SELL, "1", "100", expires_at=clock.now() + timedelta(seconds=0.3))
+    end = clock.now() + timedelta(minutes=1)
+    soon = place_limit(trader, Side.SELL, "1", "100", expires_at=end)
     assert done_of(worker) == (0, 0, 0, 0)
-    time.sleep(0.35)
-    assert done_of(worker) == (0, 1, 0, 0)
-    assert status_of(soon) == "EXPIRED"
-    assert done_of(worker) == (0, 0, 0, 0)
+    with clock.at(end):
+        assert done_of(worker) == (0, 1, 0, 0)
+        assert status_of(soon) == "EXPIRED"
+        assert done_of(worker) == (0, 0, 0, 0)
 
 
-def test_the_last_moment_of_yesterday_is_ended_by_a_worker_that_ran_yesterday(worker, trader):
+def test_the_last_moment_of_yesterday_is_ended_by_a_worker_that_ran_yesterday(trader):
     """A worker looks at the day of its last round again: orders end until its last microsecond."""
-    end_of_day = datetime.combine(clock.now().date(), time_of_day.max, UTC)
-    if clock.now() > end_of_day - timedelta(minutes=1):
-        pytest.skip("midnight is near")
-    order = place_limit(trader, Side.BUY, "1", "100", expires_at=clock.now() - timedelta(microseconds=1))
-    assert done_of(worker) == (0, 1, 0, 0) and status_of(order) == "EXPIRED"
+    end, moment = clock.end_of(NOON.date()), timedelta(microseconds=1)
+    with clock.at(end - moment):
+        order = place_limit(trader, Side.BUY, "1", "100", expires_at=end)
+        new_worker = Worker(FixedPrices())
+        assert done_of(new_worker) == (0, 0, 0, 0)
+    with clock.at(end + moment):
+        assert done_of(new_worker) == (0, 1, 0, 0) and status_of(order) == "EXPIRED"
 
 
 @pytest.mark.parametrize("unfit", ["stale", "inactive", "unknown"])
@@ -334,23 +340,34 @@ def test_an_order_that_someone_else_ended_is_lost_and_costs_nothing_more(worker,
 
 @pytest.mark.parametrize("orders", [0, 1, 3])
 def test_stopping_is_asked_before_each_order(trader, orders):
-    ended = clock.now() - timedelta(days=99)  # one of the first days that a new worker looks at
+    now = clock.now()
+    ended = now - timedelta(days=99)  # one of the first days that a new worker looks at
     placed = [place_limit(trader, Side.BUY, "1", "100", expires_at=ended) for _ in range(4)]
 
     def enough() -> bool:
         return [status_of(order) for order in placed].count("EXPIRED") >= orders
 
-    assert done_of(Worker(FixedPrices(), is_stopping=enough)) == (0, orders, 0, 0)
+    with clock.at(now):
+        assert done_of(Worker(FixedPrices(), is_stopping=enough)) == (0, orders, 0, 0)
 
 
-def test_a_round_costs_the_same_with_10_and_with_1000_open_orders(worker, prices):
+@pytest.fixture
+def noon_worker(prices: FixedPrices) -> Worker:
+    """A worker in its second round at NOON: until one o'clock it would look at yesterday too."""
+    with clock.at(NOON):
+        worker = Worker(prices)
+        worker.run_round()
+    return worker
+
+
+def test_a_round_costs_the_same_with_10_and_with_1000_open_orders(noon_worker, prices):
     """One query for the day and one for each asset and side; half a unit each, as none finds anything."""
     prices.prices = {"BTC": Decimal(100), "ETH": Decimal(10)}
-    ends = clock.now() + timedelta(days=1)
+    ends = NOON + timedelta(days=1)
 
     def units_of_a_round() -> tuple[int, Decimal, Decimal]:
-        with metered() as meter:
-            assert done_of(worker) == (0, 0, 0, 0)
+        with metered() as meter, clock.at(NOON):
+            assert done_of(noon_worker) == (0, 0, 0, 0)
         return meter.calls, meter.read_units, meter.write_units
 
     orders = []
@@ -391,14 +408,16 @@ def unplaced_order(index: int, side: Side, limit: Decimal, ends: datetime) -> Or
     )
 
 
-def test_what_a_fill_and_an_end_cost(worker, prices, trader):
+def test_what_a_fill_and_an_end_cost(noon_worker, prices, trader):
     """Two calls for an order beyond finding it: ending reads its own item too, as its index holds keys alone."""
     prices.prices = {"BTC": Decimal(100)}
-    for side in Side:
-        place_limit(trader, side, "1", "100")
-    place_limit(trader, Side.BUY, "1", "1", expires_at=clock.now() - timedelta(seconds=1))
-    with metered() as meter:
-        assert done_of(worker) == (2, 1, 0, 0)
+    seller = open_trader("1", BTC="1")  # another one: no two trades of a person in an asset have the same moment
+    with clock.at(NOON):
+        place_limit(trader, Side.BUY, "1", "100")
+        place_limit(seller, Side.SELL, "1", "100")
+        place_limit(trader, Side.BUY, "1", "1", expires_at=NOON - timedelta(seconds=1))
+        with metered() as meter:
+            assert done_of(noon_worker) == (2, 1, 0, 0)
     assert meter.operations == [
         "Query",
         "GetItem",

@@ -9,12 +9,12 @@ from typing import Any, NoReturn
 import pytest
 from flask import Flask
 
-from app.domain import errors
+from app.domain import clock, errors
 from app.factory import create_app
 from tests.pages.conftest import NewBrowser
 from tests.support.applications import config
 from tests.support.page_client import Browser
-from tests.support.people import PASSWORD, caller
+from tests.support.people import NOON, PASSWORD, caller
 from tests.support.usage import usage_of
 
 # Beyond the one call that authenticates.
@@ -122,7 +122,8 @@ def test_a_bad_profile_is_told_beside_the_field(
     ann: Browser, changed: dict[str, str], field: str, message: str
 ) -> None:
     before = profile_of(ann)
-    answer = ann.submit("/account", **changed)
+    with clock.at(NOON):
+        answer = ann.submit("/account", **changed)
     assert answer.status == 422 and answer.error_of(field) == message
     assert answer.form().values[field] == changed[field].strip()
     assert profile_of(ann) == before

@@ -7,9 +7,10 @@ from typing import Any
 import pytest
 from flask import Flask
 
+from app.domain import clock
 from tests.pages.conftest import NewBrowser
 from tests.support.page_client import Browser
-from tests.support.people import PASSWORD, registration
+from tests.support.people import NOON, PASSWORD, registration
 
 BAD_FIELDS = {
     "no username": ({"username": ""}, "username", "Fill this in."),
@@ -38,7 +39,8 @@ def test_bad_registration_is_told_beside_the_field(
     stranger: Browser, changed: dict[str, str], field: str, message: str
 ) -> None:
     sent = registration(marketing_emails_consent="yes") | changed
-    answer = stranger.submit("/register", **sent)
+    with clock.at(NOON):
+        answer = stranger.submit("/register", **sent)
     assert answer.status == 422
     assert answer.error_of(field).startswith(message)
     kept = {name: value.strip() for name, value in sent.items() if name != "password"}

@@ -96,11 +96,16 @@ def test_what_it_costs(ann: Browser, history: None, query: str, calls: int) -> N
     assert usage_of(answer.response).calls == 1 + calls
 
 
-def test_without_a_period_it_is_this_month(ann: Browser) -> None:
-    ann.done("/deposit", amount="350.5", description="<b>Salary</b>")
-    ann.done("/withdraw", amount="50")
-    answer = ann.get("/statement")
-    today = clock.now().date()
+@pytest.mark.parametrize(
+    "moment", ["2024-02-29T12:00:00", "2025-12-31T23:59:59.999999", "2026-01-01T00:00:00", "2026-01-31T23:59:59"]
+)
+def test_without_a_period_it_is_this_month(ann: Browser, moment: str) -> None:
+    now = datetime.fromisoformat(moment).replace(tzinfo=UTC)
+    with clock.at(now):
+        ann.done("/deposit", amount="350.5", description="<b>Salary</b>")
+        ann.done("/withdraw", amount="50")
+        answer = ann.get("/statement")
+    today = now.date()
     assert answer.shown.attributes["from"]["value"] == today.replace(day=1).isoformat()
     assert answer.shown.attributes["to"]["value"] == today.isoformat()
     assert "Opening balance 0.00 Money in +350.50 Money out −50.00 Closing balance 300.50" in answer.text
@@ -109,8 +114,9 @@ def test_without_a_period_it_is_this_month(ann: Browser) -> None:
 
 
 def test_a_row_leads_to_its_transaction_and_order(rich: Browser) -> None:
-    order = rich.submit("/assets/BTC", quantity="1").location
-    links = rich.get("/statement").shown.links
+    with clock.at(clock.now()):
+        order = rich.submit("/assets/BTC", quantity="1").location
+        links = rich.get("/statement").shown.links
     assert order in links and "/activity/000000000002" in links
 
 

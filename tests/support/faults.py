@@ -19,9 +19,12 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from http.client import HTTPConnection
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from types import SimpleNamespace
 from typing import Any
 from urllib.parse import urlsplit
 from zlib import crc32
+
+import pytest
 
 # Gives status and body for a request; None drops the connection without an answer.
 Fault = Callable[["Forwarder", bytes], tuple[int, bytes] | None]
@@ -111,6 +114,16 @@ def kill_afterwards(pid: int) -> Fault:
         os.kill(pid, signal.SIGKILL)
 
     return fault
+
+
+@contextmanager
+def no_waits() -> Iterator[None]:
+    """No wait before an attempt or a resend: how long they take is not what is tested."""
+    nothing = SimpleNamespace(sleep=lambda seconds: None)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("tenacity.nap.time", nothing)
+        patch.setattr("botocore.endpoint.time", nothing)
+        yield
 
 
 @dataclass

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 from dataclasses import dataclass, field
+from datetime import UTC, datetime
 from ipaddress import IPv4Address
 from typing import Any
 
@@ -28,6 +29,9 @@ TRANSACTION = {
     "order_id",
     "created_at",
 }
+# For `clock.at`, in tests that must not depend on the day and hour at which they run. It is long past, so that the
+# tokens of people who log in now are valid then.
+NOON = datetime(2026, 1, 15, 12, tzinfo=UTC)
 _numbers = itertools.count(1)
 
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import closing
-from types import SimpleNamespace
 
 import botocore.session
 import pytest
@@ -12,17 +11,14 @@ import pytest
 from app.models.create_tables import create_tables
 from tests.proofs.matrix.bare import BareStore
 from tests.proofs.matrix.matrix import IS_FULL, Arena, matrix_app
-from tests.support.faults import FaultyStore
+from tests.support.faults import FaultyStore, no_waits
 
 
 @pytest.fixture(scope="module")
 def impatient() -> Iterator[None]:
     """No wait before an attempt or a resend, and no end of resends: how long they take is not what is tested."""
-    nothing = SimpleNamespace(sleep=lambda seconds: None)
     session = botocore.session.get_session()
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("tenacity.nap.time", nothing)
-        patch.setattr("botocore.endpoint.time", nothing)
+    with no_waits(), pytest.MonkeyPatch.context() as patch:
         patch.setattr("botocore.retries.quota.RetryQuota.acquire", lambda quota, amount: True)
         # A child that was forked makes a client of its own, but need not read botocore's files again for it.
         patch.setattr("pynamodb.connection.base.get_session", lambda: session)
