@@ -48,7 +48,7 @@ class Attempt:
         if not 400 <= status < 500:
             self._may_have_applied = True
 
-    def fate(self, error: ClientError) -> Exception | None:
+    def outcome(self, error: ClientError) -> Exception | None:
         """What the refusal of the last send means for the whole operation.
 
         `Busy`: conflict or throttling, nothing was written. `StoreUnavailable`: the outcome is unknown.
