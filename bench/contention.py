@@ -2,8 +2,8 @@
 
     python -m bench.contention [--threads 64] [--processes 2] [--seconds 10] [--latency 0.004]
 
-Deposits of 1.00 from all threads at once, without a pause, on an engine of its own in memory. Each call of the store
-takes `--latency` seconds longer, as a store over a network does: that is what makes threads collide. Prints, for one
+Deposits of 1.00 from all threads at once, without a pause, on an engine of its own in memory. Each call to DynamoDB
+takes `--latency` seconds longer, as over a network: that is what makes threads collide. Prints, for one
 thread and for all of them, the successes per second (and all as a ratio to one), the calls and tries per success, the
 share that was refused as busy, and how evenly the successes fell on the threads. `--first-wait`, `--longest-wait`,
 `--attempts` and `--most-seconds` try another way of trying again than the product's.

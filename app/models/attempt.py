@@ -1,4 +1,4 @@
-"""One operation of DynamoDB with all its sends, and what a failure says about its fate.
+"""One operation of DynamoDB with all its sends, and what a failure says about its outcome.
 
 botocore sends a request again after some failures. What the last send is answered says nothing about the earlier
 ones: a write whose answer was lost may have been applied, even when its resend is throttled.
@@ -48,7 +48,7 @@ class Attempt:
         if not 400 <= status < 500:
             self._may_have_applied = True
 
-    def fate(self, error: ClientError) -> Exception | None:
+    def outcome(self, error: ClientError) -> Exception | None:
         """What the refusal of the last send means for the whole operation.
 
         `Busy`: conflict or throttling, nothing was written. `StoreUnavailable`: the outcome is unknown.

@@ -123,7 +123,7 @@ class _Connection(Connection):
             # PynamoDB's own error leaves out the metadata that botocore's has.
             cause = error.__cause__ if isinstance(error.__cause__, ClientError) else error
             response = cause.response
-            raise this.fate(cause) or error from cause
+            raise this.outcome(cause) or error from cause
         except BotoCoreError as error:
             raise StoreUnavailable() from error
         finally:

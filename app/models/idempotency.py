@@ -4,7 +4,7 @@
 |---|---|---|
 | IdempotencyClaim | `{username}` | `REQUEST#{idempotency key}` |
 
-The claim is one step of the batch that it guards, so it stands exactly when the change does. A refusal leaves none.
+The claim is one step of the batch that it guards, so it exists exactly when the change does. A refusal leaves none.
 """
 
 from __future__ import annotations

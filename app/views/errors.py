@@ -350,7 +350,7 @@ def _answer_product_error(error: ProductError) -> Response:
 
 
 def _answer_database_error(error: PynamoDBException) -> Response:
-    current_app.logger.error("store refused: %s %s", error.cause_response_code, error.cause_response_message)
+    current_app.logger.error("database refused: %s %s", error.cause_response_code, error.cause_response_message)
     return _answer_defect(error)
 
 

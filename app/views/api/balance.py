@@ -45,7 +45,7 @@ def get_balance() -> Any:
 def deposit(data: dict[str, Any]) -> Any:
     """Deposit cash."""
     applied = cash.deposit(current_user().username, **data, idempotency_key=idempotency_key())
-    return _cash_movement("Deposit successful", applied)
+    return _transaction_answer("Deposit successful", applied)
 
 
 @blueprint.post("/balance/withdraw")
@@ -56,10 +56,10 @@ def deposit(data: dict[str, Any]) -> Any:
 def withdraw(data: dict[str, Any]) -> Any:
     """Withdraw cash, at most the balance."""
     applied = cash.withdraw(current_user().username, **data, idempotency_key=idempotency_key())
-    return _cash_movement("Withdrawal successful", applied)
+    return _transaction_answer("Withdrawal successful", applied)
 
 
-def _cash_movement(message: str, applied: Applied[BalanceTransaction]) -> Any:
+def _transaction_answer(message: str, applied: Applied[BalanceTransaction]) -> Any:
     transaction = applied.item
     answer = {
         "success": True,

@@ -18,6 +18,7 @@ from app.domain.identifiers import ASSET_ID, IDEMPOTENCY_KEY, ORDER_ID, matches
 from app.models.idempotency import Applied
 from app.models.users import User
 from app.schemas.amounts import JsonNumber
+from app.schemas.fields import AssetId
 from app.services import tokens
 from app.services.admin import require_admin
 from app.views.errors import answer_http_error, invalid_input
@@ -138,7 +139,7 @@ def replay_header(applied: Applied[Any]) -> dict[str, str]:
 def read_asset_id(text: str) -> str:
     """An asset id of a path, in upper case. Raises InvalidInput."""
     if not matches(ASSET_ID, text):
-        raise InvalidInput(FieldError("asset_id", "Write an asset id, such as BTC."))
+        raise InvalidInput(FieldError("asset_id", AssetId.advice))
     return text.upper()
 
 

@@ -6,7 +6,6 @@ from typing import Any
 
 from flask import Blueprint, flash, make_response, redirect, render_template, request, url_for
 from flask.typing import ResponseReturnValue
-from flask_login import current_user
 
 from app.domain import clock
 from app.domain.assets import CATALOGUE, get_asset
@@ -21,7 +20,7 @@ from app.services import admin
 from app.views.http import prices
 from app.views.pages.formatters import write_money, write_signed_money
 from app.views.pages.forms import Form, read_filter, submits
-from app.views.pages.sessions import only_for_users
+from app.views.pages.sessions import logged_in_user, only_for_users
 from app.views.paging import listing, read_page, read_query
 
 LATEST = PageRequest(limit=5)
@@ -36,12 +35,7 @@ only_for_users(blueprint)
 
 @blueprint.before_request
 def _require_admin() -> None:
-    admin.require_admin(_admin())
-
-
-def _admin() -> User:
-    user: User = current_user.user
-    return user
+    admin.require_admin(logged_in_user())
 
 
 @blueprint.get("")
@@ -101,7 +95,7 @@ def status(username: str) -> str:
 @blueprint.post("/users/<username>/status")
 @submits(StatusInput, again=_status_page)
 def send_status(form: Form, data: dict[str, Any], username: str) -> ResponseReturnValue:
-    user = admin.set_status(_admin(), username, data["status"])
+    user = admin.set_status(logged_in_user(), username, data["status"])
     flash(f"{user.username} {STATUS_CHANGED[data['status']]}.")
     return redirect(url_for("admin.user", username=username), 303)
 
@@ -119,7 +113,7 @@ def adjustment(username: str) -> str:
 @blueprint.post("/users/<username>/adjustment")
 @submits(AdjustmentInput, again=_adjustment_page)
 def send_adjustment(form: Form, data: dict[str, Any], username: str) -> ResponseReturnValue:
-    made = admin.adjust_balance(_admin(), username, **data, idempotency_key=form.sent_key()).item
+    made = admin.adjust_balance(logged_in_user(), username, **data, idempotency_key=form.sent_key()).item
     flash(
         f"Adjusted the balance of {username} by {write_signed_money(made.amount)} to {write_money(made.new_balance)}, "
         f"and recorded {made.actor} as the administrator who did it."

@@ -28,7 +28,7 @@ blueprint = Blueprint("market", __name__)
 
 @blueprint.get("/assets")
 def assets() -> str:
-    return render_template("assets.html", assets=market.list_assets(prices(), active_only=False, limit=250))
+    return render_template("assets.html", assets=market.list_assets(prices()))
 
 
 @blueprint.get("/assets/<asset_id>")

@@ -7,7 +7,6 @@ from typing import Any
 
 from flask import Blueprint, flash, redirect, render_template, request, url_for
 from flask.typing import ResponseReturnValue
-from flask_login import current_user
 
 from app.domain import clock
 from app.domain.errors import TokenNotFound
@@ -17,17 +16,12 @@ from app.schemas.inputs import Input, PasswordInput, ProfileForm, TokenForm
 from app.services import profile, tokens
 from app.views.http import begin_login
 from app.views.pages.forms import Form, submits
-from app.views.pages.sessions import begin_session, current_username, only_for_users
+from app.views.pages.sessions import begin_session, current_username, logged_in_user, only_for_users
 
 SCOPE_NAMES = {READ: "Read only", READ_AND_TRADE: "Read and trade"}
 
 blueprint = Blueprint("profile", __name__, url_prefix="/account")
 only_for_users(blueprint)
-
-
-def _user() -> User:
-    user: User = current_user.user
-    return user
 
 
 def _filled(user: User) -> Form:
@@ -43,12 +37,12 @@ def _filled(user: User) -> Form:
 
 
 def _profile_page(form: Form) -> str:
-    return render_template("profile.html", form=form, user=_user())
+    return render_template("profile.html", form=form, user=logged_in_user())
 
 
 @blueprint.get("")
 def show() -> str:
-    return _profile_page(_filled(_user()))
+    return _profile_page(_filled(logged_in_user()))
 
 
 @blueprint.post("")
@@ -60,7 +54,7 @@ def send_profile(form: Form, data: dict[str, Any]) -> ResponseReturnValue:
 
 
 def _password_page(form: Form) -> str:
-    return render_template("password.html", form=form, user=_user())
+    return render_template("password.html", form=form, user=logged_in_user())
 
 
 @blueprint.get("/password")
@@ -109,7 +103,7 @@ def token_list() -> str:
 @submits(TokenForm, again=_tokens_page)
 def send_token(form: Form, data: dict[str, Any]) -> ResponseReturnValue:
     # No redirect: it would have to carry the secret in its address or in the session.
-    made = tokens.create_personal_token(_user(), **data)
+    made = tokens.create_personal_token(logged_in_user(), **data)
     return render_template("token_new.html", made=made, names=SCOPE_NAMES, site=request.url_root), 201
 
 

@@ -72,8 +72,13 @@ def is_logged_in() -> bool:
     return bool(current_user.is_authenticated)
 
 
+def logged_in_user() -> User:
+    user: User = current_user.user
+    return user
+
+
 def current_username() -> str:
-    return str(current_user.user.username)
+    return str(logged_in_user().username)
 
 
 def only_for_users(blueprint: Blueprint) -> None:

@@ -7,14 +7,13 @@ from typing import Any
 
 from flask import Blueprint, Response, make_response, render_template, request
 from flask.typing import ResponseReturnValue
-from flask_login import current_user
 
 from app.domain import clock
 from app.schemas.inputs import StatementInput
 from app.services import statements
 from app.views.http import csv_answer
 from app.views.pages.forms import Form, read_filter
-from app.views.pages.sessions import current_username, only_for_users
+from app.views.pages.sessions import current_username, logged_in_user, only_for_users
 
 STATEMENT_ROWS = 500
 
@@ -32,7 +31,7 @@ def statement() -> ResponseReturnValue:
 
 
 def _read(query: dict[str, Any], today: date) -> dict[str, Any]:
-    user = current_user.user
+    user = logged_in_user()
     first_day = query["first_day"] or min(user.created_at.date(), query["last_day"] or today)
     last_day = query["last_day"] or max(first_day, today)
     return {
