@@ -96,7 +96,12 @@ class Worker:
         except PriceUnavailable:
             return
         for side in Side:
+            if self._must_stop(priced_at):
+                return
             self._fill_book(iterate_fillable_orders(asset_id, side, price), price, priced_at, done)
+
+    def _must_stop(self, priced_at: datetime) -> bool:
+        return clock.now() - priced_at > PRICE_HOLDS or self._is_stopping()
 
     def _fill_book(self, orders: Iterable[Order], price: Decimal, priced_at: datetime, done: Round) -> None:
         skipped = 0
@@ -104,7 +109,7 @@ class Worker:
             if skipped:
                 skipped -= 1
                 continue
-            if clock.now() - priced_at > PRICE_HOLDS or self._is_stopping():
+            if self._must_stop(priced_at):
                 return
             # Expired but not yet processed: do not fill.
             if order.expires_at <= priced_at:

@@ -188,7 +188,7 @@ def test_all_holders_of_an_asset():
     assert ledger.list_holders("SOL").items == []
 
 
-def test_one_asset_transaction():
+def test_one_trade():
     newest = ledger.list_trades("ann", asset_id="BTC").items[0]
     with metered() as used:
         found = ledger.get_trade("ann", "BTC", newest.traded_at)

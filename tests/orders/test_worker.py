@@ -351,6 +351,14 @@ def test_stopping_is_asked_before_each_order(trader, orders):
         assert done_of(Worker(FixedPrices(), is_stopping=enough)) == (0, orders, 0, 0)
 
 
+def test_stopping_is_asked_before_each_query(trader):
+    filled = place_limit(trader, Side.BUY, "1", "100")
+    stopping = Worker(FixedPrices(BTC="100"), is_stopping=lambda: status_of(filled) == "COMPLETED")
+    with metered() as meter:
+        assert done_of(stopping) == (1, 0, 0, 0)
+    assert "Query" not in meter.operations[meter.operations.index("TransactWriteItems") :]
+
+
 @pytest.fixture
 def noon_worker(prices: FixedPrices) -> Worker:
     """A worker in its second round at NOON: until one o'clock it would look at yesterday too."""
