@@ -101,6 +101,12 @@ def test_another_request_with_the_key_is_refused(trader, other):
     assert trader.balance() == "1010.00"
 
 
+def test_another_withdrawal_with_the_key_is_refused(trader):
+    assert trader.withdraw("10", key="k").status_code == 201
+    problem(trader.withdraw("10.01", key="k"), 422, "idempotency_key_reused")
+    assert trader.balance() == "990.00"
+
+
 ORDERS = {
     "another quantity": {"quantity": "1.1"},
     "another asset": {"asset_id": "ETH"},

@@ -43,6 +43,11 @@ def test_a_span_holds_the_whole_period_and_little_else(count, slack):
             assert min(last, count) <= span.high <= min(last + slack, count)
 
 
+def test_both_ends_of_a_period_are_in_it():
+    period = Period(START + timedelta(days=2), START + timedelta(days=4))
+    assert narrow(7, period, days_after(START), slack=0, probes=3) == Span(1, 4)
+
+
 # Transactions, one a minute; the period; how often times are read, and how many numbers together.
 SEARCHES = {
     "a short account": (400, (DAY, DAY), 0, 0),
