@@ -87,14 +87,14 @@ def test_a_race_that_is_never_won_is_busy(person, faults, move):
 
 @pytest.mark.parametrize("impatient", [None], ids=["at the pace of the product"])  # in place of the fixture
 def test_throttling_without_end(person, faults):
-    """Bounded in sends and seconds: a thread that waits serves nobody. One that did not wait would only disturb."""
+    """Bounded in sends and seconds: a thread that waits serves nobody."""
     faults.inject("TransactWriteItems", *[refuse("ThrottlingException")] * 100)
     started = time.monotonic()
     response = person.deposit("1")
     problem(response, 503, "busy")
     assert "Retry-After" in response.headers
     assert 100 - faults.waiting <= 15
-    assert time.monotonic() - started < 10
+    assert 3 <= time.monotonic() - started < 10
 
 
 READS = [
