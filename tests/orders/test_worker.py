@@ -196,9 +196,10 @@ def test_no_fill_without_a_good_price(worker, prices, trader, unfit):
 def test_a_price_is_not_kept_to_for_long(worker, prices, trader, monkeypatch):
     """Where many orders are to be filled time passes: the others wait for the next round, and its price."""
     placed = [place_limit(trader, Side.BUY, "1", limit) for limit in ("120", "110", "100")]
-    later = clock.now() + timedelta(seconds=11)
+    now = clock.now()
+    later = now + timedelta(seconds=11)
     prices.set("BTC", "100")
-    with ExitStack() as moments, monkeypatch.context() as patch:
+    with clock.at(now), ExitStack() as moments, monkeypatch.context() as patch:
 
         def is_stopping() -> bool:
             if status_of(placed[0]) == "COMPLETED":
