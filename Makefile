@@ -146,7 +146,8 @@ bench: $(DEV) $(ENGINE)  ## Measure the worker (units of a round, fills per seco
 
 .PHONY: docs
 docs: $(RUNTIME)  ## Write docs/errors.md again, from the table in app/views/errors.py
-	$(BIN)/python -c 'from app.views.api.docs import errors_as_markdown as text; print(text(), end="")' > docs/errors.md
+	$(BIN)/python -c 'from app.views.api.docs import errors_as_markdown as text; print(text(), end="")' > docs/errors.md.new
+	mv docs/errors.md.new docs/errors.md
 
 .PHONY: lock
 lock: $(RUNTIME)  ## Pin the newest versions that setup.cfg and package.json allow

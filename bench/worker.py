@@ -19,9 +19,9 @@ from decimal import Decimal
 from app.domain import clock
 from app.domain.orders import Side
 from app.models import order_changes
-from app.models.orders import Order, iterate_fillable_orders, new_order_id, open_book
+from app.models.orders import Order, iterate_fillable_orders
 from app.services.worker import Worker
-from tests.support.accounts import open_trader, place_limit
+from tests.support.accounts import open_trader, place_limit, unplaced_order
 from tests.support.applications import make_app
 from tests.support.engine import engine
 from tests.support.prices import FixedPrices
@@ -40,27 +40,7 @@ def write_open_orders(number: int, price: Decimal) -> None:
         for index in range(number):
             side = Side.BUY if index % 2 else Side.SELL
             limit = price - 1 - index if side is Side.BUY else price + 1 + index
-            order_id, ends = new_order_id(), now + timedelta(days=1 + index % 89)
-            batch.save(
-                Order(
-                    *Order.key(order_id),
-                    order_id=order_id,
-                    username="nobody",
-                    asset_id="BTC",
-                    order_type=side.value,
-                    price_type="LIMIT",
-                    quantity=Decimal(1),
-                    order_price=limit,
-                    total_amount=limit,
-                    limit_price=limit,
-                    status="PENDING",
-                    open_book=open_book("BTC", side),
-                    expires_at=ends,
-                    expiry_day=ends.date().isoformat(),
-                    created_at=now,
-                    updated_at=now,
-                )
-            )
+            batch.save(unplaced_order(side, limit, now + timedelta(days=1 + index % 89)))
 
 
 def measure_rounds(few: int, many: int) -> None:

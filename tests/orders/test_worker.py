@@ -10,7 +10,7 @@ import sys
 import time
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
-from datetime import datetime, timedelta
+from datetime import timedelta
 from decimal import Decimal
 from pathlib import Path
 from typing import Any
@@ -25,7 +25,7 @@ from app.models import order_changes
 from app.models.orders import Order, get_order, new_order_id, open_book
 from app.models.users import set_status
 from app.services.worker import Worker
-from tests.support.accounts import open_trader, place_limit
+from tests.support.accounts import open_trader, place_limit, unplaced_order
 from tests.support.applications import make_app, tables_named
 from tests.support.books import Books, check_books
 from tests.support.people import NOON
@@ -385,7 +385,7 @@ def test_a_round_costs_the_same_with_10_and_with_1000_open_orders(noon_worker, p
         with Order.batch_write() as batch:
             for index in range(len(orders), number):
                 side = Side.BUY if index % 2 else Side.SELL
-                order = unplaced_order(index, side, Decimal(99 if side is Side.BUY else 101), ends)
+                order = unplaced_order(side, Decimal(99 if side is Side.BUY else 101), ends)
                 orders.append(order)
                 batch.save(order)
         measured.append(units_of_a_round())
@@ -393,28 +393,6 @@ def test_a_round_costs_the_same_with_10_and_with_1000_open_orders(noon_worker, p
         for order in orders:
             batch.delete(order)
     assert measured[0] == measured[1] == (5, Decimal("2.5"), 0)
-
-
-def unplaced_order(index: int, side: Side, limit: Decimal, ends: datetime) -> Order:
-    order_id = f"order_{index:026d}"
-    return Order(
-        *Order.key(order_id),
-        order_id=order_id,
-        username="nobody",
-        asset_id="BTC",
-        order_type=side.value,
-        price_type="LIMIT",
-        quantity=Decimal(1),
-        order_price=limit,
-        total_amount=limit,
-        limit_price=limit,
-        status="PENDING",
-        open_book=open_book("BTC", side),
-        expires_at=ends,
-        expiry_day=ends.date().isoformat(),
-        created_at=ends,
-        updated_at=ends,
-    )
 
 
 def test_what_a_fill_and_an_end_cost(noon_worker, prices, trader):

@@ -13,7 +13,7 @@ from app.domain.ledger import TransactionType
 from app.domain.orders import NewOrder, PriceType, Side
 from app.models import order_changes
 from app.models.balance_changes import open_account, post_transaction
-from app.models.orders import Order
+from app.models.orders import Order, new_order_id, open_book
 from app.models.users import User
 
 _numbers = itertools.count(1)
@@ -81,3 +81,26 @@ def place_limit(username: str, side: Side, quantity: str, limit: str, **more: An
     order = place(username, side, quantity, price=str(unreached), limit=limit, **more)
     assert order.is_pending
     return order
+
+
+def unplaced_order(side: Side, limit: Decimal, ends: datetime) -> Order:
+    """An open order for 1 BTC that is not saved yet, of a user who does not exist: to fill the indexes with many."""
+    order_id = new_order_id()
+    return Order(
+        *Order.key(order_id),
+        order_id=order_id,
+        username="nobody",
+        asset_id="BTC",
+        order_type=side.value,
+        price_type="LIMIT",
+        quantity=Decimal(1),
+        order_price=limit,
+        total_amount=limit,
+        limit_price=limit,
+        status="PENDING",
+        open_book=open_book("BTC", side),
+        expires_at=ends,
+        expiry_day=ends.date().isoformat(),
+        created_at=clock.now(),
+        updated_at=clock.now(),
+    )
