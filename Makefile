@@ -52,6 +52,10 @@ demo: $(RUNTIME) $(ENGINE)  ## Fill demo accounts with a believable year of acti
 audit: $(RUNTIME) $(ENGINE)  ## Check every invariant of the books in the same database
 	@$(CHILD) flask audit
 
+.PHONY: upgrade
+upgrade: $(RUNTIME) $(ENGINE)  ## Bring a database that an older version wrote up to date (make run does so by itself)
+	@$(CHILD) flask upgrade
+
 .PHONY: tables
 tables: $(RUNTIME) $(ENGINE)  ## Create the DynamoDB tables that do not exist
 	@$(CHILD) flask tables create

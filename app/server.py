@@ -11,6 +11,7 @@ from flask import Flask
 
 from app.domain.errors import StoreUnavailable
 from app.models.create_tables import create_tables, tables_answer
+from app.models.upgrade import bring_up_to_date
 
 # How long a client may pause while it sends a request or reads its answer.
 PAUSE_SECONDS = 5
@@ -31,10 +32,14 @@ def limit_pauses(listeners: Iterable[socket.socket]) -> None:
 
 
 def create_missing_tables(app: Flask) -> None:
-    """Create the tables that do not exist; end the process with a message if DynamoDB does not answer."""
+    """Create the tables that do not exist, and upgrade those of an older version.
+
+    Ends the process with a message if DynamoDB does not answer.
+    """
     try:
         with app.app_context():
             create_tables()
+            bring_up_to_date()
     except StoreUnavailable:
         sys.exit("DynamoDB does not answer: check DYNAMODB_ENDPOINT or the AWS settings.")
 

@@ -49,7 +49,7 @@ ANY_REGION = dict.fromkeys(("AWS_REGION", "AWS_DEFAULT_REGION"), "us-east-1")
 LAUNCHER = (sys.executable, __file__)
 # Jinja looks for changed templates itself; the addresses of static files are computed at the start.
 DEV_SERVER = (
-    "flask --app wsgi tables create && "
+    "flask --app wsgi tables create && flask --app wsgi upgrade && "
     'exec flask --app wsgi run --debug --port "${PORT:-8000}" --extra-files "$(ls app/static/*.* | paste -sd :)"'
 )
 OWN_DATABASE = "set DYNAMODB_ENDPOINT to any DynamoDB-compatible endpoint, or the usual AWS settings"

@@ -24,6 +24,7 @@ from app.audit.records import (
 )
 from app.audit.rows import NOBODY, Row, decode
 from app.audit.sorter import HEAD, TRANSACTIONS, SortedRow
+from app.models.ledger import BalanceTransaction
 from app.models.orders import Order
 from app.models.users import EmailClaim
 
@@ -76,7 +77,7 @@ class _AccountCheck:
             if isinstance(record, TransactionRecord):
                 yield from self._ledger.add(record)
         if not any(row.kind == "TRANSACTION" for row in rows):
-            yield from map(_lost_reference, rows)
+            yield from (_lost_reference(row) for row in rows if not _is_found_elsewhere(row))
 
     def _check_order(self, order_id: str, rows: Sequence[SortedRow]) -> Iterator[Violation]:
         """An order, if it is there, with the trades, transactions and idempotency claims that name it."""
@@ -142,6 +143,13 @@ class _AccountCheck:
             named = row.text("username") or "nobody"
             message = f"It names {named}, and is the address of {user.username}."
             yield violation("email_claim_of_another", own, message, found=named, expected=user.username)
+
+
+def _is_found_elsewhere(claim: Row) -> bool:
+    """Whether a claim refers to a transaction of another user, as that of an admin's adjustment does."""
+    username = claim.text("username")
+    key = username and BalanceTransaction.key(username, claim.text("reference") or "")
+    return bool(key and find_row(ItemKey("users", *key)))
 
 
 def _lost_reference(row: Row) -> Violation:

@@ -23,9 +23,10 @@ from app.domain.orders import Side
 
 @dataclass
 class HoldingsCheck:
-    """What a user should hold of each asset (`owned`) and have reserved in cash; keeps only these sums."""
+    """What a user should own and have reserved of each asset, and in cash; keeps only these sums."""
 
     owned: dict[str, Decimal] = field(default_factory=lambda: defaultdict(Decimal))
+    reserved: dict[str, Decimal] = field(default_factory=lambda: defaultdict(Decimal))
     reserved_cash: Decimal = money.ZERO
 
     def add_trade(self, trade: TradeRecord) -> None:
@@ -39,15 +40,20 @@ class HoldingsCheck:
             self.reserved_cash = money.add(self.reserved_cash, order.reserved_amount or money.ZERO)
         else:
             reserved = order.reserved_quantity or Decimal(0)
-            self.owned[order.asset_id] = money.subtract(self.owned[order.asset_id], reserved)
+            self.reserved[order.asset_id] = money.add(self.reserved[order.asset_id], reserved)
 
     def finish(self, holdings: Sequence[HoldingRecord], balance: ItemKey) -> Iterator[Violation]:
         """The violations of all holdings. A missing holding is reported at the key of the balance."""
         for holding in holdings:
-            yield from unknown_asset(holding.item, holding.asset_id)
-            yield from negative("negative_quantity", holding.item, "quantity", holding.quantity)
-            what, expected = "quantity (bought - sold - reserved)", self.owned.get(holding.asset_id, Decimal(0))
-            yield from differs("holding_mismatch", holding.item, what, found=holding.quantity, expected=expected)
-        for asset_id in sorted(set(self.owned) - {holding.asset_id for holding in holdings}):
+            item, owned, reserved = holding.item, self.owned[holding.asset_id], self.reserved[holding.asset_id]
+            found = holding.reserved_quantity or Decimal(0)
+            yield from unknown_asset(item, holding.asset_id)
+            yield from negative("negative_quantity", item, "quantity", holding.quantity)
+            yield from negative("negative_quantity", item, "reserved_quantity", found)
+            what, expected = "quantity (bought - sold - reserved)", money.subtract(owned, reserved)
+            yield from differs("holding_mismatch", item, what, found=holding.quantity, expected=expected)
+            what = "reserved_quantity (of the open orders to sell)"
+            yield from differs("holding_reserve_mismatch", item, what, found=found, expected=reserved)
+        for asset_id in sorted({*self.owned, *self.reserved} - {holding.asset_id for holding in holdings}):
             what, expected = f"The holding of {asset_id}", self.owned[asset_id]
             yield from differs("holding_missing", balance, what, found=None, expected=expected)

@@ -5,11 +5,13 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Iterator
 from dataclasses import dataclass, field
+from datetime import datetime
 from decimal import Decimal
 
 from app.audit.orders import ORDER_TRANSACTIONS
 from app.audit.records import (
     BalanceRecord,
+    ItemKey,
     TransactionRecord,
     Violation,
     as_text,
@@ -29,6 +31,7 @@ class LedgerCheck:
 
     number: int = 0
     balance: Decimal = money.ZERO
+    time: datetime | None = None
     totals: dict[str, Decimal] = field(default_factory=lambda: defaultdict(lambda: money.ZERO))
 
     def add(self, transaction: TransactionRecord) -> Iterator[Violation]:
@@ -43,6 +46,8 @@ class LedgerCheck:
         what = f"new_balance after {as_text(before)} and {as_text(effect)}"
         yield from differs("effect_mismatch", item, what, found=after, expected=money.add(before, effect))
         yield from negative("negative_balance", item, "new_balance", after)
+        yield from self._check_time(item, transaction.created_at)
+        self.time = transaction.created_at
         self.balance = after
         self.totals[kind] = money.add(self.totals[kind], transaction.amount)
 
@@ -61,6 +66,13 @@ class LedgerCheck:
             yield violation("sequence_gap", item, message, found=number, expected=last + 1)
         self.number = max(number, last)
 
+    def _check_time(self, item: ItemKey, time: datetime) -> Iterator[Violation]:
+        if self.time and time < self.time:
+            message = (
+                f"Its time {as_text(time)} is before {as_text(self.time)}, that of the last transaction before it."
+            )
+            yield violation("time_went_back", item, message, found=time, expected=self.time)
+
     def finish(self, balance: BalanceRecord, *, reserved: Decimal) -> Iterator[Violation]:
         """The violations of the balance, against all transactions and the cash `reserved` by open orders."""
         for check, name, expected in (
@@ -73,6 +85,7 @@ class LedgerCheck:
             yield from differs(check, balance.item, name, found=getattr(balance, name), expected=expected)
         yield from negative("negative_balance", balance.item, "current_balance", balance.current_balance)
         yield from negative("negative_reserve", balance.item, "reserved_cash", balance.reserved_cash)
+        yield from self._check_time(balance.item, balance.updated_at)
 
 
 def _check_amount(transaction: TransactionRecord) -> Iterator[Violation]:

@@ -17,8 +17,17 @@ from app.audit.records import (
     violation,
 )
 from app.domain import money
+from app.domain.assets import CATALOGUE
 from app.domain.ledger import TransactionType
-from app.domain.orders import PAYMENT_TYPE, OrderStatus, Side, reaches
+from app.domain.orders import (
+    PAYMENT_TYPE,
+    REFUND_DESCRIPTIONS,
+    OrderStatus,
+    Side,
+    describe_reserve,
+    describe_trade,
+    reaches,
+)
 
 # The transactions that belong to an order, and the word for each in the codes of checks.
 ORDER_TRANSACTIONS = {
@@ -94,12 +103,14 @@ def _reserve_of(order: OrderRecord) -> dict[str, Decimal | None]:
 
 
 def _check_indexes(order: OrderRecord) -> Iterator[Violation]:
-    """OpenOrdersIndex and ExpiringOrdersIndex contain the orders that wait, and no others."""
-    book = day = None
+    """The three indexes of open orders contain the orders that wait, and no others."""
+    owner = book = day = None
     if order.is_pending and order.is_limit:
+        owner = order.username
         book = f"{order.asset_id}#{order.order_type}"
         day = order.expires_at.date().isoformat() if order.expires_at else None
     check = "open_index_wrong" if order.is_pending else "closed_order_in_index"
+    yield from differs(check, order.item, "open_owner", found=order.open_owner, expected=owner)
     yield from differs(check, order.item, "open_book", found=order.open_book, expected=book)
     yield from differs(check, order.item, "expiry_day", found=order.expiry_day, expected=day)
 
@@ -144,8 +155,28 @@ def _check_transactions(order: OrderRecord, transactions: Sequence[TransactionRe
         found = [transaction for transaction in transactions if transaction.transaction_type == kind]
         if kind in expected:
             yield from _check_amounts(order, kind, expected[kind], found)
+            yield from _check_descriptions(order, kind, found)
         else:
             yield from _unexpected(order, kind, found)
+
+
+def _check_descriptions(
+    order: OrderRecord, kind: TransactionType, found: Sequence[TransactionRecord]
+) -> Iterator[Violation]:
+    """A transaction of an order says what the order says. Older versions wrote no description."""
+    side = Side(order.order_type)
+    if order.asset_id not in CATALOGUE:
+        return
+    if kind is TransactionType.ORDER_REFUND:
+        expected = REFUND_DESCRIPTIONS.get(OrderStatus(order.status))
+    elif order.is_buy and order.reserved_amount is not None and order.limit_price is not None:
+        expected = describe_reserve(order.quantity, order.asset_id, order.limit_price)
+    else:
+        expected = describe_trade(side, order.quantity, order.asset_id, order.order_price)
+    for each in found:
+        if each.description is not None:
+            what = f"description for {order.item.PK}"
+            yield from differs("description_wrong", each.item, what, found=each.description, expected=expected)
 
 
 def _unexpected(order: OrderRecord, kind: TransactionType, found: Sequence[TransactionRecord]) -> Iterator[Violation]:

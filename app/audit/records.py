@@ -52,6 +52,7 @@ class BalanceRecord(NamedTuple):
     total_withdrawals: Decimal
     reserved_cash: Decimal
     version: Decimal
+    updated_at: datetime
 
 
 class TransactionRecord(NamedTuple):
@@ -64,12 +65,14 @@ class TransactionRecord(NamedTuple):
     order_id: str | None
     actor: str | None
     description: str | None
+    created_at: datetime
 
 
 class HoldingRecord(NamedTuple):
     item: ItemKey
     asset_id: str
     quantity: Decimal
+    reserved_quantity: Decimal | None
 
 
 class TradeRecord(NamedTuple):
@@ -100,6 +103,7 @@ class OrderRecord(NamedTuple):
     created_at: datetime
     reserved_amount: Decimal | None
     reserved_quantity: Decimal | None
+    open_owner: str | None
     open_book: str | None
     expiry_day: str | None
 

@@ -32,7 +32,8 @@ def _places(row: Row) -> Iterator[tuple[int, str, bool]]:
         if order_id is not None:
             yield ORDERS, order_id, False
     elif kind == "REQUEST":
-        reference = row.text("reference") or ""
+        # That of another user's transaction does not meet the user's own of the same number.
+        reference = " ".join(filter(None, (row.text("username"), row.text("reference"))))
         yield (ORDERS if reference.startswith("order_") else TRANSACTIONS), reference, True
     elif kind == "ORDER":
         yield ORDERS, row.item.PK, True

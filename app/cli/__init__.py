@@ -14,11 +14,12 @@ from app.cli.audit import audit
 from app.cli.demo import demo
 from app.cli.orders import orders
 from app.cli.tables import tables
+from app.cli.upgrade import upgrade
 from app.cli.users import users
 
 
 def init_app(app: Flask) -> None:
-    for command in (audit, demo, orders, tables, users):
+    for command in (audit, demo, orders, tables, upgrade, users):
         app.cli.add_command(command)
     app.shell_context_processor(_shell_names)
 

@@ -10,6 +10,7 @@ import click
 from flask.cli import with_appcontext
 
 from app.audit.run import Report, Violation, audit_all, audit_user, count_items
+from app.models.upgrade import is_current
 
 
 @click.command("audit")
@@ -18,6 +19,8 @@ from app.audit.run import Report, Violation, audit_all, audit_user, count_items
 @with_appcontext
 def audit(username: str | None, as_json: bool) -> None:
     """Recompute every invariant from the items themselves; exit with 1 if one does not hold."""
+    if not is_current():
+        raise click.ClickException("An older version wrote this store. Run `flask upgrade`, then the audit again.")
     report = audit_user(username.lower()) if username else _audit_all()
     if username and not report.items:
         raise click.BadParameter(f"There are no items of a user {username}.", param_hint="--user")

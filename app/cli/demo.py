@@ -14,6 +14,7 @@ from app.cli.demo_accounts import USERNAMES, is_complete, is_demo_password, plan
 from app.domain import clock
 from app.domain.errors import UsernameTaken
 from app.models.create_tables import create_tables
+from app.models.upgrade import bring_up_to_date
 from app.prices.simulated import SimulatedMarket
 
 
@@ -23,6 +24,7 @@ from app.prices.simulated import SimulatedMarket
 def demo(months: int) -> None:
     """Fill demonstration accounts with a year of activity; complete them after an interruption."""
     create_tables()
+    bring_up_to_date()
     password = _password(str(current_app.config["SECRET_KEY"]))
     if is_complete():
         click.echo("The demonstration accounts are already there; nothing was changed.")

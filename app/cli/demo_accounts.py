@@ -70,7 +70,8 @@ def plan_demo(market: PriceSource, password: str, *, months: int) -> Plan:
     """
 
     def join(username: str, first_name: str, moment: datetime) -> User:
-        with clock.at(moment):
+        # Just before what happens first: time in an account only goes forward.
+        with clock.at(moment - timedelta.resolution):
             return _join(username, first_name, password)
 
     start = join(CUSTOMER, "Dana", clock.now() - YEAR).created_at

@@ -7,7 +7,8 @@ Balance         What a user can spend now. The rules see it as a *cash account* 
 Transaction     One entry of the cash ledger, numbered without a gap. A *posting* is one that is decided, not written.
 Effect          What a transaction adds to the balance: above zero for money in, below zero for money out.
 Asset           Something that is traded, such as BTC. Its id is upper case.
-Holding         What a user owns of one asset and can sell now.
+Holding         What a user owns of one asset: the `quantity` that can be sold now, and the `reserved_quantity` of open
+                orders to sell. The rules see it as an *asset account* (`holdings.AssetAccount`).
 Trade           One purchase or sale of an asset that has happened.
 Order           A wish to buy or sell (`side`). A *market* order executes at once, a *limit* order may wait.
 Limit price     The worst price that an order accepts; a market order may have one too. JSON calls it `price`.

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
-from datetime import UTC, date, datetime, time
+from datetime import UTC, date, datetime, time, timedelta
 
 _set_moment: ContextVar[datetime | None] = ContextVar("moment", default=None)
 
@@ -13,6 +13,14 @@ _set_moment: ContextVar[datetime | None] = ContextVar("moment", default=None)
 def now() -> datetime:
     """The current time, or the one that `at` has set in this context."""
     return _set_moment.get() or datetime.now(UTC)
+
+
+def now_after(*moments: datetime | None) -> datetime:
+    """The current time, or the microsecond after the latest of these moments where the clock is not past it.
+
+    So time never goes back within an account, even if the clocks of two machines differ.
+    """
+    return max([now(), *(moment + timedelta(microseconds=1) for moment in moments if moment)])
 
 
 @contextmanager

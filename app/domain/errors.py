@@ -191,7 +191,7 @@ class TokenNotFound(NotFound):
 
 class OwnAccount(Refusal):
     code = "own_account"
-    message = "You cannot suspend yourself. Ask another administrator."
+    message = "An administrator cannot do this to their own account. Ask another administrator."
 
 
 class InvalidCursor(Refusal):

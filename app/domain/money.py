@@ -134,6 +134,12 @@ def percentage(part: Decimal, whole: Decimal) -> Decimal:
     return _ROUNDING.divide(_ROUNDING.multiply(part, Decimal(100)), whole).quantize(CENT, context=_ROUNDING)
 
 
+def grouped(number: Decimal, *, decimals: int) -> str:
+    """A number as people read it: commas between thousands, and at least so many decimals (1 or more)."""
+    whole, _, fraction = plain(number).partition(".")
+    return f"{int(whole):,}.{fraction.ljust(decimals, '0')}"
+
+
 def plain(number: Decimal) -> str:
     """A number without exponent or trailing zeros: how quantities and prices are stored and sent."""
     text = format(number, "f")

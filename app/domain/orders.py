@@ -1,6 +1,6 @@
 """Orders: what buying and selling an asset costs, brings, reserves and gives back.
 
-A holding is what a user owns of one asset and can sell now. A market order is filled at once, and so is a limit order
+A market order is filled at once, and so is a limit order
 whose limit the price reaches already. Another limit order waits. It reserves what it may need: a buyer's cost at the
 limit leaves the balance, a seller's quantity leaves the holding. The reserve stays with the order until the order is
 filled, cancelled or expires.
@@ -15,8 +15,10 @@ from datetime import datetime, timedelta
 from decimal import Decimal
 from enum import StrEnum
 
-from app.domain import money
-from app.domain.errors import FieldError, InsufficientHolding, InvalidInput, PriceMoved
+from app.domain import holdings, money
+from app.domain.assets import get_asset
+from app.domain.errors import FieldError, InvalidInput, PriceMoved
+from app.domain.holdings import AssetAccount
 from app.domain.ledger import CashAccount, TransactionType, post, reserve
 
 
@@ -118,18 +120,21 @@ class Preview:
     holding_after: Decimal
 
 
-def preview_order(order: NewOrder, price: Decimal, account: CashAccount, holding: Decimal) -> Preview:
+def preview_order(order: NewOrder, price: Decimal, cash: CashAccount, asset: AssetAccount) -> Preview:
     """Raises PriceMoved, OrderTooSmall, OrderTooLarge, InsufficientFunds, InsufficientHolding, as placing it would."""
     waits = order.waits_at(price)
     limit_price = order.limit_price if order.limit_price is not None else price
     total = order.total_at(limit_price if waits else price)
-    held = holding_after(order.side, order.asset_id, order.quantity, holding)
+    if order.side is Side.SELL:
+        asset = holdings.sell(asset, order.quantity)
+    elif not waits:
+        asset = holdings.buy(asset, order.quantity)
     if not waits:
-        account = post(account, PAYMENT_TYPE[order.side], total).after
+        cash = post(cash, PAYMENT_TYPE[order.side], total).after
     elif order.side is Side.BUY:
-        account, held = reserve(account, total).after, holding
+        cash = reserve(cash, total).after
     limit_total = money.order_total(order.quantity, limit_price, buying=order.side is Side.BUY)
-    return Preview(order, price, waits, total, limit_total, account.current_balance, held)
+    return Preview(order, price, waits, total, limit_total, cash.current_balance, asset.quantity)
 
 
 @dataclass(frozen=True, slots=True)
@@ -146,10 +151,24 @@ def fill_reserved(side: Side, quantity: Decimal, price: Decimal, reserved_amount
     return Fill(total, money.subtract(reserved_amount, total) if reserved_amount is not None else money.ZERO)
 
 
-def holding_after(side: Side, asset_id: str, quantity: Decimal, holding: Decimal) -> Decimal:
-    """The holding after buying or selling a quantity. Raises InsufficientHolding."""
-    if side is Side.BUY:
-        return money.add(holding, quantity)
-    if quantity > holding:
-        raise InsufficientHolding(asset_id=asset_id, available=money.plain(holding), required=money.plain(quantity))
-    return money.subtract(holding, quantity)
+def describe_trade(side: Side, quantity: Decimal, asset_id: str, price: Decimal) -> str:
+    """The words of a transaction that paid for a trade, such as `Bought 0.01 BTC at 58,950.08`."""
+    did = "Bought" if side is Side.BUY else "Sold"
+    return f"{did} {money.plain(quantity)} {asset_id} at {_price_text(asset_id, price)}"
+
+
+def describe_reserve(quantity: Decimal, asset_id: str, limit_price: Decimal) -> str:
+    """The words of a transaction that paid into an order's reserve."""
+    return f"Reserved to buy {money.plain(quantity)} {asset_id} at {_price_text(asset_id, limit_price)} or less"
+
+
+def _price_text(asset_id: str, price: Decimal) -> str:
+    return money.grouped(price, decimals=get_asset(asset_id).price_decimals)
+
+
+# The words of a transaction that gives back what an order reserved, by how the order ended.
+REFUND_DESCRIPTIONS = {
+    OrderStatus.COMPLETED: "Returned: bought below the limit",
+    OrderStatus.CANCELLED: "Returned: cancelled",
+    OrderStatus.EXPIRED: "Returned: expired",
+}

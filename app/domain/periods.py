@@ -2,6 +2,9 @@
 
 Transactions are numbered 1, 2, 3, ... in the order of time, and only a number can be looked up. So the search reads
 the times of a few numbers, and repeats that between the two that enclose each end of the period.
+
+A period has the transactions after the last one that was made before it, up to the last one made before its end. So
+its rows have no gap, even where an older version, on machines whose clocks differ, wrote times that go back.
 """
 
 from __future__ import annotations
@@ -46,28 +49,50 @@ class Span:
     high: int
 
 
-def narrow(
+@dataclass(frozen=True)
+class Bounds:
+    """Where a period begins and ends.
+
+    In `before` lies the last transaction that was made before the period, and in `until` the last one made up to its
+    end, if there is such a transaction: else the number is that of `low`.
+    """
+
+    before: Span
+    until: Span
+
+    @property
+    def span(self) -> Span:
+        """All transactions of the period, and some others at each end."""
+        return Span(self.before.low, self.until.high)
+
+
+def find_bounds(
     count: int,
     period: Period,
     read_times: Callable[[Collection[int]], Mapping[int, datetime]],
     *,
     slack: int = SLACK,
     probes: int = PROBES,
-) -> Span:
-    """A span that holds all transactions of a period, among the numbers 1 to `count`.
+) -> Bounds:
+    """The bounds of a period among the transactions 1 to `count`, each at most `slack` wide.
 
-    At each end it holds at most `slack` others. Transaction `low`, unless that is 0, was made before the period.
     `read_times` gets up to `probes` numbers for each end. It is not called for up to `slack` transactions or when both
-    ends are open. Else it is called once, and once more for each further factor of `probes`.
+    ends are open. Else it is called once, and once more for each further factor of `probes`. Where it finds nothing,
+    because transactions are missing, the bounds stay wider.
     """
-    # Each holds the number of the last transaction that was made before the start, or up to the end.
-    before = Span(0, count if period.start > BEGINNING else 0)
-    until = Span(0 if period.end < END else count, count)
-    while numbers := {*_probe(before, slack, probes), *_probe(until, slack, probes)}:
+    bounds = Bounds(
+        before=Span(0, count if period.start > BEGINNING else 0), until=Span(0 if period.end < END else count, count)
+    )
+    while numbers := {*_probe(bounds.before, slack, probes), *_probe(bounds.until, slack, probes)}:
         times = read_times(numbers)
-        before = _enclose(before, {number: time < period.start for number, time in times.items()})
-        until = _enclose(until, {number: time <= period.end for number, time in times.items()})
-    return Span(before.low, until.high)
+        narrowed = Bounds(
+            _enclose(bounds.before, {number: time < period.start for number, time in times.items()}),
+            _enclose(bounds.until, {number: time <= period.end for number, time in times.items()}),
+        )
+        if narrowed == bounds:
+            break
+        bounds = narrowed
+    return bounds
 
 
 def _probe(span: Span, slack: int, probes: int) -> range:
@@ -80,9 +105,7 @@ def _probe(span: Span, slack: int, probes: int) -> range:
 
 
 def _enclose(span: Span, has_happened: Mapping[int, bool]) -> Span:
-    """The part of a span from the last number that had happened to the first that had not."""
+    """The part of a span from the last number that had happened to the first after it that had not."""
     within = {number: happened for number, happened in has_happened.items() if span.low < number <= span.high}
-    return Span(
-        max((number for number, happened in within.items() if happened), default=span.low),
-        min((number for number, happened in within.items() if not happened), default=span.high + 1) - 1,
-    )
+    low = max((number for number, happened in within.items() if happened), default=span.low)
+    return Span(low, min((number for number in within if number > low), default=span.high + 1) - 1)

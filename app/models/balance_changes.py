@@ -12,6 +12,7 @@ from functools import partial
 
 from app.domain import clock, money
 from app.domain.errors import EmailTaken, UsernameTaken
+from app.domain.holdings import AssetAccount
 from app.domain.idempotency import IdempotencyKey
 from app.domain.ledger import CashAccount, Posting, TransactionType, post
 from app.models.batch import Batch, Cancelled, retry_while_busy
@@ -62,16 +63,18 @@ def post_transaction(
 ) -> Applied[BalanceTransaction]:
     """Deposit, withdraw or adjust: USD with 2 decimals, above zero; an adjustment is signed. Two calls.
 
-    `actor` is the user who made the change, if not the owner. Raises InsufficientFunds, IdempotencyKeyReused, and Busy
-    when every attempt came second.
+    `actor` is the user who made the change, if not the owner: the idempotency key is then the actor's. Raises
+    InsufficientFunds, IdempotencyKeyReused, and Busy when every attempt came second.
     """
 
     def change(batch: Batch) -> BalanceTransaction:
         balance = get_balance(username)
         posting = post(balance.cash_account, transaction_type, amount)
-        return write_posting(batch, balance, posting, clock.now(), description=description, actor=actor)
+        now = clock.now_after(balance.updated_at)
+        return write_posting(batch, balance, posting, now, description=description, actor=actor)
 
-    return apply_once(username, idempotency, change=change, find=partial(get_transaction, username))
+    find = partial(get_transaction, username)
+    return apply_once(username, idempotency, actor=actor, change=change, find=find)
 
 
 def read_balance_and_holding(username: str, asset_id: str) -> tuple[Balance, Holding | None]:
@@ -128,26 +131,27 @@ def write_balance(batch: Batch, balance: Balance, after: CashAccount, now: datet
     )
 
 
-def write_holding(
-    batch: Batch, username: str, asset_id: str, holding: Holding | None, quantity: Decimal, now: datetime
-) -> None:
-    """Add a holding's new quantity to a batch; `holding` is the one that was read, if any."""
+def write_holding(batch: Batch, username: str, holding: Holding | None, after: AssetAccount, now: datetime) -> None:
+    """Add a holding's new state to a batch; `holding` is the one that was read, if any."""
     if holding is None:
         batch.put(
             "holding",
             Holding(
-                *Holding.key(username, asset_id),
+                *Holding.key(username, after.asset_id),
                 username=username,
-                asset_id=asset_id,
-                quantity=quantity,
+                asset_id=after.asset_id,
+                quantity=after.quantity,
+                reserved_quantity=after.reserved_quantity,
                 created_at=now,
                 updated_at=now,
             ),
         )
         return
+    reserved = Holding.reserved_quantity
     batch.update(
         "holding",
         holding,
-        [Holding.quantity.set(quantity), Holding.updated_at.set(now)],
-        condition=Holding.quantity == holding.quantity,
+        [Holding.quantity.set(after.quantity), reserved.set(after.reserved_quantity), Holding.updated_at.set(now)],
+        condition=(Holding.quantity == holding.quantity)
+        & (reserved.does_not_exist() if holding.reserved_quantity is None else reserved == holding.reserved_quantity),
     )

@@ -21,12 +21,14 @@ from app.domain.idempotency import REMEMBERED_FOR, IdempotencyKey
 from app.models.attributes import TimeAttribute
 from app.models.batch import Batch, Cancelled
 from app.models.item import Key
-from app.models.users import UsersItem
+from app.models.users import User, UsersItem
 
 
 class IdempotencyClaim(UsersItem, discriminator="REQUEST"):
     """Remembers that a keyed request succeeded, and what it made. Gone once its `ttl` is past, deleted or not."""
 
+    # The owner of what it refers to, if that is not the user who sent the key.
+    username = UnicodeAttribute(null=True)
     fingerprint = UnicodeAttribute()
     reference = UnicodeAttribute()
     created_at = TimeAttribute()
@@ -57,11 +59,17 @@ class Applied(Generic[MadeT]):
 
 
 def apply_once(
-    username: str, idempotency: IdempotencyKey | None, *, change: Callable[[Batch], MadeT], find: Callable[[str], MadeT]
+    username: str,
+    idempotency: IdempotencyKey | None,
+    *,
+    change: Callable[[Batch], MadeT],
+    find: Callable[[str], MadeT],
+    actor: str | None = None,
 ) -> Applied[MadeT]:
-    """Commit one change; a keyed one at most once.
+    """Commit one change of a user's account; a keyed one at most once.
 
-    `change` reads, decides and fills the batch. `find` reads what an earlier run made, by its reference.
+    The key belongs to the `actor`, if given, else to the user. `change` reads, decides and fills the batch. `find`
+    reads what an earlier run made, by its reference.
     One call beyond those of `change`; a replay costs a read of the claim and those of `find` instead of the write.
     Raises what `change` raises, IdempotencyKeyReused, and Busy when another change came first.
     """
@@ -69,24 +77,39 @@ def apply_once(
     try:
         made = change(batch)
         if idempotency:
-            _put_claim(batch, username, idempotency, made.reference)
+            _put_claim(batch, username, actor, idempotency, made.reference)
         batch.commit()
     except Refusal:
         # The obstacle may be this very request, applied before: its first run may have spent the money.
-        if claim := _find_claim(username, idempotency):
+        if claim := _find_claim(actor or username, idempotency):
             return Applied(find(claim.reference), is_replay=True)
         raise
     except Cancelled as cancelled:
-        if "claim" in cancelled.refused and (claim := _find_claim(username, idempotency)):
+        if "claim" in cancelled.refused and (claim := _find_claim(actor or username, idempotency)):
             return Applied(find(claim.reference), is_replay=True)
         raise Busy() from cancelled
     return Applied(made)
 
 
-def _put_claim(batch: Batch, username: str, idempotency: IdempotencyKey, reference: str) -> None:
+def read_user_and_claim(
+    username: str, idempotency: IdempotencyKey | None
+) -> tuple[User | None, IdempotencyClaim | None]:
+    """A user, and the claim of an earlier run among the user's own, each if there is one. One consistent call.
+
+    Raises IdempotencyKeyReused.
+    """
+    keys = [User.key(username), *([IdempotencyClaim.key(username, idempotency.key)] if idempotency else [])]
+    items = list(UsersItem.batch_get(keys, consistent_read=True))
+    user = next((item for item in items if isinstance(item, User)), None)
+    claim = next((item for item in items if isinstance(item, IdempotencyClaim)), None)
+    return user, _living(claim, idempotency) if claim and idempotency else None
+
+
+def _put_claim(batch: Batch, username: str, actor: str | None, idempotency: IdempotencyKey, reference: str) -> None:
     now = clock.now()
     claim = IdempotencyClaim(
-        *IdempotencyClaim.key(username, idempotency.key),
+        *IdempotencyClaim.key(actor or username, idempotency.key),
+        username=username if actor else None,
         fingerprint=idempotency.fingerprint,
         reference=reference,
         created_at=now,
@@ -99,7 +122,12 @@ def _put_claim(batch: Batch, username: str, idempotency: IdempotencyKey, referen
 def _find_claim(username: str, idempotency: IdempotencyKey | None) -> IdempotencyClaim | None:
     """The claim that an earlier run left, if any. Raises IdempotencyKeyReused when that was another request."""
     claim = idempotency and IdempotencyClaim.find(IdempotencyClaim.key(username, idempotency.key))
-    if not idempotency or not claim or claim.ttl <= clock.now():
+    return _living(claim, idempotency) if claim and idempotency else None
+
+
+def _living(claim: IdempotencyClaim, idempotency: IdempotencyKey) -> IdempotencyClaim | None:
+    """The claim unless it is past its `ttl`. Raises IdempotencyKeyReused when it is that of another request."""
+    if claim.ttl <= clock.now():
         return None
     if claim.fingerprint != idempotency.fingerprint:
         raise IdempotencyKeyReused()

@@ -37,10 +37,11 @@ from pynamodb.expressions.condition import Condition
 
 from app.domain import clock, ledger
 from app.domain.errors import HoldingNotFound, TransactionNotFound
+from app.domain.holdings import AssetAccount
 from app.domain.identifiers import TRANSACTION_ID, matches
 from app.domain.ledger import TransactionType
 from app.domain.orders import Side
-from app.domain.periods import ALWAYS, SLACK, Period, Span, narrow
+from app.domain.periods import ALWAYS, SLACK, Bounds, Period, find_bounds
 from app.models.attributes import MoneyAttribute, QuantityAttribute, TimeAttribute
 from app.models.item import Key
 from app.models.paging import FIRST_PAGE, Page, PageRequest, StartKey, list_page
@@ -108,17 +109,27 @@ class BalanceTransaction(UsersItem, discriminator="TRANSACTION"):
 
 
 class Holding(UsersItem, discriminator="ASSET"):
-    """What a user owns of one asset and can sell now. It stays, with quantity 0, when everything is sold."""
+    """What a user owns of one asset: `quantity` can be sold now, open orders to sell have `reserved_quantity`.
+
+    It stays, with quantity 0, when everything is sold. Every change is conditional on both quantities.
+    """
 
     username = UnicodeAttribute()
     asset_id = UnicodeAttribute()
     quantity = QuantityAttribute()
+    # Absent on a holding that was last written before this attribute existed.
+    reserved_quantity = QuantityAttribute(null=True)
     created_at = TimeAttribute()
     updated_at = TimeAttribute()
 
     @staticmethod
     def key(username: str, asset_id: str) -> Key:
         return username, f"ASSET#{asset_id}"
+
+    @property
+    def asset_account(self) -> AssetAccount:
+        """The holding as the rules see it."""
+        return AssetAccount(self.asset_id, self.quantity, self.reserved_quantity or Decimal(0))
 
 
 class Trade(UsersItem, discriminator="ASSET_TRANSACTION"):
@@ -147,6 +158,11 @@ class Trade(UsersItem, discriminator="ASSET_TRANSACTION"):
     def effect(self) -> Decimal:
         """What it added to the quantity that the user owns: negative for a sale."""
         return self.quantity if self.transaction_type == Side.BUY else -self.quantity
+
+    @property
+    def cash_effect(self) -> Decimal:
+        """What it added to the cash that the user owns, reserves included: negative for a purchase."""
+        return -self.total_amount if self.transaction_type == Side.BUY else self.total_amount
 
 
 @dataclass(frozen=True)
@@ -179,12 +195,15 @@ def list_transactions(
     period: Period = ALWAYS,
     slack: int = SLACK,
 ) -> Page[BalanceTransaction]:
-    """Newest first; of one type, and of one period, if given. One call; with a period also those of `find_span`."""
+    """Newest first; of one type, and of one period, if given. With a period also the calls of `find_bounds_of`.
+
+    A page may be short (see `list_page`).
+    """
     filters = BalanceTransaction.transaction_type == transaction_type.value if transaction_type else None
     if period == ALWAYS:
         every = BalanceTransaction.SK.startswith("TRANS#")
         return list_page(BalanceTransaction, username, page, keys=every, filters=filters)
-    span = find_span(username, period, slack=slack)
+    span = find_bounds_of(username, period, slack=slack).span
     # A start key must lie between the keys of its query, but this page's span may differ from the one before it.
     last = min(span.high, _number_of(page.start_key) - 1) if page.start_key else span.high
     if last <= span.low:
@@ -202,8 +221,8 @@ def list_transactions_of_order(
     return list_page(BalanceTransaction, username, page, keys=keys, filters=filters)
 
 
-def find_span(username: str, period: Period, *, slack: int = SLACK) -> Span:
-    """The numbers between which the transactions of a period lie, with at most `slack` others at each end.
+def find_bounds_of(username: str, period: Period, *, slack: int = SLACK) -> Bounds:
+    """Between which numbers a period of a user begins and ends, each to `slack` transactions.
 
     One call for an account of up to `slack` transactions, and for a period that is open at both ends. Two calls for a
     longer account, and one more for each further factor of 50.
@@ -214,7 +233,16 @@ def find_span(username: str, period: Period, *, slack: int = SLACK) -> Span:
         found = BalanceTransaction.batch_get(keys, consistent_read=True)
         return {int(transaction.transaction_id): transaction.created_at for transaction in found}
 
-    return narrow(int(get_balance(username).version), period, read_times, slack=slack)
+    return find_bounds(int(get_balance(username).version), period, read_times, slack=slack)
+
+
+def iterate_newest_transactions(username: str, last: int) -> Iterator[BalanceTransaction]:
+    """The transactions up to number `last`, newest first, 500 in a call; none when `last` is 0."""
+    if not last:
+        return iter(())
+    return BalanceTransaction.query(
+        username, _numbers(1, last), consistent_read=True, scan_index_forward=False, page_size=500
+    )
 
 
 def iterate_transactions(username: str, first: int, last: int) -> Iterator[BalanceTransaction]:
@@ -280,9 +308,9 @@ def get_trade(username: str, asset_id: str, traded_at: datetime) -> Trade:
     return trade
 
 
-def iterate_trades_since(username: str, time: datetime) -> Iterator[Trade]:
-    """The trades of a user from this time on, oldest first, up to 1 MB in a call."""
-    since = UserTransactionsIndex.traded_at >= time
+def iterate_trades_between(username: str, first: datetime, last: datetime) -> Iterator[Trade]:
+    """The trades of a user between two times, both included, oldest first, up to 1 MB in a call."""
+    since = UserTransactionsIndex.traded_at.between(first, last)
     return Trade.query(username, since, index_name=UserTransactionsIndex.Meta.index_name)
 
 

@@ -7,24 +7,28 @@ given back once.
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 from datetime import datetime
 from decimal import Decimal
 from functools import partial
 from typing import Any
 
-from app.domain import clock
+from app.domain import clock, holdings, money
 from app.domain.errors import Busy, OrderNotPending
+from app.domain.holdings import AssetAccount
 from app.domain.idempotency import IdempotencyKey
 from app.domain.ledger import TransactionType, post, refund, release, reserve
 from app.domain.orders import (
     PAYMENT_TYPE,
+    REFUND_DESCRIPTIONS,
     NewOrder,
     OrderStatus,
     PriceType,
     Side,
     check_end,
+    describe_reserve,
+    describe_trade,
     fill_reserved,
-    holding_after,
 )
 from app.models.balance_changes import read_balance_and_holding, write_balance, write_holding, write_posting
 from app.models.batch import Batch, Cancelled, retry_while_busy
@@ -58,32 +62,37 @@ def place_order(
 
 
 def _execute(batch: Batch, order: NewOrder, price: Decimal, balance: Balance, holding: Holding | None) -> Order:
-    now = clock.now()
+    now = _time_after(balance, holding)
     total = order.total_at(price)
-    held = holding_after(order.side, order.asset_id, order.quantity, _quantity(holding))
+    trade = holdings.buy if order.side is Side.BUY else holdings.sell
+    after = trade(_asset_account(holding, order.asset_id), order.quantity)
     posting = post(balance.cash_account, PAYMENT_TYPE[order.side], total)
     placed = _order_item(balance.username, order, price, total, now)
     placed.status, placed.executed_at = OrderStatus.COMPLETED.value, now
     batch.put("order", placed)
-    write_posting(batch, balance, posting, now, order_id=placed.order_id)
-    write_holding(batch, balance.username, order.asset_id, holding, held, now)
+    description = describe_trade(order.side, order.quantity, order.asset_id, price)
+    write_posting(batch, balance, posting, now, description=description, order_id=placed.order_id)
+    write_holding(batch, balance.username, holding, after, now)
     batch.put("trade", _trade(placed, price, total, now))
     return placed
 
 
 def _reserve(batch: Batch, order: NewOrder, price: Decimal, balance: Balance, holding: Holding | None) -> Order:
     assert order.limit_price is not None and order.expires_at is not None, "an order that waits has a limit and an end"
-    now = clock.now()
+    now = _time_after(balance, holding)
     total = order.total_at(order.limit_price)
     placed = _order_item(balance.username, order, order.limit_price, total, now)
+    placed.open_owner = balance.username
     placed.open_book, placed.expiry_day = open_book(order.asset_id, order.side), order.expires_at.date().isoformat()
     if order.side is Side.BUY:
         placed.reserved_amount = total
-        write_posting(batch, balance, reserve(balance.cash_account, total), now, order_id=placed.order_id)
+        posting = reserve(balance.cash_account, total)
+        description = describe_reserve(order.quantity, order.asset_id, order.limit_price)
+        write_posting(batch, balance, posting, now, description=description, order_id=placed.order_id)
     else:
         placed.reserved_quantity = order.quantity
-        held = holding_after(order.side, order.asset_id, order.quantity, _quantity(holding))
-        write_holding(batch, balance.username, order.asset_id, holding, held, now)
+        after = holdings.reserve(_asset_account(holding, order.asset_id), order.quantity)
+        write_holding(batch, balance.username, holding, after, now)
     batch.put("order", placed)
     return placed
 
@@ -94,18 +103,21 @@ def fill_order(order: Order, price: Decimal) -> Order:
 
     Two calls. Raises OrderNotPending, and Busy when every attempt came second.
     """
+    order = counted(order)
     balance, holding = read_balance_and_holding(order.username, order.asset_id)
-    now, batch = clock.now(), Batch()
+    now, batch = _time_after(balance, holding), Batch()
     filled = fill_reserved(order.side, order.quantity, price, order.reserved_amount)
     execution = {"order_price": price, "total_amount": filled.total_amount, "executed_at": now}
     changes = _end(batch, order, OrderStatus.COMPLETED, now, **execution)
+    asset = _asset_account(holding, order.asset_id)
     if order.side is Side.BUY:
-        held = holding_after(order.side, order.asset_id, order.quantity, _quantity(holding))
-        write_holding(batch, order.username, order.asset_id, holding, held, now)
-        _empty_reserve(batch, order, balance, filled.refund, now)
+        write_holding(batch, order.username, holding, holdings.buy(asset, order.quantity), now)
+        _empty_reserve(batch, order, balance, filled.refund, OrderStatus.COMPLETED, now)
     else:
+        write_holding(batch, order.username, holding, holdings.release(asset, order.quantity), now)
         posting = post(balance.cash_account, TransactionType.ORDER_SALE, filled.total_amount)
-        write_posting(batch, balance, posting, now, order_id=order.order_id)
+        description = describe_trade(order.side, order.quantity, order.asset_id, price)
+        write_posting(batch, balance, posting, now, description=description, order_id=order.order_id)
     batch.put("trade", _trade(order, price, filled.total_amount, now))
     _commit(batch)
     return order.with_changes(changes)
@@ -122,7 +134,7 @@ def cancel_order(username: str, order_id: str, *, idempotency: IdempotencyKey | 
         order = get_order(username, order_id)
         if not order.is_pending:
             raise OrderNotPending(order.status)
-        return order.with_changes(_give_back(batch, order, OrderStatus.CANCELLED))
+        return order.with_changes(_give_back(batch, counted(order), OrderStatus.CANCELLED))
 
     return apply_once(username, idempotency, change=change, find=partial(get_order, username))
 
@@ -133,7 +145,7 @@ def expire_order(order: Order) -> Order:
 
     Raises OrderNotPending, and Busy when every attempt came second.
     """
-    batch = Batch()
+    order, batch = counted(order), Batch()
     changes = _give_back(batch, order, OrderStatus.EXPIRED)
     _commit(batch)
     return order.with_changes(changes)
@@ -141,22 +153,24 @@ def expire_order(order: Order) -> Order:
 
 def _give_back(batch: Batch, order: Order, status: OrderStatus) -> dict[str, Any]:
     balance, holding = read_balance_and_holding(order.username, order.asset_id)
-    now = clock.now()
+    now = _time_after(balance, holding)
     changes = _end(batch, order, status, now)
     if order.reserved_amount is not None:
-        _empty_reserve(batch, order, balance, order.reserved_amount, now)
+        _empty_reserve(batch, order, balance, order.reserved_amount, status, now)
     if order.reserved_quantity is not None:
-        # Giving back adds to the holding, as buying does.
-        held = holding_after(Side.BUY, order.asset_id, order.reserved_quantity, _quantity(holding))
-        write_holding(batch, order.username, order.asset_id, holding, held, now)
+        after = holdings.give_back(_asset_account(holding, order.asset_id), order.reserved_quantity)
+        write_holding(batch, order.username, holding, after, now)
     return changes
 
 
-def _empty_reserve(batch: Batch, order: Order, balance: Balance, returned: Decimal, now: datetime) -> None:
+def _empty_reserve(
+    batch: Batch, order: Order, balance: Balance, returned: Decimal, status: OrderStatus, now: datetime
+) -> None:
     """Take the whole reserve of an order to buy out of the reserved cash; `returned` of it goes to the balance."""
     if returned:
         posting = refund(balance.cash_account, order.reserved_amount, returned)
-        write_posting(batch, balance, posting, now, order_id=order.order_id)
+        description = REFUND_DESCRIPTIONS[status]
+        write_posting(batch, balance, posting, now, description=description, order_id=order.order_id)
     else:
         write_balance(batch, balance, release(balance.cash_account, order.reserved_amount), now)
 
@@ -168,7 +182,7 @@ def _end(batch: Batch, order: Order, status: OrderStatus, now: datetime, **execu
     """
     changes = {"status": status.value, "updated_at": now, **execution}
     actions = [getattr(Order, name).set(value) for name, value in changes.items()]
-    removals = [Order.open_book.remove(), Order.expiry_day.remove()]
+    removals = [Order.open_book.remove(), Order.expiry_day.remove(), Order.open_owner.remove()]
     batch.update("order", order, [*actions, *removals], condition=Order.status == OrderStatus.PENDING.value)
     return changes
 
@@ -180,12 +194,54 @@ def _commit(batch: Batch) -> None:
         raise OrderNotPending("ended") if "order" in cancelled.refused else Busy() from cancelled
 
 
-def _quantity(holding: Holding | None) -> Decimal:
-    return holding.quantity if holding else Decimal(0)
+@retry_while_busy
+def counted(order: Order) -> Order:
+    """The order, brought into line with its holding. No call for an order that this version wrote.
+
+    While an order is in UserOpenOrdersIndex, and only then, its holding's `reserved_quantity` contains its reserve.
+    Versions that knew neither left open orders out of both, and ended orders in both. The one that this repairs takes
+    three calls.
+    """
+    if _is_counted(order):
+        return order
+    found = Order.find(Order.key(order.order_id))
+    if found is None or _is_counted(found):
+        return found or order
+    balance, holding = read_balance_and_holding(found.username, found.asset_id)
+    owner, batch = Order.open_owner, Batch()
+    change, was = (
+        (owner.set(found.username), owner.does_not_exist()) if found.is_pending else (owner.remove(), owner.exists())
+    )
+    batch.update("order", found, [change], condition=(Order.status == found.status) & was)
+    if found.reserved_quantity is not None:
+        asset, quantity = _asset_account(holding, found.asset_id), found.reserved_quantity
+        reserved = money.add(asset.reserved_quantity, quantity if found.is_pending else -quantity)
+        write_holding(
+            batch, found.username, holding, replace(asset, reserved_quantity=reserved), _time_after(balance, holding)
+        )
+    try:
+        batch.commit()
+    except Cancelled as cancelled:
+        raise Busy() from cancelled
+    found.open_owner = found.username if found.is_pending else None
+    return found
+
+
+def _is_counted(order: Order) -> bool:
+    return order.is_pending == (order.open_owner is not None)
+
+
+def _asset_account(holding: Holding | None, asset_id: str) -> AssetAccount:
+    return holding.asset_account if holding else AssetAccount(asset_id)
+
+
+def _time_after(balance: Balance, holding: Holding | None) -> datetime:
+    """A time after the last change of what was read: changes of an account have the order of their times."""
+    return clock.now_after(balance.updated_at, holding.updated_at if holding else None)
 
 
 def _order_item(username: str, order: NewOrder, price: Decimal, total_amount: Decimal, now: datetime) -> Order:
-    order_id = new_order_id()
+    order_id = new_order_id(now)
     is_limit = order.price_type is PriceType.LIMIT
     return Order(
         *Order.key(order_id),

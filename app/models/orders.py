@@ -1,4 +1,4 @@
-"""Table `orders`: one item for each order, and four indexes.
+"""Table `orders`: one item for each order, and five indexes.
 
 | item | PK | SK |
 |---|---|---|
@@ -9,6 +9,7 @@
 | one order | GetItem |
 | orders of a user, newest first, also by asset, type, status | Query UserOrderHistoryIndex |
 | every order of a user in one asset | Query UserOrdersIndex |
+| open orders of a user, newest first | Query UserOpenOrdersIndex |
 | open orders that a price fills | Query OpenOrdersIndex |
 | open orders past their time | Query ExpiringOrdersIndex |
 """
@@ -25,7 +26,7 @@ from pynamodb.expressions.condition import Condition
 from pynamodb.indexes import AllProjection, GlobalSecondaryIndex, IncludeProjection
 from ulid import ULID
 
-from app.domain import clock, money
+from app.domain import money
 from app.domain.errors import OrderNotFound
 from app.domain.orders import OrderStatus, PriceType, Side
 from app.models.attributes import DecimalAttribute, MoneyAttribute, QuantityAttribute, TimeAttribute
@@ -52,6 +53,17 @@ class UserOrderHistoryIndex(GlobalSecondaryIndex["Order"]):
         projection = AllProjection()
 
     username = UnicodeAttribute(hash_key=True)
+    PK = UnicodeAttribute(range_key=True)
+
+
+class UserOpenOrdersIndex(GlobalSecondaryIndex["Order"]):
+    """Open limit orders of a user by `order_id`. Sparse: an order that ends loses `open_owner`."""
+
+    class Meta:
+        index_name = "UserOpenOrdersIndex"
+        projection = AllProjection()
+
+    open_owner = UnicodeAttribute(hash_key=True)
     PK = UnicodeAttribute(range_key=True)
 
 
@@ -85,6 +97,7 @@ class OrdersItem(Item):
     entity_type = DiscriminatorAttribute()
     user_orders_index = UserOrdersIndex()
     user_order_history_index = UserOrderHistoryIndex()
+    user_open_orders_index = UserOpenOrdersIndex()
     open_orders_index = OpenOrdersIndex()
     expiring_orders_index = ExpiringOrdersIndex()
 
@@ -93,7 +106,7 @@ class Order(OrdersItem, discriminator="ORDER"):
     """One order. `order_price` and `total_amount` are those of the execution; until then, those at the limit.
 
     `reserved_amount` (a buyer's) or `reserved_quantity` (a seller's) stays on record when the order has ended.
-    `open_book` and `expiry_day`, which keep it in the indexes of open orders, do not.
+    `open_owner`, `open_book` and `expiry_day`, which keep it in the indexes of open orders, do not.
     """
 
     order_id = UnicodeAttribute()
@@ -110,6 +123,8 @@ class Order(OrdersItem, discriminator="ORDER"):
     limit_price = DecimalAttribute(null=True)
     reserved_amount = MoneyAttribute(null=True)
     reserved_quantity = QuantityAttribute(null=True)
+    # The username. Absent on an open order that was placed before this attribute existed.
+    open_owner = UnicodeAttribute(null=True)
     open_book = UnicodeAttribute(null=True)
     expiry_day = UnicodeAttribute(null=True)
     created_at = TimeAttribute()
@@ -133,6 +148,11 @@ class Order(OrdersItem, discriminator="ORDER"):
         return self.status == OrderStatus.PENDING
 
     @property
+    def executed_price(self) -> Decimal | None:
+        """None until it is executed."""
+        return self.order_price if self.executed_at else None
+
+    @property
     def has_waited(self) -> bool:
         """Whether it reserved something instead of being executed when it was placed."""
         return any(reserve is not None for reserve in (self.reserved_amount, self.reserved_quantity))
@@ -154,14 +174,9 @@ class Order(OrdersItem, discriminator="ORDER"):
         return self
 
 
-def new_order_id() -> str:
-    """A new id. Ids made later sort later, to the millisecond."""
-    return f"order_{ULID.from_datetime(clock.now())}"
-
-
-def first_order_id(time: datetime) -> str:
-    """An id before those of all orders made from this time on: a ULID begins with 10 characters of time."""
-    return f"order_{str(ULID.from_datetime(time))[:10]}"
+def new_order_id(time: datetime) -> str:
+    """A new id for an order made at this time. Ids made later sort later, to the millisecond."""
+    return f"order_{ULID.from_datetime(time)}"
 
 
 def get_order(username: str, order_id: str) -> Order:
@@ -181,10 +196,14 @@ def list_orders(
     price_type: PriceType | None = None,
     status: OrderStatus | None = None,
 ) -> Page[Order]:
-    """Orders of a user, newest first, filtered by what is given. One call; a page may be short (see `list_page`).
+    """Orders of a user, newest first, filtered by what is given. A page may be short (see `list_page`).
 
-    Reads UserOrderHistoryIndex, also when filtered by asset: UserOrdersIndex is not in order of time.
+    Open orders are read from UserOpenOrdersIndex, which holds no others. The rest are read from UserOrderHistoryIndex,
+    also when filtered by asset: UserOrdersIndex is not in order of time.
     """
+    index: GlobalSecondaryIndex[Any] = Order.user_order_history_index
+    if status is OrderStatus.PENDING:
+        index, status = Order.user_open_orders_index, None
     filters: Condition | None = None
     for attribute, value in (
         (Order.asset_id, asset_id),
@@ -194,7 +213,7 @@ def list_orders(
     ):
         if value:
             filters = filters & (attribute == str(value)) if filters is not None else attribute == str(value)
-    return list_page(Order, username, page, index=Order.user_order_history_index, filters=filters)
+    return list_page(Order, username, page, index=index, filters=filters)
 
 
 def open_book(asset_id: str, side: Side) -> str:
@@ -229,12 +248,6 @@ def iterate_expired_order_ids(day: date, now: datetime) -> Iterator[str]:
         ),
     )
     return (row.PK for row in rows)
-
-
-def iterate_orders_since(username: str, time: datetime) -> Iterator[Order]:
-    """The orders that a user placed from this time on, oldest first, read page by page."""
-    first = first_order_id(time)
-    return Order.query(username, first <= UserOrderHistoryIndex.PK, index_name=UserOrderHistoryIndex.Meta.index_name)
 
 
 def list_orders_of_asset(username: str, asset_id: str, page: PageRequest = FIRST_PAGE) -> Page[Order]:

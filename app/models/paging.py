@@ -18,8 +18,9 @@ StartKey = Mapping[str, Mapping[str, str]]
 
 log = logging.getLogger(__name__)
 
-# How many rows one page of a filtered list looks at: the bound of its cost, at most about 60 read units.
+# How many rows one call for a filtered list looks at, at most about 60 read units; and how many calls one page takes.
 EXAMINED_ROWS = 500
+MOST_CALLS = 10
 
 
 @dataclass(frozen=True)
@@ -51,10 +52,11 @@ def list_page(
     keys: Condition | None = None,
     filters: Condition | None = None,
 ) -> Page[ItemT]:
-    """One page of a query, newest (largest sort key) first, in exactly one call.
+    """One page of a query, newest (largest sort key) first. One call; a filtered list may take up to MOST_CALLS.
 
-    A page of a filtered list looks at EXAMINED_ROWS rows at most. It may hold fewer rows than asked, even none,
-    while `next_start_key` says that there is more to look at.
+    A call for a filtered list looks at EXAMINED_ROWS rows at most, and another follows while none of them fits. The
+    page may hold fewer rows than asked, and beyond that bound even none, while `next_start_key` says that there is
+    more to look at.
     """
     last_row = page.offset + page.limit
     pages = item.query(
@@ -68,6 +70,10 @@ def list_page(
         page_size=last_row + 1 if filters is None else max(EXAMINED_ROWS, last_row + 1),
     ).page_iter
     rows = next(pages)["Items"]
+    for _ in range(MOST_CALLS - 1):
+        if len(rows) > page.offset or not pages.last_evaluated_key:
+            break
+        rows += next(pages)["Items"]
     next_start_key: StartKey | None = pages.last_evaluated_key
     if len(rows) > last_row:
         next_start_key = {name: rows[last_row - 1][name] for name in pages.key_names}

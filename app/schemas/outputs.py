@@ -90,11 +90,15 @@ class TransactionOutput(Output):
 
 
 class HoldingOutput(Output):
-    """What a user owns of one asset, and its value at the market's price."""
+    """What a user owns of one asset, and its value at the market's price.
+
+    `quantity` can be sold now, `reserved_quantity` is in open orders to sell; `total_value` is that of both.
+    """
 
     asset_id = fields.String()
     asset_name = fields.String()
     quantity = Quantity()
+    reserved_quantity = Quantity()
     current_price = Number(allow_none=True)
     total_value = Number(attribute="market_value", allow_none=True)
     created_at = Timestamp(attribute="holding.created_at")
@@ -102,10 +106,15 @@ class HoldingOutput(Output):
 
 
 class ValuedAssetOutput(Output):
-    """One asset of a portfolio; `percentage` is its part of the total value, with 2 decimals."""
+    """One asset of a portfolio.
+
+    `quantity` can be sold now, `reserved_quantity` is in open orders to sell; `market_value` is that of both, and
+    `percentage` its part of the total value, with 2 decimals.
+    """
 
     asset_id = fields.String()
     quantity = Quantity()
+    reserved_quantity = Quantity()
     current_price = Price(allow_none=True)
     market_value = Money(allow_none=True)
     percentage = Money()
@@ -122,13 +131,21 @@ class PortfolioOutput(Output):
 
 
 class OrderOutput(Output):
-    """An order; `price` is the price of an executed order, or else its limit."""
+    """An order; `price` is `executed_price`, or else `limit_price`.
+
+    `reserved_amount` (cash of an order to buy) or `reserved_quantity` (of an order to sell) is what it reserved when it
+    had to wait; it stays on record when the order has ended.
+    """
 
     order_id = fields.String()
     order_type = OrderTypeName()
     asset_id = fields.String()
     quantity = Quantity()
     price = Price(attribute="order_price")
+    limit_price = Price(allow_none=True)
+    executed_price = Price(allow_none=True)
+    reserved_amount = Money(allow_none=True)
+    reserved_quantity = Quantity(allow_none=True)
     status = LowerCase(OrderStatus)
     total_amount = Money()
     expires_at = Timestamp(allow_none=True)
@@ -257,9 +274,14 @@ class HistoryPointOutput(Output):
 
 
 class PortfolioHistoryOutput(Output):
-    """The value of a portfolio day by day, oldest first."""
+    """The value of a portfolio day by day, oldest first.
+
+    `without_prices` names the assets that were owned, but have no past prices at the moment: before today they count
+    as 0.00.
+    """
 
     points = fields.List(fields.Nested(HistoryPointOutput))
+    without_prices = fields.List(fields.String())
 
 
 class UserWithStatusOutput(UserOutput):
@@ -300,6 +322,7 @@ class HolderOutput(Output):
     username = fields.String()
     asset_id = fields.String()
     quantity = Quantity()
+    reserved_quantity = Quantity(attribute="asset_account.reserved_quantity")
     created_at = Timestamp()
     updated_at = Timestamp()
 

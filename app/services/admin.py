@@ -11,8 +11,8 @@ from app.domain.errors import NotAdmin, OwnAccount, UserNotFound
 from app.domain.idempotency import identify
 from app.domain.ledger import TransactionType
 from app.domain.users import UserStatus
-from app.models import balance_changes, users
-from app.models.idempotency import Applied
+from app.models import balance_changes, ledger, users
+from app.models.idempotency import Applied, read_user_and_claim
 from app.models.ledger import BalanceTransaction
 from app.models.users import User
 from app.prices import PriceSource
@@ -71,17 +71,23 @@ def adjust_balance(
 ) -> Applied[BalanceTransaction]:
     """Add an amount to a balance: USD with 2 decimals, signed, not 0. Its reason and the admin are recorded.
 
-    Three calls. Raises UserNotFound, InsufficientFunds when the balance would fall below zero, IdempotencyKeyReused,
-    Busy.
+    Three calls. Raises UserNotFound, OwnAccount, InsufficientFunds when the balance would fall below zero,
+    IdempotencyKeyReused, Busy.
     """
-    get_user(username)
-    # The claim is stored among the user's own. A key has no space, so the admin's keys cannot meet the user's.
-    key = f"{admin.username} {idempotency_key}" if idempotency_key else None
+    if username == admin.username:
+        raise OwnAccount()
+    # Before format 2 of the store, the claim was among those of the user, under a key with a space.
+    former = idempotency_key and identify(f"{admin.username} {idempotency_key}", "adjustment", amount, reason)
+    user, claim = read_user_and_claim(username, former or None)
+    if user is None:
+        raise UserNotFound()
+    if claim:
+        return Applied(ledger.get_transaction(username, claim.reference), is_replay=True)
     return balance_changes.post_transaction(
         username,
         TransactionType.SYSTEM_ADJUSTMENT,
         amount,
         description=reason,
         actor=admin.username,
-        idempotency=identify(key, "adjustment", amount, reason),
+        idempotency=identify(idempotency_key, "adjustment", username, amount, reason),
     )

@@ -1,4 +1,4 @@
-"""Portfolio history: the value of what a user owned, day by day, computed from transactions, trades and orders."""
+"""Portfolio history: the value of what a user owned, day by day, computed back from what the user owns now."""
 
 from __future__ import annotations
 
@@ -7,14 +7,14 @@ from collections import defaultdict
 from dataclasses import dataclass
 from datetime import date, datetime, timedelta
 from decimal import Decimal
-from itertools import accumulate
+from itertools import takewhile
 
 from app.domain import clock, money
-from app.domain.orders import MAX_LIFETIME, Side
+from app.domain.errors import PriceUnavailable
 from app.models import ledger
-from app.models.orders import Order, iterate_orders_since
-from app.prices import PriceSource
-from app.services.statements import open_statement
+from app.models.ledger import Portfolio
+from app.prices import MAX_HISTORY_DAYS, PricePoint, PriceSource
+from app.services.portfolio import value_portfolio
 
 
 @dataclass(frozen=True)
@@ -30,79 +30,100 @@ class HistoryPoint:
     total: Decimal
 
 
-class _Timeline:
-    """A value that changes at known times, which are in order."""
+@dataclass(frozen=True)
+class PortfolioHistory:
+    """One point a day, oldest first; and the assets that were owned, but count as 0.00 for want of past prices."""
 
-    def __init__(self, before: Decimal, changes: list[tuple[datetime, Decimal]]) -> None:
+    points: list[HistoryPoint]
+    without_prices: list[str]
+
+
+class _Timeline:
+    """An amount over time, from what it is now and its changes, each with its time and signed amount."""
+
+    def __init__(self, now: Decimal, changes: list[tuple[datetime, Decimal]]) -> None:
+        changes = sorted(changes)
+        before = [now]
+        for _, change in reversed(changes):
+            before.append(money.subtract(before[-1], change))
         self._times = [time for time, _ in changes]
-        self._values = [before, *(value for _, value in changes)]
+        self._values = before[::-1]
 
     def at(self, time: datetime) -> Decimal:
         return self._values[bisect_right(self._times, time)]
 
+    @property
+    def is_always_zero(self) -> bool:
+        return not any(self._values)
 
-def get_portfolio_history(username: str, prices: PriceSource, *, days: int) -> list[HistoryPoint]:
+
+class _Prices:
+    """The price at any past time: the newest one known by then, or the oldest of all."""
+
+    def __init__(self, points: list[PricePoint]) -> None:
+        self._times = [point.time for point in points]
+        self._prices = [points[0].price, *(point.price for point in points)]
+
+    def at(self, time: datetime) -> Decimal:
+        return self._prices[bisect_right(self._times, time)]
+
+
+def get_portfolio_history(username: str, prices: PriceSource, *, days: int) -> PortfolioHistory:
     """One point for each of the last `days` days (1 to 365) and one for now, oldest first.
 
-    Reads the holdings and the transactions, trades and orders of that time. So the cost follows what happened in it,
-    not the age of the account. Raises PriceUnavailable.
+    Begins with what the user owns now, and takes back each trade and each movement of cash since the first day. What
+    open orders reserve is owned all the time, so they are not read. The last point is worth what `get_portfolio` says.
+    Reads the portfolio, and the transactions and trades of that time: the cost follows what happened in it, not the
+    age of the account.
     """
-    now = clock.now()
-    first_day = now.date() - timedelta(days=days)
-    # An order that was open on the first day was placed at most MAX_LIFETIME before it.
-    orders = [
-        order for order in iterate_orders_since(username, clock.start_of(first_day) - MAX_LIFETIME) if order.has_waited
-    ]
-    balance, reserved = _balance(username, first_day), _reserved_cash(orders)
-    holdings = _holdings(username, first_day, orders)
-    prices_of = {asset_id: _prices(prices, asset_id, days) for asset_id in holdings}
+    portfolio = ledger.get_portfolio(username)
+    valued = value_portfolio(portfolio, prices, as_of=clock.now())
+    # Not before the newest change: the clock of the machine that made it may be ahead.
+    today = clock.now_after(portfolio.balance.updated_at).date()
+    days_before = [today - timedelta(days=ago) for ago in range(days, 0, -1)]
+    cash, owned = _read_changes(username, portfolio, clock.start_of(days_before[0]))
+    past_prices, without_prices = _past_prices(owned, prices, days)
     points = []
-    for day in (first_day + timedelta(days=passed) for passed in range(days + 1)):
-        # The last day has not ended: its point has the newest values, even those read after `now`.
+    for day in days_before:
         time = clock.end_of(day)
         assets = money.total_of(
-            money.value_of(held.at(time), prices_of[asset_id].at(time)) for asset_id, held in holdings.items()
+            money.value_of(owned[asset_id].at(time), past.at(time)) for asset_id, past in past_prices.items()
         )
-        cash = money.add(balance.at(time), reserved.at(time))
-        points.append(HistoryPoint(day, cash, assets, money.add(cash, assets)))
-    return points
+        points.append(HistoryPoint(day, cash.at(time), assets, money.add(cash.at(time), assets)))
+    points.append(HistoryPoint(today, valued.owned_cash, valued.assets_value, valued.total_value))
+    return PortfolioHistory(points, without_prices)
 
 
-def _balance(username: str, first_day: date) -> _Timeline:
-    statement = open_statement(username, first_day, None)
-    changes = [(transaction.created_at, transaction.new_balance) for transaction in statement.transactions]
-    return _Timeline(statement.opening_balance, changes)
+def _read_changes(username: str, portfolio: Portfolio, start: datetime) -> tuple[_Timeline, dict[str, _Timeline]]:
+    """Cash and the quantity of each asset that the user owned, from `start` on.
 
-
-def _reserved_cash(orders: list[Order]) -> _Timeline:
-    """The cash that orders to buy reserved, each from when it was placed until it ended."""
-    steps = sorted(
-        step
-        for order in orders
-        if order.side is Side.BUY
-        for step in (
-            (order.created_at, order.reserved_amount),
-            *([] if order.is_pending else [(order.updated_at, -order.reserved_amount)]),
-        )
-    )
-    totals = accumulate((amount for _, amount in steps), money.add)
-    return _Timeline(money.ZERO, [(time, total) for (time, _), total in zip(steps, totals, strict=True)])
-
-
-def _holdings(username: str, first_day: date, orders: list[Order]) -> dict[str, _Timeline]:
-    """The quantity of each asset that was owned: from today's, each trade is undone, the newest first."""
-    trades = list(ledger.iterate_trades_since(username, clock.start_of(first_day)))
-    quantity = {holding.asset_id: holding.quantity for holding in ledger.list_holdings(username)}
-    for order in orders:
-        if order.is_pending and order.side is Side.SELL:
-            quantity[order.asset_id] = money.add(quantity[order.asset_id], order.reserved_quantity)
+    A trade changes both at one moment, whether its order waited or not. So of the transactions, only those that belong
+    to no order matter. What changed after the portfolio was read is in none of its figures, and is left out.
+    """
+    balance = portfolio.balance
+    trades = list(ledger.iterate_trades_between(username, start, max(balance.updated_at, start)))
+    newest = ledger.iterate_newest_transactions(username, int(balance.version))
+    movements = [each for each in takewhile(lambda each: each.created_at >= start, newest) if each.order_id is None]
+    cash = [(trade.traded_at, trade.cash_effect) for trade in trades]
+    cash += [(movement.created_at, movement.effect) for movement in movements]
     changes: dict[str, list[tuple[datetime, Decimal]]] = defaultdict(list)
-    for trade in reversed(trades):
-        changes[trade.asset_id].append((trade.traded_at, quantity[trade.asset_id]))
-        quantity[trade.asset_id] = money.subtract(quantity[trade.asset_id], trade.effect)
-    return {asset_id: _Timeline(before, changes[asset_id][::-1]) for asset_id, before in quantity.items()}
+    for trade in trades:
+        changes[trade.asset_id].append((trade.traded_at, trade.effect))
+    owned = {each.asset_id: each.asset_account.owned_quantity for each in portfolio.holdings}
+    return (
+        _Timeline(money.add(balance.current_balance, balance.reserved_cash), cash),
+        {asset_id: _Timeline(quantity, changes[asset_id]) for asset_id, quantity in owned.items()},
+    )
 
 
-def _prices(prices: PriceSource, asset_id: str, days: int) -> _Timeline:
-    points = prices.history(asset_id, days=min(days + 1, 365))
-    return _Timeline(points[0].price, [(point.time, point.price) for point in points])
+def _past_prices(owned: dict[str, _Timeline], prices: PriceSource, days: int) -> tuple[dict[str, _Prices], list[str]]:
+    """The past prices of what was owned, and the assets among these that have none."""
+    found, missing = {}, []
+    for asset_id, quantities in owned.items():
+        if quantities.is_always_zero:
+            continue
+        try:
+            found[asset_id] = _Prices(prices.history(asset_id, days=min(days + 1, MAX_HISTORY_DAYS)))
+        except PriceUnavailable:
+            missing.append(asset_id)
+    return found, sorted(missing)

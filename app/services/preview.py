@@ -9,6 +9,7 @@ from typing import Any
 from app.domain import clock, money
 from app.domain.assets import get_tradeable_asset
 from app.domain.errors import Refusal
+from app.domain.holdings import AssetAccount
 from app.domain.orders import NewOrder, Preview, PriceType, Side, check_end, default_limit_price, preview_order
 from app.models import ledger
 from app.prices import PriceSource, get_tradeable_price
@@ -38,7 +39,10 @@ def get_preview(
     quantity = money.quantity_for(spend, limit_price) if spend else quantity
     assert quantity is not None, "an order has a quantity, or an amount to spend"
     portfolio = ledger.get_portfolio(username)
-    held = next((each.quantity for each in portfolio.holdings if each.asset_id == asset.asset_id), Decimal(0))
+    held = next(
+        (each.asset_account for each in portfolio.holdings if each.asset_id == asset.asset_id),
+        AssetAccount(asset.asset_id),
+    )
     order = NewOrder(side, price_type, asset.asset_id, quantity, limit_price, expires_at)
     return preview_order(order, current_price, portfolio.balance.cash_account, held)
 

@@ -7,16 +7,16 @@ from __future__ import annotations
 
 import csv
 import io
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
-from datetime import date
+from datetime import date, datetime, timedelta
 from decimal import Decimal
-from itertools import chain, takewhile
+from itertools import chain, islice
 
 from app.domain import clock, money
-from app.domain.periods import SLACK, Period, Span, period_of
+from app.domain.periods import SLACK, Bounds, Period, period_of
 from app.models import ledger
-from app.models.ledger import BalanceTransaction, find_span
+from app.models.ledger import BalanceTransaction
 
 CSV_COLUMNS = (
     "created_at",
@@ -50,26 +50,26 @@ class Statement:
 def open_statement(username: str, first_day: date | None, last_day: date | None) -> Statement:
     """The statement of a period, to be read as a stream; None leaves that end of the period open.
 
-    The calls of `find_span`, and one for each 500 transactions.
+    The calls of `find_bounds_of`, and one for each 500 transactions.
     """
     period = period_of(first_day, last_day)
-    return _open(username, period, find_span(username, period))
+    return _open(username, period, ledger.find_bounds_of(username, period))
 
 
 def read_statement(username: str, first_day: date, last_day: date, *, rows: int, slack: int = SLACK) -> Statement:
     """The statement of a period with its closing balance and at most `rows` transactions.
 
     `is_whole` says whether these are all of them. `money_in` and `money_out` are None when there are many more. The
-    calls of `find_span`, one for each 500 transactions up to about `rows`, and one more when there are many more.
+    calls of `find_bounds_of`, one for each 500 transactions up to about `rows`, and one more when there are many more.
     """
     period = period_of(first_day, last_day)
-    span = find_span(username, period, slack=slack)
-    # The slack of both ends may lie around the rows.
-    last = min(span.high, span.low + rows + 2 * slack)
-    opened = _open(username, period, Span(span.low, last))
-    opening, read = opened.opening_balance, list(opened.transactions)
-    if last < span.high:
-        *_, latest = _open(username, period, Span(span.high - slack, span.high)).transactions
+    bounds = ledger.find_bounds_of(username, period, slack=slack)
+    opened = _open(username, period, bounds)
+    opening, many = opened.opening_balance, rows + 2 * slack
+    read = list(islice(opened.transactions, many + 1))
+    if len(read) > many:
+        last_rows = list(ledger.iterate_transactions(username, bounds.until.low, bounds.until.high))
+        latest = _made_until(period.end, last_rows)[-1]
         return Statement(opening, read[:rows], latest.new_balance, is_whole=False)
     return Statement(
         opening,
@@ -81,14 +81,33 @@ def read_statement(username: str, first_day: date, last_day: date, *, rows: int,
     )
 
 
-def _open(username: str, period: Period, span: Span) -> Statement:
-    """The transactions of the period among those of a span, after the balance of the last one before it."""
-    rows = ledger.iterate_transactions(username, max(span.low, 1), span.high)
-    opening, first = money.ZERO, next(rows, None)
-    while first and first.created_at < period.start:
-        opening, first = first.new_balance, next(rows, None)
-    within = takewhile(lambda row: row.created_at <= period.end, chain([first] if first else [], rows))
-    return Statement(opening, within)
+def _open(username: str, period: Period, bounds: Bounds) -> Statement:
+    """The transactions of a period, after the balance of the last one that was made before it."""
+    first = max(bounds.before.low, 1)
+    rows = ledger.iterate_transactions(username, first, bounds.span.high)
+    head = list(islice(rows, bounds.before.high - first + 1))
+    earlier = _made_until(period.start - timedelta.resolution, head)
+    opening = earlier[-1].new_balance if earlier else money.ZERO
+    within = _without_later(chain(head[len(earlier) :], rows), bounds.until.low, period.end)
+    # Read on at once: a database that does not answer must show before an answer has begun.
+    return Statement(opening, chain([*islice(within, 1)], within))
+
+
+def _without_later(rows: Iterable[BalanceTransaction], low: int, end: datetime) -> Iterator[BalanceTransaction]:
+    """The rows up to the last one that was made up to `end`, which is not before number `low`."""
+    tail = []
+    for row in rows:
+        if int(row.transaction_id) <= low:
+            yield row
+        else:
+            tail.append(row)
+    yield from _made_until(end, tail)
+
+
+def _made_until(end: datetime, rows: Sequence[BalanceTransaction]) -> Sequence[BalanceTransaction]:
+    """The rows up to the last one that was made up to `end`."""
+    count = max((number for number, row in enumerate(rows, 1) if row.created_at <= end), default=0)
+    return rows[:count]
 
 
 def write_csv(statement: Statement) -> Iterator[str]:

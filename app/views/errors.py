@@ -154,7 +154,12 @@ ROWS = (
         "Look at the order; it can no longer change.",
         example=errors.OrderNotPending("COMPLETED"),
     ),
-    Row(errors.OwnAccount, 409, "An administrator tried to suspend their own account.", "Ask another administrator."),
+    Row(
+        errors.OwnAccount,
+        409,
+        "An administrator tried to suspend their own account, or to adjust its balance.",
+        "Ask another administrator.",
+    ),
     Row(
         errors.PriceMoved,
         409,

@@ -324,9 +324,16 @@ def test_keyed_adjustments(admin, person, new_user, app):
     assert person.balance() == "110.00"
     for changed in ({"amount": "6"}, {"amount": "-5"}, {"amount": "5", "reason": "another"}):
         problem(adjust(admin, person, **changed, key="k"), 422, "idempotency_key_reused")
-    assert adjust(admin, second, "5", key="k").status_code == 201, "another user's account: another request"
+    problem(adjust(admin, second, "5", key="k"), 422, "idempotency_key_reused")
+    assert second.balance() == "0.00"
+    problem(admin.post("/balance/deposit", {"amount": "5"}, key="k"), 422, "idempotency_key_reused")
     replayed = person.deposit("100", key="k")
     assert replayed.headers["Idempotent-Replayed"] == "true" and person.balance() == "110.00"
+
+
+def test_nobody_adjusts_their_own_balance(admin):
+    problem(adjust(admin, admin, "5"), 409, "own_account")
+    assert admin.balance() == "0.00"
 
 
 def test_a_replayed_adjustment_that_emptied_the_balance(admin, person):
@@ -360,7 +367,9 @@ def test_who_holds_an_asset_and_all_its_trades(admin, new_user, market, market_a
     assert {row["username"]: row["quantity"] for row in holders} == {
         person.username: quantity for person, quantity in zip(people, "00345", strict=True)
     }
-    assert len(holders) == 5 and set(holders[0]) == {"username", "asset_id", "quantity", "created_at", "updated_at"}
+    assert [row["reserved_quantity"] for row in holders if row["username"] == people[1].username] == ["2"]
+    fields = {"username", "asset_id", "quantity", "reserved_quantity", "created_at", "updated_at"}
+    assert len(holders) == 5 and set(holders[0]) == fields
     trades = page_through(admin, "/admin/assets/XMR/transactions")
     own = [
         {**trade, "username": person.username}

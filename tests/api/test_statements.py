@@ -13,6 +13,7 @@ import pytest
 from flask import Flask
 
 from app.domain import clock
+from app.domain.errors import PriceUnavailable
 from app.prices import PricePoint
 from app.services.statements import open_statement, write_csv
 from tests.support.books import check_books, query
@@ -303,16 +304,44 @@ def test_a_history_shows_the_prices_of_its_days(trader, market_app):
         assert history(trader, 1)[-1] == ("800.00", "300.01", "1100.01")
 
 
-def test_a_history_ends_with_the_price_of_now(trader, market_app, monkeypatch):
-    """A market tells the time of its newest price itself, a moment after the history was asked for."""
+def test_a_history_ends_with_the_portfolio_of_now(trader, market_app, monkeypatch):
+    """Past prices are some minutes old."""
     prices = market_app.extensions["prices"]
     with clock.at(NOON):
         trader.deposit("1000")
         trader.buy("BTC", "2")
-        a_day_ago, now = prices.history("BTC", days=1)
-        newest = PricePoint(now.time + timedelta(milliseconds=5), Decimal(150))
-        monkeypatch.setattr(prices, "history", lambda asset_id, *, days: [a_day_ago, now, newest])
+        past = prices.history("BTC", days=1)
+        monkeypatch.setattr(prices, "history", lambda asset_id, *, days: past)
+        prices.prices["BTC"] = Decimal(150)
         assert history(trader, 1)[-1] == ("800.00", "300.00", "1100.00")
+        assert trader.get("/portfolio").json["total_value"] == "1100.00"
+
+
+@pytest.mark.parametrize(("sold", "named"), [("0", ["ETH"]), ("5", ["ETH"]), (None, [])])
+def test_an_asset_without_past_prices_stops_nothing(trader, market_app, monkeypatch, store, sold, named):
+    """It is left out where it was never owned in that time, and named where it was."""
+    prices = market_app.extensions["prices"]
+    past = prices.history
+
+    def history_of(asset_id: str, *, days: int) -> list[PricePoint]:
+        if asset_id == "ETH":
+            raise PriceUnavailable(asset_id=asset_id)
+        return past(asset_id, days=days)
+
+    with clock.at(NOON):
+        trader.deposit("1000")
+        trader.buy("ETH", "5")
+        if sold is None:
+            trader.sell("ETH", "5")
+            age(store, trader.username, 40)
+        else:
+            age(store, trader.username, 2)
+            if Decimal(sold):
+                trader.sell("ETH", sold)
+        monkeypatch.setattr(prices, "history", history_of)
+        body = trader.get("/portfolio/history?days=30").json
+        assert body["without_prices"] == named
+        assert body["points"][-1]["total"] == "1000.00"
 
 
 @pytest.mark.parametrize(("order_type", "price"), [("limit_sell", "900"), ("limit_buy", "1")])
@@ -332,8 +361,8 @@ def test_no_number_of_days(person, days):
 
 
 def test_what_a_history_costs(trader, store):
-    """Orders, balance, dates and opening balance, transactions, trades, holdings; not the age of the account."""
+    """Portfolio, trades, transactions; not the age of the account."""
     trader.deposit("1000")
     trader.buy("BTC", "2")
     age(store, trader.username, 3)
-    assert (usage_of(trader.get("/portfolio/history?days=30")) - AUTHENTICATION).calls <= 7
+    assert (usage_of(trader.get("/portfolio/history?days=30")) - AUTHENTICATION).calls == 3

@@ -81,7 +81,7 @@ def test_every_page_has_something_to_show(first_run: Result, demo_app: Flask, mi
     with demo_app.app_context(), clock.at(midnight):
         valued = portfolio.get_portfolio("demo", market, now=clock.now())
         assert len(valued.assets) >= 5 and valued.cash_balance > 0 and valued.reserved_cash > 0
-        history = get_portfolio_history("demo", market, days=365)
+        history = get_portfolio_history("demo", market, days=365).points
         assert all(point.total > 0 for point in history) and history[-1].assets > 0
         assert list_transactions("demo", ALL).items and list_trades("demo", ALL).items
         orders = list_orders("demo", ALL).items

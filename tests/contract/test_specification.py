@@ -17,7 +17,7 @@ from app.schemas import inputs, market_outputs, outputs
 from app.schemas.fields import Output
 from tests.contract.specification import Specification
 from tests.support.applications import config
-from tests.support.people import PASSWORD, Person, registration
+from tests.support.people import PASSWORD, Person, register, registration
 from tests.support.prices import FixedPrices
 
 NewPerson = Callable[..., Person]
@@ -143,7 +143,9 @@ def test_examples_work_when_they_are_pasted(endpoint: str, specification: Specif
         "Bearer "
         + client.post("/api/v1/auth/login", json={"username": "ann_smith", "password": PASSWORD}).json["access_token"]
     )
-    send("post", "/admin/users/ann_smith/adjustments", 201, "/admin/users/{username}/adjustments")
+    other = register(app)
+    other.deposit("100")
+    send("post", f"/admin/users/{other.username}/adjustments", 201, "/admin/users/{username}/adjustments")
     send("patch", "/admin/users/ann_smith", 200, "/admin/users/{username}")
     headers["Authorization"] = (
         "Bearer "
@@ -362,7 +364,7 @@ class Journey:
             self.send("GET", "/inventory/assets/btc/prices", "503 price_unavailable")
             self.send("GET", "/portfolio", "200")
             self.send("GET", "/balance/assets", "200")
-            self.send("GET", "/portfolio/history", "503 price_unavailable")
+            self.send("GET", "/portfolio/history", "200")
 
     def administrate(self) -> None:
         admin, username = self.admin, self.other.username
@@ -380,6 +382,7 @@ class Journey:
         self.send("POST", adjustments, "422 idempotency_key_reused", {**body, "amount": 1}, who=admin, key="adjust")
         self.send("POST", adjustments, "422 insufficient_funds", {**body, "amount": "-1000000"}, who=admin)
         self.send("POST", adjustments, "422 invalid_input", {}, who=admin)
+        self.send("POST", f"/admin/users/{admin.username}/adjustments", "409 own_account", body, who=admin)
         self.send("POST", "/admin/users/nobody_at_all/adjustments", "404 user_not_found", body, who=admin)
         for path in (
             f"/admin/users/{username}/transactions",

@@ -7,8 +7,8 @@ from decimal import Decimal
 
 import pytest
 
-from app.domain.errors import FieldError, InsufficientHolding, InvalidInput, OrderTooLarge, OrderTooSmall, PriceMoved
-from app.domain.orders import Fill, NewOrder, PriceType, Side, check_end, fill_reserved, holding_after
+from app.domain.errors import FieldError, InvalidInput, OrderTooLarge, OrderTooSmall, PriceMoved
+from app.domain.orders import Fill, NewOrder, PriceType, Side, check_end, fill_reserved
 
 
 def order(side: str, quantity: str, price: str | None = None, price_type: str = "MARKET") -> NewOrder:
@@ -59,28 +59,6 @@ def test_total(side, quantity, price, total):
 def test_total_out_of_bounds(side, quantity, price, refusal):
     with pytest.raises(refusal):
         order(side, quantity).total_at(Decimal(price))
-
-
-@pytest.mark.parametrize(
-    ("side", "quantity", "holding", "after"),
-    [
-        ("BUY", "0.00000001", "0", "0.00000001"),
-        ("BUY", "1", "0.33333333", "1.33333333"),
-        ("SELL", "0.33333333", "1", "0.66666667"),
-        ("SELL", "1", "1", "0"),
-    ],
-)
-def test_holding_after(side, quantity, holding, after):
-    assert holding_after(Side(side), "BTC", Decimal(quantity), Decimal(holding)) == Decimal(after)
-
-
-@pytest.mark.parametrize(
-    ("quantity", "holding"), [("1", "0"), ("1.00000001", "1"), ("1000000000", "999999999.99999999")]
-)
-def test_no_more_can_be_sold_than_is_held(quantity, holding):
-    with pytest.raises(InsufficientHolding) as refused:
-        holding_after(Side.SELL, "BTC", Decimal(quantity), Decimal(holding))
-    assert refused.value.details == {"asset_id": "BTC", "available": holding, "required": quantity}
 
 
 @pytest.mark.parametrize(

@@ -7,7 +7,7 @@ from datetime import UTC, date, datetime, timedelta
 import pytest
 
 from app.domain import clock
-from app.domain.periods import ALWAYS, BEGINNING, END, Period, Span, narrow, period_of
+from app.domain.periods import ALWAYS, BEGINNING, END, Bounds, Period, Span, find_bounds, period_of
 
 START = datetime(2026, 1, 1, tzinfo=UTC)
 DAY = date(2026, 1, 31)
@@ -38,14 +38,41 @@ def test_a_span_holds_the_whole_period_and_little_else(count, slack):
     for first in range(count + 2):
         for last in (first, first + 2, count + 5):
             period = period_of((START + timedelta(days=first)).date(), (START + timedelta(days=last)).date())
-            span = narrow(count, period, days_after(START), slack=slack, probes=3)
-            assert max(0, min(first - 1, count) - slack) <= span.low <= min(max(first - 1, 0), count)
-            assert min(last, count) <= span.high <= min(last + slack, count)
+            bounds = find_bounds(count, period, days_after(START), slack=slack, probes=3)
+            for span, number in ((bounds.before, min(max(first - 1, 0), count)), (bounds.until, min(last, count))):
+                assert span.low <= number <= span.high <= span.low + slack
 
 
 def test_both_ends_of_a_period_are_in_it():
     period = Period(START + timedelta(days=2), START + timedelta(days=4))
-    assert narrow(7, period, days_after(START), slack=0, probes=3) == Span(1, 4)
+    assert find_bounds(7, period, days_after(START), slack=0, probes=3) == Bounds(Span(1, 1), Span(4, 4))
+
+
+@pytest.mark.parametrize("slack", [0, 2])
+def test_times_that_go_back_do_not_tear_a_period_from_the_one_before_it(slack):
+    """Older versions wrote such times where the clocks of two machines differed."""
+    midnight, second = clock.start_of(DAY), timedelta(seconds=1)
+    times = [midnight + second * number for number in (-9, -8, -7, 2, -1, 1, -2, 7, 8, 9)]
+    day_before = DAY - timedelta(days=1)
+
+    def read_times(numbers):
+        return {number: times[number - 1] for number in numbers}
+
+    earlier = find_bounds(10, period_of(day_before, day_before), read_times, slack=slack, probes=3)
+    later = find_bounds(10, period_of(DAY, DAY), read_times, slack=slack, probes=3)
+    assert earlier.until == later.before and 3 <= later.before.low <= later.before.high <= 7
+
+
+@pytest.mark.parametrize("missing", [range(1, 1001), range(1, 900), range(2, 1000, 2), [500]])
+def test_a_search_ends_where_transactions_are_missing(missing):
+    read = []
+
+    def read_times(numbers):
+        read.append(numbers)
+        return {number: START + timedelta(days=number) for number in numbers if number not in missing}
+
+    find_bounds(1000, Period(START + timedelta(days=500), END), read_times, slack=1, probes=10)
+    assert len(read) < 10
 
 
 # Transactions, one a minute; the period; how often times are read, and how many numbers together.
@@ -69,7 +96,7 @@ def test_what_a_search_reads(count, days, reads, most_numbers):
         read.append(numbers)
         return {number: START + timedelta(minutes=number) for number in numbers}
 
-    span = narrow(count, period_of(*days), read_times)
+    span = find_bounds(count, period_of(*days), read_times).span
     assert len(read) == reads
     assert max(map(len, read), default=0) <= most_numbers
     if days == (None, None):

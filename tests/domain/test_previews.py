@@ -8,6 +8,7 @@ import pytest
 
 from app.domain import money
 from app.domain.errors import InsufficientFunds, InsufficientHolding, OrderTooSmall, PriceMoved
+from app.domain.holdings import AssetAccount
 from app.domain.ledger import CashAccount
 from app.domain.orders import NewOrder, Preview, PriceType, Side, default_limit_price, preview_order
 
@@ -44,7 +45,7 @@ def test_the_allowance_rounds_away_from_the_price(side: Side, price: str, decima
 
 def preview(side: Side, price_type: PriceType, quantity: str, limit: str | None, *, held: str = "5") -> Preview:
     order = NewOrder(side, price_type, "BTC", Decimal(quantity), limit and Decimal(limit))
-    return preview_order(order, Decimal(100), CashAccount(Decimal("1000.00")), Decimal(held))
+    return preview_order(order, Decimal(100), CashAccount(Decimal("1000.00")), AssetAccount("BTC", Decimal(held)))
 
 
 PREVIEWS = {

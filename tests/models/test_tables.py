@@ -20,6 +20,7 @@ INDEXES = {
     "orders": {
         "UserOrdersIndex": (["username", "asset_id"], ALL),
         "UserOrderHistoryIndex": (["username", "PK"], ALL),
+        "UserOpenOrdersIndex": (["open_owner", "PK"], ALL),
         "OpenOrdersIndex": (["open_book", "limit_price"], ALL),
         "ExpiringOrdersIndex": (["expiry_day", "expires_at"], KEYS_ONLY_AND_KIND),
     },
@@ -64,7 +65,7 @@ KINDS = {
         "actor created_at",
         "description order_id actor",
     ),
-    "ASSET": ("username asset_id quantity created_at updated_at", ""),
+    "ASSET": ("username asset_id quantity reserved_quantity created_at updated_at", "reserved_quantity"),
     "ASSET_TRANSACTION": (
         "username asset_id transaction_type quantity price total_amount order_id status traded_at created_at",
         "",
@@ -76,8 +77,9 @@ KINDS = {
     ),
     "ORDER": (
         "order_id username asset_id order_type price_type quantity order_price total_amount status expires_at "
-        "executed_at reserved_amount reserved_quantity open_book limit_price expiry_day created_at updated_at",
-        "expires_at executed_at reserved_amount reserved_quantity open_book limit_price expiry_day",
+        "executed_at reserved_amount reserved_quantity open_owner open_book limit_price expiry_day "
+        "created_at updated_at",
+        "expires_at executed_at reserved_amount reserved_quantity open_owner open_book limit_price expiry_day",
     ),
 }
 TIMES = {"created_at", "updated_at", "executed_at", "expires_at", "traded_at", "last_used_at"}

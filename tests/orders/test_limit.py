@@ -469,18 +469,18 @@ def test_a_filtered_list_pages_through_everything(all_kinds):
     assert seen == ["limit_buy", "limit_sell"]
 
 
-# Beyond authentication. Read: balance and holding, a unit each; cancel reads its order before. Write: an order is 6
-# (2, and 4 indexes), a balance 2, a transaction 2, a holding 3 (AssetIndex), a trade 4 (2 indexes), a claim 2.
+# Beyond authentication. Read: balance and holding, a unit each; cancel reads its order before. Write: an order is 7
+# (2, and 5 indexes), a balance 2, a transaction 2, a holding 3 (AssetIndex), a trade 4 (2 indexes), a claim 2.
 COSTS = {
-    "place a buy": (lambda trader, placed: trader.order("limit_buy", "BTC", "1", price="90"), None, (2, 2, 10)),
-    "place a sell": (lambda trader, placed: trader.order("limit_sell", "ETH", "1", price="90"), None, (2, 2, 9)),
+    "place a buy": (lambda trader, placed: trader.order("limit_buy", "BTC", "1", price="90"), None, (2, 2, 11)),
+    "place a sell": (lambda trader, placed: trader.order("limit_sell", "ETH", "1", price="90"), None, (2, 2, 10)),
     "place with a key": (
         lambda trader, placed: trader.order("limit_buy", "BTC", "1", price="90", key="k"),
         None,
-        (2, 2, 12),
+        (2, 2, 13),
     ),
-    "cancel a buy": (lambda trader, placed: cancel(trader, placed), "limit_buy", (3, 3, 10)),
-    "cancel a sell": (lambda trader, placed: cancel(trader, placed), "limit_sell", (3, 3, 9)),
+    "cancel a buy": (lambda trader, placed: cancel(trader, placed), "limit_buy", (3, 3, 11)),
+    "cancel a sell": (lambda trader, placed: cancel(trader, placed), "limit_sell", (3, 3, 10)),
 }
 
 
@@ -493,11 +493,11 @@ def test_what_requests_cost(trader, do, placed, expected):
 
 
 FILL_COSTS = {
-    "buy at the limit": ("limit_buy", "BTC", "90", (2, 2, 15)),
-    "buy below the limit": ("limit_buy", "BTC", "80", (2, 2, 17)),
-    "sell": ("limit_sell", "ETH", "90", (2, 2, 14)),
-    "expire a buy": ("limit_buy", "BTC", None, (2, 2, 10)),
-    "expire a sell": ("limit_sell", "ETH", None, (2, 2, 9)),
+    "buy at the limit": ("limit_buy", "BTC", "90", (2, 2, 16)),
+    "buy below the limit": ("limit_buy", "BTC", "80", (2, 2, 18)),
+    "sell": ("limit_sell", "ETH", "90", (2, 2, 18)),
+    "expire a buy": ("limit_buy", "BTC", None, (2, 2, 11)),
+    "expire a sell": ("limit_sell", "ETH", None, (2, 2, 10)),
 }
 
 

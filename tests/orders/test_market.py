@@ -18,13 +18,26 @@ ORDER = {
     "price",
     "status",
     "total_amount",
+    "limit_price",
+    "executed_price",
+    "reserved_amount",
+    "reserved_quantity",
     "expires_at",
     "executed_at",
     "created_at",
     "updated_at",
 }
 TRADE = {"asset_id", "transaction_type", "quantity", "price", "total_amount", "order_id", "status", "timestamp"}
-HOLDING = {"asset_id", "asset_name", "quantity", "current_price", "total_value", "created_at", "updated_at"}
+HOLDING = {
+    "asset_id",
+    "asset_name",
+    "quantity",
+    "reserved_quantity",
+    "current_price",
+    "total_value",
+    "created_at",
+    "updated_at",
+}
 
 
 @pytest.fixture
@@ -172,6 +185,7 @@ def test_portfolio(trader, market):
             {
                 "asset_id": "BTC",
                 "quantity": "0.015",
+                "reserved_quantity": "0",
                 "current_price": "12000",
                 "market_value": "180.00",
                 "percentage": "17.31",

@@ -226,7 +226,8 @@ def test_an_order_whose_time_ends_during_a_round_is_not_filled(worker, prices, t
 
 def write_order(username: str, **more: Any) -> Order:
     """An open order to buy that nobody placed: nothing is reserved for it."""
-    order_id, now = new_order_id(), clock.now()
+    now = clock.now()
+    order_id = new_order_id(now)
     end = now + timedelta(days=1)
     fields = {
         "order_id": order_id,
@@ -240,6 +241,7 @@ def write_order(username: str, **more: Any) -> Order:
         "limit_price": Decimal(500),
         "reserved_amount": Decimal(500),
         "status": OrderStatus.PENDING.value,
+        "open_owner": username,
         "open_book": open_book("BTC", Side.BUY),
         "expires_at": end,
         "expiry_day": end.date().isoformat(),

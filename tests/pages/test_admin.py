@@ -161,7 +161,7 @@ def test_suspending_asks_first_and_ends_every_session(admin: Browser, ann: Brows
 
 def test_nobody_suspends_oneself(admin: Browser) -> None:
     answer = admin.submit(f"/admin/users/{admin.username}/status")
-    assert answer.status == 409 and "You cannot suspend yourself." in answer.text
+    assert answer.status == 409 and "An administrator cannot do this to their own account." in answer.text
     assert "/status" not in " ".join(admin.get(f"/admin/users/{admin.username}").shown.links)
 
 

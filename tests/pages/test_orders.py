@@ -48,7 +48,7 @@ def test_the_whole_story(rich: Browser) -> None:
     assert "Cash to spend 9,950.00" in dashboard.text
     sold = rich.done("/assets/BTC?side=sell", quantity="0.2")
     assert "Sold 0.2 BTC for 20.00." in sold.text
-    assert "hold 0.3 BTC" in rich.get("/assets/BTC").text
+    assert "and 0.3 BTC to sell" in rich.get("/assets/BTC").text
     rich.done("/withdraw", amount="9970")
     assert "Cash to spend 0.00" in rich.get("/dashboard").text
     assert "Sell 0.2 BTC" in rich.get("/orders").text
@@ -60,7 +60,7 @@ def test_an_order_that_waits_can_be_cancelled(rich: Browser) -> None:
     order = rich.done("/assets/BTC", order_type="limit_buy", quantity="10", price="90")
     assert "is open and waits for its price" in order.text
     assert "at 90.00 or less" in order.text and "900.00 was reserved" in order.text
-    assert "In open orders 900.00" in rich.get("/dashboard").text
+    assert "Cash in open orders 900.00" in rich.get("/dashboard").text
     path, form = order.response.request.path, order.form()
     assert path in rich.get("/orders?status=pending").shown.links
     for _ in range(2):

@@ -85,7 +85,8 @@ def place_limit(username: str, side: Side, quantity: str, limit: str, **more: An
 
 def unplaced_order(side: Side, limit: Decimal, ends: datetime) -> Order:
     """An open order for 1 BTC that is not saved yet, of a user who does not exist: to fill the indexes with many."""
-    order_id = new_order_id()
+    now = clock.now()
+    order_id = new_order_id(now)
     return Order(
         *Order.key(order_id),
         order_id=order_id,
@@ -98,9 +99,10 @@ def unplaced_order(side: Side, limit: Decimal, ends: datetime) -> Order:
         total_amount=limit,
         limit_price=limit,
         status="PENDING",
+        open_owner="nobody",
         open_book=open_book("BTC", side),
         expires_at=ends,
         expiry_day=ends.date().isoformat(),
-        created_at=clock.now(),
-        updated_at=clock.now(),
+        created_at=now,
+        updated_at=now,
     )

@@ -96,7 +96,8 @@ def check_books(store: Any, username: str, **tables: str) -> Books:
     assert {row["order_id"] for row in books.trades} <= ids
     assert {row["order_id"] for row in books.transactions if "order_id" in row} <= ids
     references = ids | {row["transaction_id"] for row in books.transactions}
-    assert {claim["reference"] for claim in books.claims} <= references
+    # A claim with a username is that of an administrator, and refers to a transaction of that user.
+    assert {claim["reference"] for claim in books.claims if "username" not in claim} <= references
     return books
 
 
@@ -125,7 +126,10 @@ def _check_chain(books: Books) -> None:
         standing += signed(row)
         assert money(row["new_balance"]) == standing, row
         assert row["status"] == "COMPLETED"
+        assert ("order_id" not in row) or row["description"], row
     balance = books.balance
+    times = [*(row["created_at"] for row in books.transactions), balance["updated_at"]]
+    assert times == sorted(times), times
     assert money(balance["current_balance"]) == standing >= 0, balance
     assert int(balance["version"]) == len(books.transactions), balance
     for total, kind in (("total_deposits", "DEPOSIT"), ("total_withdrawals", "WITHDRAW")):
@@ -142,10 +146,14 @@ def _check_holdings(books: Books) -> None:
     for trade in books.trades:
         quantity = amount(trade["quantity"]) * {"BUY": 1, "SELL": -1}[trade["transaction_type"]]
         expected[trade["asset_id"]] = expected.get(trade["asset_id"], Fraction(0)) + quantity
+    reserved = dict.fromkeys(expected, Fraction(0))
     for order in books.orders:
+        assert order.get("open_owner") == (order["username"] if order["status"] == "PENDING" else None), order
         if order["status"] == "PENDING" and order["order_type"] == "SELL":
-            expected[order["asset_id"]] -= amount(order["reserved_quantity"])
-    assert {row["asset_id"]: amount(row["quantity"]) for row in books.holdings} == expected
+            reserved[order["asset_id"]] += amount(order["reserved_quantity"])
+    assert {row["asset_id"]: amount(row["reserved_quantity"]) for row in books.holdings} == reserved
+    free = {asset_id: quantity - reserved[asset_id] for asset_id, quantity in expected.items()}
+    assert {row["asset_id"]: amount(row["quantity"]) for row in books.holdings} == free
 
 
 def _check_order(books: Books, order: Row) -> None:

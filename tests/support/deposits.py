@@ -36,6 +36,10 @@ def write_deposits(store: Any, username: str, times: list[str]) -> None:
     store.update_item(
         TableName="users",
         Key={"PK": {"S": username}, "SK": {"S": "BALANCE"}},
-        UpdateExpression="SET current_balance = :sum, total_deposits = :sum, version = :count",
-        ExpressionAttributeValues={":sum": {"S": f"{len(times)}.00"}, ":count": {"N": str(len(times))}},
+        UpdateExpression="SET current_balance = :sum, total_deposits = :sum, version = :count, updated_at = :last",
+        ExpressionAttributeValues={
+            ":sum": {"S": f"{len(times)}.00"},
+            ":count": {"N": str(len(times))},
+            ":last": {"S": times[-1]},
+        },
     )

@@ -12,6 +12,7 @@ from flask import Flask
 from flask.testing import FlaskClient
 from werkzeug.test import TestResponse
 
+from app.domain import clock
 from app.models.users import get_user
 from app.services.tokens import issue_login_token
 
@@ -32,6 +33,8 @@ TRANSACTION = {
 # For `clock.at`, in tests that must not depend on the day and hour at which they run. It is long past, so that the
 # tokens of people who log in now are valid then.
 NOON = datetime(2026, 1, 15, 12, tzinfo=UTC)
+# When the accounts of the people in these tests were opened.
+LONG_AGO = datetime(2020, 1, 1, tzinfo=UTC)
 _numbers = itertools.count(1)
 
 
@@ -128,9 +131,10 @@ def new_address() -> str:
 
 
 def register(app: Flask, **fields: Any) -> Person:
-    """A new user, logged in."""
+    """A new user, logged in. The account is old, because nothing can happen in it before it was opened."""
     client = caller(app)
-    response = client.post("/api/v1/auth/register", json=registration(**fields))
+    with clock.at(LONG_AGO):
+        response = client.post("/api/v1/auth/register", json=registration(**fields))
     assert response.status_code == 201, response.text
     user = response.json["user"]
     person = Person(client, user["username"], user["email"])

@@ -57,7 +57,7 @@ def set_status(data: dict[str, Any], username: str) -> Any:
 @blueprint.post("/users/<username>/adjustments")
 @blueprint.admin_only
 @blueprint.arguments(AdjustmentInput)
-@blueprint.refuses(errors.UserNotFound, errors.InsufficientFunds, errors.IdempotencyKeyReused)
+@blueprint.refuses(errors.UserNotFound, errors.OwnAccount, errors.InsufficientFunds, errors.IdempotencyKeyReused)
 @blueprint.response(201, AdjustmentOutput)
 def adjust_balance(data: dict[str, Any], username: str) -> Any:
     """Add a signed amount to a balance; the reason is recorded."""

@@ -130,8 +130,7 @@ def get_portfolio() -> Any:
 @blueprint.get("/portfolio/history")
 @blueprint.authenticated
 @blueprint.arguments(DaysInput, location="query")
-@blueprint.refuses(errors.PriceUnavailable)
 @blueprint.response(200, PortfolioHistoryOutput)
 def get_portfolio_history(query: dict[str, Any]) -> Any:
     """The total value at the end of each of the last days, and now."""
-    return {"points": history.get_portfolio_history(current_user().username, prices(), days=query["days"])}
+    return history.get_portfolio_history(current_user().username, prices(), days=query["days"])

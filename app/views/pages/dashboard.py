@@ -24,16 +24,14 @@ only_for_users(blueprint)
 @blueprint.get("/dashboard")
 def dashboard() -> str:
     overview = get_overview(current_username(), prices(), now=clock.now())
-    return render_template("dashboard.html", overview=overview, bar=share_bar(overview.shares))
+    return render_template("dashboard.html", overview=overview, bar=share_bar(overview.portfolio.shares))
 
 
 @blueprint.get("/history")
 def history() -> str:
     """The total value over time: on a page of its own, because it reads all transactions and trades of that time."""
     days = read_query(DaysInput())["days"]
-    points = [
-        (min(clock.end_of(point.date), clock.now()), point.total)
-        for point in get_portfolio_history(current_username(), prices(), days=days)
-    ]
+    found = get_portfolio_history(current_username(), prices(), days=days)
+    points = [(min(clock.end_of(point.date), clock.now()), point.total) for point in found.points]
     chart = line_chart("value-chart", f"Total value, {days} days", points, write=write_money)
-    return render_template("history.html", chart=chart, days=days, periods=PERIODS)
+    return render_template("history.html", chart=chart, days=days, periods=PERIODS, without_prices=found.without_prices)

@@ -58,8 +58,7 @@ def write_quantity(quantity: Decimal) -> str:
 
 def write_price(price: Decimal, asset_id: str) -> str:
     """`60,000.10`, `0.11000`: with the decimals of the asset's prices, so that they line up."""
-    whole, _, decimals = money.plain(price).partition(".")
-    return f"{int(whole):,}.{decimals.ljust(get_asset(asset_id).price_decimals, '0')}"
+    return money.grouped(price, decimals=get_asset(asset_id).price_decimals)
 
 
 def write_percent(percentage: Decimal) -> str:

@@ -142,7 +142,9 @@ class Arena:
         actor = self._actor(f"actor_{next(_numbers)}_")
         actor.token_id = template.actor.token_id
         text = json.dumps(template.rows)
-        replaced = {each: new_order_id() for each in re.findall(ORDER_ID, text)} | {template.actor.name: actor.name}
+        replaced = {each: new_order_id(clock.now()) for each in re.findall(ORDER_ID, text)} | {
+            template.actor.name: actor.name
+        }
         for old, new in replaced.items():
             text = text.replace(old, new)
         actor.order_id = replaced.get(template.actor.order_id, "")

@@ -105,7 +105,9 @@ def json(
             }
         )
         headers = {"Authorization": f"Bearer {actor.arena.admin_token}"} if by_admin else {}
-        return answered(actor, actor.person.call(method, path.format(**names), key=key, headers=headers, **sent))
+        # All actors share one admin, whose keys are their own.
+        sent_key = f"{key}-{actor.name}" if key and by_admin else key
+        return answered(actor, actor.person.call(method, path.format(**names), key=sent_key, headers=headers, **sent))
 
     return act
 
