@@ -140,7 +140,7 @@ screenshots: $(DEV) $(ENGINE)  ## Take the pictures in README.md again, with Chr
 prove: $(DEV) $(ENGINE)  ## Run the proofs of docs/guarantees.md at length: faults, model, kills, histories, races (hours)
 	$(PROOFS) $(BIN)/pytest tests/proofs -rP --show-capture=stdout
 
-PROOFS = MATRIX=full MODEL_EXAMPLES=$(or $(MODEL_EXAMPLES),500) BANK_SECONDS=$(or $(BANK_SECONDS),600) \
+PROOFS = MATRIX=full STORIES=$(or $(STORIES),100) MODEL_EXAMPLES=$(or $(MODEL_EXAMPLES),500) BANK_SECONDS=$(or $(BANK_SECONDS),600) \
 	LINEARIZABILITY_HISTORIES=$(or $(LINEARIZABILITY_HISTORIES),300) RACE_ROUNDS=$(or $(RACE_ROUNDS),1000)
 
 .PHONY: bench

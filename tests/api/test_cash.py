@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import re
+from datetime import timedelta
 from decimal import Decimal
 
 import pytest
 import simplejson
 
+from app.domain import clock
 from tests.support.people import TIME, TRANSACTION
 
 
@@ -74,3 +76,16 @@ def test_a_new_account_is_empty(person):
     assert person.get("/portfolio").json["total_value"] == "0.00"
     for path in ("/orders", "/assets/transactions", "/assets/BTC/transactions"):
         assert person.get(path).json == {"data": [], "has_more": False, "next_cursor": None}
+
+
+def test_time_never_goes_back_in_an_account(person):
+    """Where the clocks of two machines differ, the numbers and the times of transactions have one order."""
+    now = clock.now()
+    with clock.at(now):
+        first = person.deposit("5").json["timestamp"]
+    with clock.at(now - timedelta(days=1)):
+        second, third = person.withdraw("1").json["timestamp"], person.deposit("1").json["timestamp"]
+    with clock.at(now + timedelta(seconds=1)):
+        fourth = person.deposit("1").json["timestamp"]
+    assert first < second < third < fourth
+    assert clock.from_text(third) == now + 2 * timedelta.resolution

@@ -25,13 +25,14 @@ from tests.support.faults import FaultyStore, conflict
 
 
 class Trader:
-    """800.00 to spend and 6 BTC; two orders to buy that reserve 100.00 each, and one to sell 4 BTC, are open."""
+    """800.00 to spend and 6 BTC; two orders to buy that reserve 100.00 each, and two to sell 4 and 1 BTC, are open."""
 
     def __init__(self) -> None:
-        self.name = open_trader("1000", BTC="10")
+        self.name = open_trader("1000", BTC="11")
         self.purchase = place_limit(self.name, Side.BUY, "1", "100")
         self.other = place_limit(self.name, Side.BUY, "1", "100")
         self.sale = place_limit(self.name, Side.SELL, "4", "200")
+        self.other_sale = place_limit(self.name, Side.SELL, "1", "250")
 
     def cancel(self, order: Order) -> Any:
         return order_changes.cancel_order(self.name, order.order_id)
@@ -52,7 +53,7 @@ class Trader:
         names = ("current_balance", "reserved_cash", "total_deposits", "total_withdrawals", "version")
         return (
             [books.balance[name] for name in names],
-            [row["quantity"] for row in books.holdings],
+            [(row["quantity"], row["reserved_quantity"]) for row in books.holdings],
             len(books.claims),
             sorted((row["order_type"], row["quantity"], row["status"], row["total_amount"]) for row in books.orders),
         )
@@ -75,10 +76,11 @@ CHANGES: dict[str, Act] = {
     "expire a purchase": lambda trader: order_changes.expire_order(trader.purchase),
     "expire a sale": lambda trader: order_changes.expire_order(trader.sale),
 }
-# The first changes the reserve alone, the second the holding alone.
+# The first changes the reserved cash alone, the second the holding alone, the third of a holding the reserve alone.
 BETWEEN: dict[str, Act] = {
     "a fill that returns nothing": lambda trader: trader.fill(trader.other, "100"),
     "a sale that waits": lambda trader: trader.order(Side.SELL, "2", "300"),
+    "a fill of a sale": lambda trader: trader.fill(trader.other_sale, "250"),
 }
 
 

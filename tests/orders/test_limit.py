@@ -15,6 +15,7 @@ from app.domain import clock
 from app.domain.orders import Side
 from app.models import order_changes
 from app.models.orders import Order, iterate_fillable_orders
+from tests.support.books import check_books, query
 from tests.support.people import NOON, TIME, Person, fields_named, problem
 from tests.support.prices import SetPrices
 from tests.support.usage import AUTHENTICATION, metered, usage, usage_of
@@ -96,6 +97,94 @@ def test_an_order_to_buy_waits_and_reserves_its_cost_at_the_limit(trader):
     assert transactions(trader) == [("order_payment", "135.01", order["order_id"])]
     assert holding(trader, "BTC") is None and trader.get("/assets/BTC/transactions").json["data"] == []
     assert trader.get(f"/orders/{order['order_id']}").json == {"data": order}
+
+
+def described(person: Person) -> list[str]:
+    """What the transactions say, oldest first, without the deposit and the purchase of `trader`."""
+    rows = person.get("/balance/transactions").json["transactions"]
+    return [row["description"] for row in reversed(rows)][2:]
+
+
+def test_what_the_transactions_of_an_order_say(trader, market, fill, expire):
+    """Each says what was done, how much, and at which price."""
+    market.set("BTC", "58950.08")
+    market.set("SHIB", "0.00000042")
+    trader.buy("BTC", "0.01")
+    trader.sell("BTC", "0.005")
+    trader.buy("SHIB", "100000")
+    fill(trader.place("limit_buy", "BTC", "0.001", price="30000"), "29000.5")
+    fill(trader.place("limit_buy", "BTC", "0.001", price="30000"), "30000")
+    fill(trader.place("limit_sell", "BTC", "0.001", price="60000"), "61000.1")
+    cancel(trader, trader.place("limit_buy", "ETH", "1.5", price="49.995"))
+    cancel(trader, trader.place("limit_sell", "ETH", "1", price="60"))
+    expire(trader.place("limit_buy", "ETH", "1", price="40"))
+    assert described(trader) == [
+        "Bought 0.01 BTC at 58,950.08",
+        "Sold 0.005 BTC at 58,950.08",
+        "Bought 100000 SHIB at 0.00000042",
+        "Reserved to buy 0.001 BTC at 30,000.00 or less",
+        "Returned: bought below the limit",
+        "Reserved to buy 0.001 BTC at 30,000.00 or less",
+        "Sold 0.001 BTC at 61,000.10",
+        "Reserved to buy 1.5 ETH at 49.995 or less",
+        "Returned: cancelled",
+        "Reserved to buy 1 ETH at 40.00 or less",
+        "Returned: expired",
+    ]
+
+
+def test_an_order_tells_its_limit_its_execution_and_its_reserve(trader, fill, expire):
+    names = ("price", "limit_price", "executed_price", "reserved_amount", "reserved_quantity")
+
+    def told(order_id: str) -> tuple[str | None, ...]:
+        order = trader.get(f"/orders/{order_id}").json["data"]
+        return tuple(order[name] for name in names)
+
+    now = trader.buy("BTC", "1", price="101")
+    at_once = trader.place("limit_buy", "BTC", "1", price="101")
+    buy = trader.place("limit_buy", "BTC", "2", price="90")
+    sell = trader.place("limit_sell", "ETH", "1.25", price="60")
+    assert told(now["order_id"]) == ("100", None, "100", None, None)
+    assert told(at_once["order_id"]) == ("100", "101", "100", None, None)
+    assert told(buy["order_id"]) == ("90", "90", None, "180.00", None)
+    assert told(sell["order_id"]) == ("60", "60", None, None, "1.25")
+    fill(buy, "80.5")
+    expire(sell)
+    assert told(buy["order_id"]) == ("80.5", "90", "80.5", "180.00", None)
+    assert told(sell["order_id"]) == ("60", "60", None, None, "1.25")
+
+
+def test_time_never_goes_back_in_an_account(trader, market_app, fill, expire, store):
+    """Also where another machine's clock is ahead: nothing happens before what happened before it."""
+    with clock.at(clock.now() + timedelta(minutes=5)):
+        trader.buy("ETH", "1")
+    filled, expired = (
+        trader.place("limit_buy", "BTC", "1", price="90"),
+        trader.place("limit_sell", "ETH", "1", price="60"),
+    )
+    trader.deposit("1")
+    trader.sell("ETH", "1")
+    ended = [fill(filled, "80"), expire(expired)]
+    assert all(order.updated_at > order.created_at > clock.now() for order in ended)
+    trades = query(store, "users", "username", trader.username, index="UserTransactionsIndex")
+    times = [row["traded_at"] for row in trades]
+    assert times == sorted(set(times)) and len(times) == 4
+    check_books(store, trader.username)
+
+
+def test_an_open_order_is_found_behind_any_number_of_newer_ones(trader, market_app, monkeypatch):
+    """It is counted and listed everywhere, in one call, however many orders came after it."""
+    monkeypatch.setattr("app.models.paging.EXAMINED_ROWS", 3)
+    first = trader.place("limit_sell", "ETH", "1", price="60")
+    second = trader.place("limit_buy", "BTC", "1", price="90")
+    for _ in range(12):
+        cancel(trader, trader.place("limit_sell", "ETH", "0.5", price="60"))
+    listed = trader.get("/orders?status=pending&limit=1")
+    assert usage_of(listed).calls == 1 + AUTHENTICATION.calls
+    assert [row["order_id"] for row in listed.json["data"]] == [second["order_id"]]
+    rest = trader.get(f"/orders?status=pending&cursor={listed.json['next_cursor']}").json
+    assert ([row["order_id"] for row in rest["data"]], rest["has_more"]) == ([first["order_id"]], False)
+    assert trader.get("/portfolio").json["total_value"] == "1100.00"
 
 
 def test_an_order_that_waits_is_found_by_its_asset_its_side_and_a_price_that_reaches_it(trader, market_app):

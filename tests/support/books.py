@@ -64,7 +64,10 @@ class Books:
     trades: list[Row]
 
 
-def read_books(store: Any, username: str, *, users: str = "users", orders: str = "orders") -> Books:
+def read_books(
+    store: Any, username: str, *, users: str = "users", orders: str = "orders", admin: str | None = None
+) -> Books:
+    """With the claims of the `admin` who adjusted the balance, if given."""
     rows = query(store, users, "PK", username)
     placed = query(store, orders, "username", username, index="UserOrderHistoryIndex")
     trades = [
@@ -82,12 +85,17 @@ def read_books(store: Any, username: str, *, users: str = "users", orders: str =
         return [row for row in rows if row["SK"].startswith(prefix)]
 
     [balance] = kind("BALANCE")
-    return Books(balance, kind("TRANS#"), kind("ASSET#"), kind("REQUEST#"), placed, trades)
+    # A claim with a username is that of an administrator, and refers to a transaction of that user.
+    claims = [row for row in kind("REQUEST#") if "username" not in row]
+    if admin:
+        claims += [row for row in query(store, users, "PK", admin) if row.get("username") == username]
+    claims = [row for row in claims if row["SK"].startswith("REQUEST#")]
+    return Books(balance, kind("TRANS#"), kind("ASSET#"), claims, placed, trades)
 
 
-def check_books(store: Any, username: str, **tables: str) -> Books:
-    """Read the books of a user, and fail where one of the invariants does not hold."""
-    books = read_books(store, username, **tables)
+def check_books(store: Any, username: str, **where: str) -> Books:
+    """Read the books of a user, as `read_books` does, and fail where one of the invariants does not hold."""
+    books = read_books(store, username, **where)
     _check_chain(books)
     _check_holdings(books)
     for order in books.orders:
@@ -96,8 +104,7 @@ def check_books(store: Any, username: str, **tables: str) -> Books:
     assert {row["order_id"] for row in books.trades} <= ids
     assert {row["order_id"] for row in books.transactions if "order_id" in row} <= ids
     references = ids | {row["transaction_id"] for row in books.transactions}
-    # A claim with a username is that of an administrator, and refers to a transaction of that user.
-    assert {claim["reference"] for claim in books.claims if "username" not in claim} <= references
+    assert {claim["reference"] for claim in books.claims} <= references
     return books
 
 

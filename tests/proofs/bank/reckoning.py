@@ -18,13 +18,16 @@ CASH = {"deposit": "DEPOSIT", "withdraw": "WITHDRAW", "adjust": "SYSTEM_ADJUSTME
 
 
 def claim_name(call: Call, admin: str) -> str:
-    """The name of the claim of a keyed call: an admin's name stands before the admin's keys."""
+    """The name of the claim of a keyed call: before the keys of an admin stands whose they are."""
     return f"{admin} {call.key}" if call.kind == "adjust" else call.key
 
 
 def claims_of(books: Books) -> dict[str, str]:
     """What each key made: the id of a transaction or an order."""
-    return {row["SK"].removeprefix("REQUEST#"): row["reference"] for row in books.claims}
+    return {
+        f"{row['PK']} " * ("username" in row) + row["SK"].removeprefix("REQUEST#"): row["reference"]
+        for row in books.claims
+    }
 
 
 def reckon(calls: Iterable[Call], books: Books, *, admin: str = "") -> list[str]:

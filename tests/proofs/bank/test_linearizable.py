@@ -107,7 +107,7 @@ class Recorder:
                 over.set()
             market.result()
         calls = [call for call in self.bank.calls if call.request.username == person.username]
-        return calls, self.read(self.store, person.username, **TABLES)
+        return calls, self.read(self.store, person.username, admin=self.bank.admin, **TABLES)
 
     def _move_market(self, chance: random.Random, barrier: threading.Barrier, over: threading.Event) -> None:
         barrier.wait()

@@ -40,7 +40,7 @@ def sound(app, endpoint, store):
         customer.act(dict.fromkeys(KINDS, 1))
     [person] = bank.people
     calls = [call for call in bank.calls if call.request.username == person.username]
-    return calls, check_books(store, person.username), bank.admin
+    return calls, check_books(store, person.username, admin=bank.admin), bank.admin
 
 
 def first(calls: list[Call], kind: str, outcome: str = "done") -> Call:

@@ -20,6 +20,7 @@ from werkzeug.test import TestResponse
 
 from app.domain import clock
 from app.domain.errors import ProductError
+from app.domain.orders import OrderStatus
 from app.domain.users import Role
 from app.models import ledger, users
 from app.models import orders as order_items
@@ -28,8 +29,9 @@ from app.models.paging import PageRequest
 from app.models.users import User
 from app.schemas import inputs, outputs
 from app.services import admin, auth, cash, orders, portfolio, tokens
+from app.services.history import get_portfolio_history
 from app.services.worker import Round, Worker
-from tests.proofs.state.model import SCRIPT_LIFETIME, Answer, Request
+from tests.proofs.state.model import SCRIPT_LIFETIME, Answer, Request, money
 from tests.support.books import Row, plain_row
 from tests.support.people import PASSWORD, Person, caller, problem, registration
 from tests.support.prices import FixedPrices
@@ -179,8 +181,12 @@ class Http(Driver):
         return {
             "balance": {name: balance[name] for name in ("current_balance", "total_deposits", "total_withdrawals")},
             "portfolio": {name: portfolio[name] for name in ("cash_balance", "reserved_cash", "total_value")},
-            "holdings": {row["asset_id"]: row["quantity"] for row in get("/balance/assets")["data"]},
+            "total of the history": get("/portfolio/history?days=1")["points"][-1]["total"],
+            "holdings": {
+                row["asset_id"]: (row["quantity"], row["reserved_quantity"]) for row in get("/balance/assets")["data"]
+            },
             "orders": get(f"/orders?limit={ALL_ROWS}")["data"],
+            "open orders": get(f"/orders?status=pending&limit={ALL_ROWS}")["data"],
             "transactions": get(f"/balance/transactions?limit={ALL_ROWS}")["transactions"],
             "trades": get(f"/assets/transactions?limit={ALL_ROWS}")["data"],
         }
@@ -269,11 +275,15 @@ class Services(Driver):
                     for name in ("current_balance", "total_deposits", "total_withdrawals")
                 },
                 "portfolio": {name: valued[name] for name in ("cash_balance", "reserved_cash", "total_value")},
+                "total of the history": money(get_portfolio_history(username, self.prices, days=1).points[-1].total),
                 "holdings": {
-                    row["asset_id"]: row["quantity"]
+                    row["asset_id"]: (row["quantity"], row["reserved_quantity"])
                     for row in outputs.HoldingOutput(many=True).dump(portfolio.list_holdings(username, self.prices))
                 },
                 "orders": ORDER.dump(order_items.list_orders(username, page).items, many=True),
+                "open orders": ORDER.dump(
+                    order_items.list_orders(username, page, status=OrderStatus.PENDING).items, many=True
+                ),
                 "transactions": TRANSACTION.dump(ledger.list_transactions(username, page).items, many=True),
                 "trades": outputs.AssetTransactionOutput(many=True).dump(ledger.list_trades(username, page).items),
             }

@@ -69,6 +69,8 @@ class Order:
     changed_at: datetime
     executed_at: datetime | None = None
     status: str = "pending"
+    # Cash of an order to buy, a quantity of an order to sell, if it had to wait.
+    reserve: Decimal | None = None
 
     @property
     def is_buy(self) -> bool:
@@ -97,6 +99,10 @@ class Order:
             "asset_id": self.asset_id,
             "quantity": plain(self.quantity),
             "price": plain(self.price),
+            "limit_price": plain(self.limit) if self.limit and self.expires_at else None,
+            "executed_price": plain(self.price) if self.executed_at else None,
+            "reserved_amount": money(self.reserve) if self.reserve and self.is_buy else None,
+            "reserved_quantity": plain(self.reserve) if self.reserve and not self.is_buy else None,
             "status": self.status,
             "total_amount": money(self.total),
             "expires_at": moment(self.expires_at),
@@ -136,6 +142,15 @@ class ModelUser:
         """What open orders to buy may need: their cost at the limit."""
         return sum((order.total for order in self.orders.values() if order.is_open and order.is_buy), Decimal(0))
 
+    def reserved_of(self, asset_id: str) -> Decimal:
+        """What open orders to sell may hand over of an asset."""
+        waiting = (order for order in self.orders.values() if order.is_open and order.asset_id == asset_id)
+        return sum((order.quantity for order in waiting if not order.is_buy), Decimal(0))
+
+    def holdings_row(self) -> dict[str, tuple[str, str]]:
+        """What is held of each asset, and what open orders reserve of it."""
+        return {asset_id: (plain(held), plain(self.reserved_of(asset_id))) for asset_id, held in self.holdings.items()}
+
     def moved(self, kind: str) -> Decimal:
         """The sum of all transactions of one type."""
         return sum((Decimal(row["amount"]) for row in self.transactions if row["transaction_type"] == kind), Decimal(0))
@@ -153,8 +168,9 @@ class ModelUser:
         }
 
     def value(self, prices: Mapping[str, Decimal]) -> Decimal:
-        """All that the owner sees, at these prices; what open orders to sell reserve is not counted."""
-        assets = (product(held, prices[asset_id], up=False) for asset_id, held in self.holdings.items())
+        """All that the user owns, at these prices."""
+        owned = {asset_id: held + self.reserved_of(asset_id) for asset_id, held in self.holdings.items()}
+        assets = (product(quantity, prices[asset_id], up=False) for asset_id, quantity in owned.items())
         return sum(assets, self.cash + self.reserved)
 
     def post(
@@ -182,7 +198,7 @@ class ModelUser:
     def take(self, asset_id: str, quantity: Decimal) -> None:
         if quantity > self.holdings.get(asset_id, 0):
             raise Refused("insufficient_holding")
-        self.holdings[asset_id] -= quantity
+        self.give(asset_id, -quantity)
 
     def give(self, asset_id: str, quantity: Decimal) -> None:
         self.holdings[asset_id] = self.holdings.get(asset_id, Decimal(0)) + quantity
@@ -246,17 +262,18 @@ class Model:
         values = self._read(request)
         if request.action == "adjust" and request.target not in self.people:
             raise Refused("user_not_found")
-        # An admin's keys are apart from the owner's.
+        if request.action == "adjust" and request.target == request.actor:
+            raise Refused("own_account")
+        # A key belongs to the one who sends it, whoever's account it is about.
         owner, key = self.people[request.actor], request.key
-        if request.action == "adjust":
-            owner, key = self.people[request.target], key and f"{request.actor} {key}"
+        person = self.people[request.target] if request.action == "adjust" else owner
         meaning = (request.action, request.target, *values.values())
         claim = owner.claims.get(key) if key else None
         if claim and self.now < claim.until:
             if claim.request != meaning:
                 raise Refused("idempotency_key_reused")
             return Answer(body=claim.answer, is_replay=True)
-        row = ACTIONS[request.action](self, owner, {**values, "target": request.target, "new_id": new_id})
+        row = ACTIONS[request.action](self, person, {**values, "target": request.target, "new_id": new_id})
         if request.action == "adjust":
             row["actor"] = request.actor
         if key:
@@ -322,10 +339,13 @@ class Model:
         if order.total > 1_000_000:
             raise Refused("order_too_large")
         if order.is_buy:
-            person.post("order_payment", order.total, self.now, order_id=order.order_id)
+            about = what_was_reserved(order) if waits else what_was_traded(order)
+            person.post("order_payment", order.total, self.now, order_id=order.order_id, about=about)
         else:
             person.take(order.asset_id, order.quantity)
-        if not waits:
+        if waits:
+            order.reserve = order.total if order.is_buy else order.quantity
+        else:
             self._settle(person, order, price)
         person.orders[order.order_id] = order
         return order.row()
@@ -359,11 +379,13 @@ class Model:
         paid = order.total
         order.execute(price, self.now)
         if not order.is_buy:
-            person.post("order_sale", order.total, self.now, order_id=order.order_id)
+            about = what_was_traded(order)
+            person.post("order_sale", order.total, self.now, order_id=order.order_id, about=about)
             return
         person.give(order.asset_id, order.quantity)
         if paid > order.total:
-            person.post("order_refund", paid - order.total, self.now, order_id=order.order_id)
+            about = "Returned: bought below the limit"
+            person.post("order_refund", paid - order.total, self.now, order_id=order.order_id, about=about)
 
     def _cancel(self, person: ModelUser, values: Mapping[str, Any]) -> Row:
         order = person.orders.get(values["target"])
@@ -376,7 +398,7 @@ class Model:
 
     def _give_back(self, person: ModelUser, order: Order, status: str) -> None:
         if order.is_buy:
-            person.post("order_refund", order.total, self.now, order_id=order.order_id)
+            person.post("order_refund", order.total, self.now, order_id=order.order_id, about=f"Returned: {status}")
         else:
             person.give(order.asset_id, order.quantity)
         order.end(status, self.now)
@@ -428,6 +450,20 @@ def product(quantity: Decimal, price: Decimal, *, up: bool) -> Decimal:
     """Quantity x price in whole cents, rounded up or down; both have 8 decimals at most."""
     cents, rest = divmod(int(quantity * 10**8) * int(price * 10**8), 10**14)
     return Decimal(cents + (up and rest > 0)) / 100
+
+
+def what_was_traded(order: Order) -> str:
+    return f"{'Bought' if order.is_buy else 'Sold'} {plain(order.quantity)} {order.asset_id} at {told(order.price)}"
+
+
+def what_was_reserved(order: Order) -> str:
+    assert order.limit is not None
+    return f"Reserved to buy {plain(order.quantity)} {order.asset_id} at {told(order.limit)} or less"
+
+
+def told(price: Decimal) -> str:
+    """With commas, and all decimals, of which there are two or more: so BTC and ETH are priced."""
+    return re.sub(r"(\.\d\d\d*?)0*$", r"\1", f"{price:,.8f}")
 
 
 def money(amount: Decimal) -> str:

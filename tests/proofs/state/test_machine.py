@@ -476,7 +476,11 @@ def stored_state(rows: list[Row], orders: list[Row]) -> dict[str, Any]:
             for row in rows
             if row["SK"].startswith("TRANS#")
         ),
-        "holdings": {row["asset_id"]: row["quantity"] for row in rows if row["SK"].startswith("ASSET#")},
+        "holdings": {
+            row["asset_id"]: (row["quantity"], row["reserved_quantity"])
+            for row in rows
+            if row["SK"].startswith("ASSET#")
+        },
         "orders": {
             row["order_id"]: (
                 f"{row['price_type']}_{row['order_type']}".lower(),
@@ -502,7 +506,7 @@ def model_state(person: ModelUser) -> dict[str, Any]:
             (row["transaction_type"], row["amount"], row["order_id"] or "", row.get("actor", ""))
             for row in person.transactions
         ),
-        "holdings": {asset_id: plain(quantity) for asset_id, quantity in person.holdings.items()},
+        "holdings": person.holdings_row(),
         "orders": {
             order.order_id: (
                 order.order_type,
@@ -542,7 +546,11 @@ def check_views(driver: Driver, model: Model, person: ModelUser) -> None:
         "reserved_cash": balance["reserved_cash"],
         "total_value": money(person.value(model.prices)),
     }
-    assert views["holdings"] == {asset_id: plain(quantity) for asset_id, quantity in person.holdings.items()}
+    assert views["holdings"] == person.holdings_row()
+    assert views["total of the history"] == views["portfolio"]["total_value"]
+    assert {row["order_id"] for row in views["open orders"]} == {
+        order.order_id for order in person.orders.values() if order.is_open
+    }
     if max(len(person.orders), len(person.transactions)) <= ALL_ROWS:
         newest_first = [order.row() for order in reversed(person.orders.values())]
         assert to_the_millisecond(views["orders"]) == to_the_millisecond(newest_first)

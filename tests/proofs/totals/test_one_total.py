@@ -1,0 +1,202 @@
+"""Whatever happens to an account, every surface shows one total, and every statement of every period adds up."""
+
+from __future__ import annotations
+
+import csv
+import io
+import os
+import re
+from collections.abc import Callable
+from datetime import date, datetime, timedelta
+from decimal import Decimal
+
+import pytest
+from flask import Flask
+from hypothesis import HealthCheck, Phase, given, settings
+from hypothesis import strategies as st
+
+from app.cli.users import users as users_command
+from app.domain import clock
+from app.domain.ledger import TransactionType
+from app.domain.orders import OrderStatus, PriceType, Side
+from app.domain.periods import period_of
+from app.models.ledger import list_trades, list_transactions
+from app.models.orders import list_orders
+from app.models.paging import Page, PageRequest
+from app.services.statements import read_statement
+from app.services.worker import Worker
+from tests.support.books import check_books
+from tests.support.page_client import Browser
+from tests.support.people import LONG_AGO, PASSWORD, Person, register
+from tests.support.prices import SetPrices
+
+# What a person may do next; a refusal is fine.
+ACTIONS = st.one_of(
+    st.tuples(st.sampled_from(["deposit", "withdraw"]), st.sampled_from(["0.01", "77.77", "500.00"])),
+    st.tuples(
+        st.sampled_from(["market_buy", "market_sell", "limit_buy", "limit_sell"]),
+        st.sampled_from(["BTC", "ETH"]),
+        st.sampled_from(["0.00333", "0.5", "1.23456789", "2"]),
+        st.sampled_from(["33.337", "90", "150.005"]),
+    ),
+    st.tuples(st.just("cancel")),
+    st.tuples(st.just("move"), st.sampled_from(["BTC", "ETH"]), st.sampled_from(["31.111", "100", "151.003"])),
+    st.tuples(st.just("wait"), st.integers(1, 40)),
+)
+STORIES = settings(
+    max_examples=int(os.environ.get("STORIES", 3)),
+    # A story that fails is told as it is: finding the shortest one takes minutes.
+    phases=[Phase.generate],
+    suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow],
+)
+
+
+class Life:
+    """A person whose clock and prices stand still between two actions."""
+
+    def __init__(self, app: Flask) -> None:
+        self.app = app
+        self.prices = app.extensions["prices"] = SetPrices()
+        self.prices.set("BTC", "100")
+        self.prices.set("ETH", "33.337")
+        self.person = register(app)
+        self.now = datetime.fromisoformat("2026-01-15T12:00:00Z")
+        with clock.at(self.now - timedelta(hours=1)):
+            self.person.deposit("1000.00")
+
+    def do(self, action: str, *words: str | int) -> None:
+        self.now += timedelta(seconds=1)
+        if action == "wait":
+            self.now += timedelta(days=int(words[0]))
+        elif action == "move":
+            self.prices.set(*map(str, words))
+        with clock.at(self.now):
+            if action in {"deposit", "withdraw"}:
+                self.person.post(f"/balance/{action}", {"amount": words[0]})
+            elif action == "cancel":
+                for order in self.person.get("/orders?status=pending&limit=1").json["data"]:
+                    self.person.post(f"/orders/{order['order_id']}/cancel")
+            elif "_" in action:
+                asset_id, quantity, price = words
+                more = {"price": price} if action.startswith("limit") else {}
+                self.person.order(action, str(asset_id), str(quantity), **more)
+            with self.app.app_context():
+                Worker(self.prices).run_round()
+
+
+@pytest.fixture
+def admin(market_app: Flask) -> Person:
+    admin = register(market_app)
+    market_app.test_cli_runner().invoke(users_command, ["promote", admin.username])
+    admin.log_in()
+    return admin
+
+
+def number(text: str) -> Decimal:
+    return Decimal(text.replace(",", ""))
+
+
+def totals(life: Life, admin: Person, browser: Browser) -> dict[str, Decimal]:
+    """The total value of one account on every surface that shows it or can be added up to it."""
+    get, username = life.person.get, life.person.username
+    portfolio, page = get("/portfolio").json, browser.get("/dashboard").text
+    cash = Decimal(portfolio["cash_balance"]) + Decimal(portfolio["reserved_cash"])
+    part = r"(?:Bitcoin|Ethereum) [^%]*? ([\d,]+\.\d\d) at [\d,.]+ [\d.]+%"
+    shown = {
+        "portfolio": Decimal(portfolio["total_value"]),
+        "parts of the portfolio": sum((Decimal(each["market_value"]) for each in portfolio["assets"]), cash),
+        "holdings": sum((Decimal(str(each["total_value"])) for each in get("/balance/assets").json["data"]), cash),
+        "operator": Decimal(admin.get(f"/admin/users/{username}").json["portfolio"]["total_value"]),
+        "dashboard": number(re.search(r"Total value ([\d,.]+)", page)[1]),
+        "parts of the dashboard": sum(map(number, re.findall(part, page)), cash),
+    }
+    for days in (1, 30):
+        shown[f"history of {days}"] = Decimal(get(f"/portfolio/history?days={days}").json["points"][-1]["total"])
+    for each in portfolio["assets"]:
+        assert f"Share of the total value {each['percentage']}%" in browser.get(f"/assets/{each['asset_id']}").text
+    return shown
+
+
+@STORIES
+@given(story=st.lists(ACTIONS, min_size=3, max_size=12))
+def test_every_surface_shows_one_total(market_app, store, admin, story):
+    life = Life(market_app)
+    browser = Browser(market_app)
+    with clock.at(life.now):
+        browser.log_in(life.person.username, PASSWORD)
+    for action in story:
+        life.do(*action)
+        with clock.at(life.now):
+            assert len(set(totals(life, admin, browser).values())) == 1, totals(life, admin, browser)
+    check_books(store, life.person.username)
+
+
+@STORIES
+@given(story=st.lists(ACTIONS, min_size=5, max_size=20), days=st.lists(st.integers(0, 200), min_size=2, max_size=6))
+def test_every_statement_of_every_period_adds_up(market_app, store, story, days):
+    """Opening + movements = closing; the page and the CSV agree; what one ends with, the next begins with."""
+    life = Life(market_app)
+    for action in story:
+        life.do(*action)
+    today, day = life.now.date(), timedelta(days=1)
+    starts = sorted({LONG_AGO.date(), *(today - day * ago for ago in days)})
+    closing = Decimal(0)
+    for first, last in zip(starts, [*(start - day for start in starts[1:]), today], strict=True):
+        for slack in (0, 3, 400):
+            with market_app.app_context():
+                found = read_statement(life.person.username, first, last, rows=500, slack=slack)
+            effects = [row.effect for row in found.transactions]
+            assert found.opening_balance == closing
+            assert found.opening_balance + sum(effects) == found.closing_balance
+            assert found.money_in - found.money_out == sum(effects)
+        response = life.person.get(f"/balance/transactions.csv?from={first}&to={last}")
+        rows = list(csv.DictReader(io.StringIO(response.text.removeprefix("\ufeff"))))
+        assert Decimal(rows[0]["new_balance"]) == closing
+        assert [Decimal(row["effect"]) for row in rows[1:-1]] == effects
+        closing = found.closing_balance
+        assert Decimal(rows[-1]["new_balance"]) == closing
+
+
+def walk(read: Callable[[PageRequest], Page], limit: int) -> list[str]:
+    """The references of a list's rows, page by page."""
+    found, start = [], None
+    while True:
+        page = read(PageRequest(limit=limit, start_key=start))
+        assert page.items or not page.next_start_key, "a page is not empty while there is more"
+        found += [(row.PK, row.SK) for row in page.items]
+        start = page.next_start_key
+        if not start:
+            return found
+
+
+@STORIES
+@given(story=st.lists(ACTIONS, min_size=5, max_size=20), limit=st.integers(1, 7))
+def test_a_list_has_what_a_scan_finds(market_app, store, monkeypatch, story, limit):
+    """However it is filtered and paged, also where one call looks at few rows."""
+    monkeypatch.setattr("app.models.paging.EXAMINED_ROWS", 3)
+    life = Life(market_app)
+    for action in story:
+        life.do(*action)
+    username = life.person.username
+    books = check_books(store, username)
+
+    def keys(rows, **wanted):
+        chosen = [row for row in rows if all(row.get(name) == value for name, value in wanted.items())]
+        return sorted((row["PK"], row["SK"]) for row in chosen)
+
+    with market_app.app_context():
+        for status in OrderStatus:
+            found = walk(lambda page, status=status: list_orders(username, page, status=status), limit)
+            assert sorted(found) == keys(books.orders, status=status.value) and found == sorted(found, reverse=True)
+        for side, kind in ((side, kind) for side in Side for kind in PriceType):
+            wanted = {"side": side, "price_type": kind, "asset_id": "BTC"}
+            found = walk(lambda page, wanted=wanted: list_orders(username, page, **wanted), limit)
+            assert sorted(found) == keys(books.orders, order_type=side, price_type=kind, asset_id="BTC")
+        for each in TransactionType:
+            found = walk(lambda page, each=each: list_transactions(username, page, transaction_type=each), limit)
+            assert sorted(found) == keys(books.transactions, transaction_type=each.value)
+        period = period_of(date(2026, 1, 16), date(2026, 2, 20))
+        found = walk(lambda page: list_transactions(username, page, period=period, slack=1), limit)
+        inside = [row for row in books.transactions if "2026-01-16" <= row["created_at"] < "2026-02-21"]
+        assert sorted(found) == keys(inside)
+        assert sorted(walk(lambda page: list_trades(username, page), limit)) == keys(books.trades)
