@@ -26,6 +26,7 @@ from app.models.item import Item
 from app.models.ledger import Balance, BalanceTransaction, Holding, Trade
 from app.models.orders import Order, OrdersItem
 from app.models.rate_limits import RateWindow
+from app.models.shared_text import SharedText
 from app.models.users import EmailClaim, Token, User, UsersItem
 
 RawItem = Mapping[str, Mapping[str, Any]]
@@ -41,6 +42,7 @@ MODELS: tuple[type[Item], ...] = (
     Trade,
     IdempotencyClaim,
     RateWindow,
+    SharedText,
     Order,
 )
 NOBODY = ""
@@ -204,6 +206,7 @@ _KEY_PATTERNS: Mapping[str, str] = {
     "EMAIL": "EMAIL#[^ ]+ EMAIL",
     "REQUEST": "[^ #]+ REQUEST#.+",
     "RATE": "RATE#.+ [0-9]{12}",
+    "SHARED": "SHARED#.+ SHARED",
 }
 
 

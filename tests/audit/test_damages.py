@@ -22,6 +22,7 @@ from app.models import order_changes
 from app.models.balance_changes import open_account, post_transaction
 from app.models.orders import OrdersItem
 from app.models.rate_limits import RateLimit, add_hit
+from app.models.shared_text import StoredText
 from app.models.users import Token, UsersItem, add_token
 from tests.support.accounts import place, user_item
 from tests.support.applications import make_app, tables_named
@@ -78,6 +79,7 @@ def _live(username: str) -> None:
         )
     )
     add_hit(RateLimit("log-in", 10, 60), username, now=now)
+    StoredText("coingecko").replace("{}", version=0)
 
 
 @dataclass
@@ -170,6 +172,7 @@ KEYS = {
     "request cash": ItemKey("users", "ann", "REQUEST#cash"),
     "request order": ItemKey("users", "ann", "REQUEST#order"),
     "token": ItemKey("users", "ann", f"TOKEN#{'0' * 16}"),
+    "shared text": ItemKey("users", "SHARED#coingecko", "SHARED"),
 }
 LIMIT_BUY = {"order_type": "BUY", "price_type": "LIMIT"}
 LIMIT_SELL = {"order_type": "SELL", "price_type": "LIMIT"}
@@ -244,6 +247,7 @@ DAMAGES: list[tuple[str, dict[str, Any], str]] = [
     ("user", {"created_at": "2026-01-01T25:00:00.000000Z"}, "attribute_malformed"),
     ("token", {"token_id": "1" * 16}, "key_mismatch"),
     ("token", {"secret_hash": None}, "attribute_missing"),
+    ("shared text", {"version": {"S": "1"}}, "attribute_malformed"),
     # The form of items
     ("balance", {"entity_type": "BALANCES"}, "unknown_entity_type"),
     ("balance", {"entity_type": None}, "unknown_entity_type"),
