@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
+from datetime import timedelta
 from decimal import Decimal
 from itertools import groupby
 from typing import Any
@@ -385,6 +386,10 @@ DAMAGES: list[tuple[str, dict[str, Any], str]] = [
     ("open buy", {"expiry_day": None}, "open_index_wrong"),
     ("open buy", {"expires_at": None}, "limit_missing"),
     ("open buy", {"expires_at": "2026-01-01T00:00:00.000000Z"}, "open_index_wrong"),
+    ("open buy", {"expires_at": "2026-01-01T00:00:00.000000Z", "expiry_day": "2026-01-01"}, "order_overdue"),
+    ("open sell", {"expires_at": "2026-01-01T00:00:00.000000Z", "expiry_day": "2026-01-01"}, "order_overdue"),
+    ("filled sell", {"expires_at": "2026-01-01T00:00:00.000000Z"}, "executed_after_end"),
+    ("limit at once", {"expires_at": "2026-01-01T00:00:00.000000Z"}, "executed_after_end"),
     ("open buy", {"limit_price": {"N": "999"}}, "order_price_wrong"),
     ("open buy", DELETED, "reserve_mismatch"),
     ("open buy", DELETED, "order_unknown"),
@@ -435,6 +440,22 @@ def test_a_damage_is_found_and_named(shelf: Shelf, label: str, changes: dict[str
     assert checks <= {violation.check for violation in report.violations}, report.violations
     for violation in report.violations:
         assert violation.message.endswith(".") and violation.item.PK and violation.item.SK
+
+
+@pytest.mark.parametrize(("late", "checks"), [(0, set()), (1, {"order_overdue"})], ids=["an hour", "a moment longer"])
+def test_an_order_that_is_open_long_after_its_end_is_named(shelf: Shelf, late: int, checks: set[str]) -> None:
+    end = clock.from_text(shelf.sound[shelf.at("open sell")]["expires_at"]["S"])
+    with clock.at(end + timedelta(hours=1, microseconds=late)):
+        report = audit_user("ann", pauses=())
+    found = {violation.check for violation in report.violations if violation.item == shelf.at("open sell")}
+    assert found == checks
+
+
+@pytest.mark.parametrize(("late", "checks"), [(0, set()), (1, {"executed_after_end"})], ids=["in time", "too late"])
+def test_an_order_that_was_executed_after_its_end_is_named(shelf: Shelf, late: int, checks: set[str]) -> None:
+    executed = clock.from_text(shelf.sound[shelf.at("filled sell")]["executed_at"]["S"])
+    shelf.change(shelf.at("filled sell"), {"expires_at": clock.to_text(executed - timedelta(microseconds=late))})
+    assert {violation.check for violation in audit_user("ann", pauses=()).violations} == checks
 
 
 TEXTS: list[tuple[str, str, Any]] = [
