@@ -15,6 +15,11 @@ def now() -> datetime:
     return _set_moment.get() or datetime.now(UTC)
 
 
+def latest() -> datetime:
+    """The current time, or the one that `at` has set if that is later: for what must outlast the real present."""
+    return max(now(), datetime.now(UTC))
+
+
 @contextmanager
 def at(moment: datetime) -> Iterator[None]:
     """Make `now` return an aware moment, in this context only: for demonstration data of the past, and for tests."""

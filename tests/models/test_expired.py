@@ -22,6 +22,7 @@ from app.models.rate_limits import RateLimit, add_hit
 from app.models.users import Token, UsersItem, add_token
 from tests.support.accounts import open_trader
 from tests.support.applications import make_app, tables_named
+from tests.support.sweeping import sweep_all
 from tests.support.usage import metered
 
 ROOT = Path(__file__).parent.parent.parent
@@ -59,18 +60,6 @@ def token(number: int, ttl: datetime) -> Token:
 
 def kept() -> set[tuple[str, str]]:
     return {(item.PK, item.SK) for item in UsersItem.scan(consistent_read=True)}
-
-
-def sweep_all(sweeper: Sweeper, most: int = 100) -> int:
-    """As many steps as it takes to come to the end."""
-    deleted = 0
-    for _ in range(most):
-        with metered() as meter:
-            deleted += sweeper.sweep()
-        assert meter.operations[1:] == ["DeleteItem"] * (len(meter.operations) - 1)
-        if not meter.calls:
-            return deleted
-    raise AssertionError("it does not come to an end")
 
 
 @pytest.mark.parametrize(
