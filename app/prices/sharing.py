@@ -65,9 +65,9 @@ class _Note:
     asking: bool = False
     failures: int = 0
 
-    def is_due(self, now: datetime) -> bool:
-        # A time too far ahead comes from a clock that was wrong.
-        return not timedelta(0) < self.next_at - now <= MAX_ASKED_PAUSE
+    def is_due(self, now: datetime, longest: timedelta) -> bool:
+        # A time further ahead than anybody waits comes from a clock that was wrong.
+        return not timedelta(0) < self.next_at - now <= longest
 
     def to_text(self) -> str:
         values = {"next_at": clocks.to_text(self.next_at), "asking": self.asking, "failures": self.failures}
@@ -110,7 +110,7 @@ class SharedFetch(Generic[T]):
         for _ in range(WAITS):
             note, version = self._read()
             now = self._clock()
-            if note.is_due(now):
+            if note.is_due(now, max(self._fresh_for, MAX_ASKED_PAUSE)):
                 note = replace(note, next_at=now + LEASE, asking=True)
                 if self._replace(note, version):
                     return self._ask(note, version + 1)

@@ -123,6 +123,15 @@ def test_the_api_is_asked_as_often_whatever_the_number_of_processes(answers, clo
     assert answers.asked == 10
 
 
+@pytest.mark.parametrize("cache_seconds", [3, 30, 300, 303, 3600])
+def test_the_processes_ask_as_often_as_the_settings_say(answers, clock, cache_seconds):
+    sources = processes(2, clock, OwnText(), cache_seconds=cache_seconds, max_age_seconds=2 * cache_seconds)
+    for tick in range(7):
+        assert seen_by(sources) == [1 + tick // 3] * 2
+        clock.wait(cache_seconds / 3)
+    assert answers.asked == 3
+
+
 def test_what_the_processes_cost(answers, clock):
     """Twenty-five coins: a read for each process, and two writes for the one that asks."""
     asker, reader = processes(2, clock)
