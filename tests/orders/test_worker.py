@@ -53,7 +53,7 @@ def _context(app: Flask) -> Iterator[None]:
 def _worker(app: Flask) -> Worker:
     worker = Worker(FixedPrices())
     with app.app_context():
-        worker.run_round()  # looks back a year, once
+        worker.run_round()  # looks at earlier days, once
     return worker
 
 
