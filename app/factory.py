@@ -12,6 +12,7 @@ from werkzeug.middleware.proxy_fix import ProxyFix
 from app import cli, logs
 from app.config import Config
 from app.models.database import Database
+from app.models.shared_text import StoredText
 from app.prices import create_price_source
 from app.services import passwords
 from app.views import api, errors, http, pages, request_log
@@ -48,7 +49,7 @@ def create_app(config: Config | None = None) -> Flask:
         max_connections=config.max_connections,
     )
     app.extensions["prices"] = create_price_source(
-        config.price_source, speed=config.market_speed, coingecko=config.coingecko
+        config.price_source, speed=config.market_speed, coingecko=config.coingecko, shared=StoredText("coingecko")
     )
     _use_in_every_context(app, database)
     if config.trusted_proxies:

@@ -17,6 +17,7 @@ from datetime import timedelta
 from decimal import Decimal
 
 from app.domain import clock
+from app.domain.assets import CATALOGUE
 from app.domain.orders import Side
 from app.models import order_changes
 from app.models.orders import Order, iterate_fillable_orders
@@ -45,7 +46,8 @@ def write_open_orders(number: int, price: Decimal) -> None:
 
 def measure_rounds(few: int, many: int) -> None:
     price = Decimal(100_000_000)
-    worker = Worker(FixedPrices(BTC=str(price), ETH="1000"))
+    prices = FixedPrices(**{asset.asset_id: "1000" for asset in CATALOGUE.values()} | {"BTC": str(price)})
+    worker = Worker(prices)
     with metered() as meter:
         worker.run_round()
     print(f"first round of a worker (looks at earlier days too): {meter.calls} calls, {meter.read_units} read units")
@@ -53,15 +55,16 @@ def measure_rounds(few: int, many: int) -> None:
     for number in (few, many):
         write_open_orders(number - open_orders, price)
         open_orders = number
-        with metered() as meter:
-            started = time.perf_counter()
-            done = worker.run_round()
-            seconds = time.perf_counter() - started
-        assert not (done.filled or done.expired or done.failed)
-        print(
-            f"round with {number:6} open orders, 2 assets: {meter.calls} calls, {meter.read_units} read units, "
-            f"{meter.write_units} write units, {seconds * 1000:.1f} ms"
-        )
+        for what in ("new", "the same"):
+            with metered() as meter:
+                started = time.perf_counter()
+                done = worker.run_round()
+                seconds = time.perf_counter() - started
+            assert not (done.filled or done.expired or done.failed)
+            print(
+                f"round with {number:6} open orders, {what} prices: {meter.calls} calls, {meter.read_units} read "
+                f"units, {meter.write_units} write units, {seconds * 1000:.1f} ms"
+            )
     orders = list(Order.scan())
     with Order.batch_write() as batch:
         for order in orders:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from datetime import timedelta
 from decimal import Decimal
 
 from app.audit.records import (
@@ -16,7 +17,7 @@ from app.audit.records import (
     unknown_asset,
     violation,
 )
-from app.domain import money
+from app.domain import clock, money
 from app.domain.assets import CATALOGUE
 from app.domain.ledger import TransactionType
 from app.domain.orders import (
@@ -28,6 +29,9 @@ from app.domain.orders import (
     describe_trade,
     reaches,
 )
+
+# A running worker ends an order within seconds, and within half an hour where its clock was wrong.
+OVERDUE_AFTER = timedelta(hours=1)
 
 # The transactions that belong to an order, and the word for each in the codes of checks.
 ORDER_TRANSACTIONS = {
@@ -53,9 +57,7 @@ def check_order(
     yield from _check_limit(order) if order.is_limit else _check_market(order)
     yield from _check_reserve(order)
     yield from _check_indexes(order)
-    if (order.executed_at is not None) != order.is_completed:
-        message = f"The executed_at of a {order.status} order is {as_text(order.executed_at)}."
-        yield violation("executed_at_wrong", order.item, message)
+    yield from _check_times(order)
     yield from _check_trades(order, trades)
     yield from _check_transactions(order, transactions)
 
@@ -83,6 +85,21 @@ def _check_limit(order: OrderRecord) -> Iterator[Violation]:
     elif not reaches(Side(order.order_type), limit_price, price):
         expected = f"{'at most' if order.is_buy else 'at least'} {as_text(limit_price)}"
         yield from differs("limit_violated", order.item, "order_price", found=price, expected=expected)
+
+
+def _check_times(order: OrderRecord) -> Iterator[Violation]:
+    """An order is executed until its end, and is not open long after it."""
+    end, executed_at = order.expires_at, order.executed_at
+    if (executed_at is not None) != order.is_completed:
+        message = f"The executed_at of a {order.status} order is {as_text(executed_at)}."
+        yield violation("executed_at_wrong", order.item, message)
+    if end is None:
+        return
+    if executed_at is not None and executed_at > end:
+        yield from differs("executed_after_end", order.item, "executed_at", found=executed_at, expected=end)
+    if order.is_pending and clock.now() - end > OVERDUE_AFTER:
+        message = f"It is open, and its end was {as_text(end)}. A worker must run: `flask orders run`."
+        yield violation("order_overdue", order.item, message, found=end)
 
 
 def _check_reserve(order: OrderRecord) -> Iterator[Violation]:

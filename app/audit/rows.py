@@ -26,6 +26,7 @@ from app.models.item import Item
 from app.models.ledger import Balance, BalanceTransaction, Holding, Trade
 from app.models.orders import Order, OrdersItem
 from app.models.rate_limits import RateWindow
+from app.models.shared_text import SharedText
 from app.models.upgrade import StoreFormat
 from app.models.users import EmailClaim, Token, User, UsersItem
 
@@ -43,6 +44,7 @@ MODELS: tuple[type[Item], ...] = (
     IdempotencyClaim,
     RateWindow,
     StoreFormat,
+    SharedText,
     Order,
 )
 NOBODY = ""
@@ -207,6 +209,7 @@ _KEY_PATTERNS: Mapping[str, str] = {
     "REQUEST": "[^ #]+ REQUEST#.+",
     "RATE": "RATE#.+ [0-9]{12}",
     "STORE": "STORE#FORMAT FORMAT",
+    "SHARED": "SHARED#.+ SHARED",
 }
 
 

@@ -12,7 +12,6 @@ from flask.cli import with_appcontext
 
 from app.cli.demo_accounts import USERNAMES, is_complete, is_demo_password, plan_demo
 from app.domain import clock
-from app.domain.errors import UsernameTaken
 from app.models.create_tables import create_tables
 from app.models.upgrade import bring_up_to_date
 from app.prices.simulated import SimulatedMarket
@@ -35,10 +34,7 @@ def demo(months: int) -> None:
 
 def _fill(password: str, months: int) -> None:
     market = SimulatedMarket(speed=current_app.config["MARKET_SPEED"], clock=clock.now)
-    try:
-        plan = plan_demo(market, password, months=months)
-    except UsernameTaken as error:
-        raise click.ClickException(str(error)) from error
+    plan = plan_demo(market, password, months=months)
     with click.progressbar(length=len(plan.steps), label="A year of activity", file=sys.stderr) as bar:
         plan.carry_out(bar.update)
 

@@ -1,7 +1,8 @@
 """Demonstration accounts: a year of believable activity, made by the services that serve real users.
 
 The plan is the same for the same start, and every step has an idempotency key. So a second run repeats nothing and
-completes an interrupted one. Prices are those of the simulated market at the time of each step.
+completes an interrupted one, for as long as keys are remembered. Prices are those of the simulated market at the time
+of each step.
 """
 
 from __future__ import annotations
@@ -13,14 +14,17 @@ from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from decimal import Decimal
 
+import click
+
 from app.domain import clock, money
 from app.domain.assets import CATALOGUE
-from app.domain.errors import UsernameTaken
 from app.domain.orders import PriceType, Side, reaches
 from app.domain.users import Role, UserStatus
 from app.models import order_changes as order_book
+from app.models.idempotency import IdempotencyClaim
+from app.models.ledger import Balance
 from app.models.orders import Order, get_order
-from app.models.users import User, find_user, set_role, set_status
+from app.models.users import User, find_user, find_user_by_email, set_role, set_status
 from app.prices import PriceSource
 from app.services import cash, orders
 from app.services.auth import Registration, register
@@ -28,6 +32,7 @@ from app.services.passwords import is_password
 
 CUSTOMER, SUSPENDED, ADMIN = "demo", "demo_suspended", "demo_admin"
 USERNAMES = (CUSTOMER, SUSPENDED, ADMIN)
+FIRST_KEY = "savings"
 YEAR = timedelta(days=365)
 MONTH = timedelta(days=30)
 
@@ -66,8 +71,12 @@ def is_demo_password(password: str) -> bool:
 def plan_demo(market: PriceSource, password: str, *, months: int) -> Plan:
     """Register the users and plan the rest: a year until now, or the year that an earlier run began.
 
-    `market` must follow `app.domain.clock`. Raises UsernameTaken if a username belongs to another person.
+    `market` must follow `app.domain.clock`. Raises ClickException, before it writes anything, if a username or an
+    e-mail address belongs to another person, or if the earlier run is so long ago that it would be repeated.
     """
+    for username in USERNAMES:
+        _check_ownership(username, password)
+    _check_memory()
 
     def join(username: str, first_name: str, moment: datetime) -> User:
         # Just before what happens first: time in an account only goes forward.
@@ -88,23 +97,38 @@ def plan_demo(market: PriceSource, password: str, *, months: int) -> Plan:
     return Plan([*steps, (end, promote_demo_admin)])
 
 
-def _join(username: str, first_name: str, password: str) -> User:
-    user = find_user(username)
-    if user is None:
-        return register(
-            Registration(
-                username=username,
-                email=f"{username}@example.com",
-                password=password,
-                first_name=first_name,
-                last_name="Example",
-            )
+def _check_ownership(username: str, password: str) -> None:
+    user, email = find_user(username), _email(username)
+    if user is None and find_user_by_email(email):
+        raise click.ClickException(
+            f"The e-mail address {email} belongs to a user who is not part of this demonstration. Change it first."
         )
-    if not is_password(password, user.password_hash):
-        raise UsernameTaken(
+    if user is not None and not is_password(password, user.password_hash):
+        raise click.ClickException(
             f"The user {username} exists and is not part of this demonstration. Remove that user first."
         )
-    return user
+
+
+def _check_memory() -> None:
+    """The first claim of all must still count: without it, a second run would do again what the first one did."""
+    balance = Balance.find(Balance.key(CUSTOMER))
+    claim = IdempotencyClaim.find(IdempotencyClaim.key(CUSTOMER, f"demo {FIRST_KEY}"))
+    if balance is not None and balance.version and (claim is None or claim.ttl <= clock.now()):
+        raise click.ClickException(
+            "The demonstration was interrupted too long ago to be completed. Fill other tables or another DATA_DIR."
+        )
+
+
+def _email(username: str) -> str:
+    return f"{username}@example.com"
+
+
+def _join(username: str, first_name: str, password: str) -> User:
+    return find_user(username) or register(
+        Registration(
+            username=username, email=_email(username), password=password, first_name=first_name, last_name="Example"
+        )
+    )
 
 
 @dataclass
@@ -119,7 +143,7 @@ class _Year:
 
     def steps(self) -> Iterator[tuple[datetime, Step]]:
         # At once: an account that was opened late in the evening would show a first day without anything.
-        yield self.start, _deposit(Decimal("5000.00"), "Savings", "savings")
+        yield self.start, _deposit(Decimal("5000.00"), "Savings", FIRST_KEY)
         for month in range(12 - self.months, 12):
             first_day = self.start + YEAR - MONTH * (12 - month)
             yield first_day + timedelta(hours=8), _deposit(self._amount(2700, 2900), "Salary", f"salary {month}")

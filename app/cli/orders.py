@@ -15,6 +15,7 @@ from flask.cli import AppGroup
 from app import metrics
 from app.domain.errors import ProductError
 from app.models.create_tables import tables_answer
+from app.models.expired import Sweeper
 from app.services.worker import Round, Worker
 
 SECONDS_BETWEEN_ROUNDS = 2.0
@@ -32,6 +33,7 @@ def run(once: bool) -> None:
         signal.signal(number, lambda *_: stopping.set())
     _serve_counters()
     worker = Worker(current_app.extensions["prices"], is_stopping=stopping.is_set)
+    sweeper = Sweeper()
     # It may start together with the database, before the tables exist.
     while not tables_answer():
         if once:
@@ -41,7 +43,8 @@ def run(once: bool) -> None:
         if stopping.wait(SECONDS_BETWEEN_ROUNDS / 4):
             return
     while True:
-        _run_round(worker)
+        if _run_round(worker) and not (once or stopping.is_set()):
+            _sweep(sweeper)
         # Jitter, so that workers that started together do not keep working in step.
         if once or stopping.wait(SECONDS_BETWEEN_ROUNDS * random.uniform(0.5, 1.5)):
             return
@@ -52,7 +55,8 @@ def _serve_counters() -> None:
         metrics.serve_counters(*address)
 
 
-def _run_round(worker: Worker) -> None:
+def _run_round(worker: Worker) -> bool:
+    """Whether the round was done, and not given up."""
     counters = metrics.worker_counters()
     started = time.monotonic()
     try:
@@ -61,12 +65,12 @@ def _run_round(worker: Worker) -> None:
     except ProductError as error:
         counters.count_round_given_up()
         log.warning("round given up: %s", error)
-        return
+        return False
     except Exception:
         # The next round may succeed, and other orders wait.
         counters.count_round_given_up()
         log.exception("round given up")
-        return
+        return False
     finally:
         metrics.count_usage(used, "orders run")
     counters.count_round(
@@ -78,3 +82,17 @@ def _run_round(worker: Worker) -> None:
         click.echo(
             f"filled {done.filled}, expired {done.expired}, lost to another worker {done.lost}, failed {done.failed}"
         )
+    return True
+
+
+def _sweep(sweeper: Sweeper) -> None:
+    try:
+        with current_app.extensions["database"].active() as used:
+            sweeper.sweep()
+    except ProductError as error:
+        log.warning("items past their time were not deleted: %s", error)
+    except Exception:
+        # Nothing depends on it, and orders wait.
+        log.exception("items past their time were not deleted")
+    finally:
+        metrics.count_usage(used, "orders run")

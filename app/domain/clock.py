@@ -23,6 +23,11 @@ def now_after(*moments: datetime | None) -> datetime:
     return max([now(), *(moment + timedelta(microseconds=1) for moment in moments if moment)])
 
 
+def latest() -> datetime:
+    """The current time, or the one that `at` has set if that is later: for what must outlast the real present."""
+    return max(now(), datetime.now(UTC))
+
+
 @contextmanager
 def at(moment: datetime) -> Iterator[None]:
     """Make `now` return an aware moment, in this context only: for demonstration data of the past, and for tests."""

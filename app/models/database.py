@@ -14,6 +14,7 @@ from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from contextvars import ContextVar
 from typing import Any
+from urllib.parse import urlsplit
 
 from botocore.exceptions import BotoCoreError, ClientError
 from pynamodb.connection.base import Connection, MetaTable
@@ -41,6 +42,12 @@ class Database:
         self._lock = threading.Lock()
         self._process_id = 0
         self._tables: dict[str, TableConnection] = {}
+
+    @property
+    def deletes_expired(self) -> bool:
+        """Whether the database deletes items past their `ttl`: AWS does, at its own addresses too."""
+        host = urlsplit(self._endpoint or "").hostname or "amazonaws.com"
+        return f".{host}".endswith((".amazonaws.com", ".amazonaws.com.cn"))
 
     @contextmanager
     def active(self) -> Iterator[Meter]:

@@ -113,7 +113,8 @@ def _put_claim(batch: Batch, username: str, actor: str | None, idempotency: Idem
         fingerprint=idempotency.fingerprint,
         reference=reference,
         created_at=now,
-        ttl=now + REMEMBERED_FOR,
+        # A claim for a moment of the past must outlive the present: what is past its ttl may be deleted at once.
+        ttl=clock.latest() + REMEMBERED_FOR,
     )
     # DynamoDB deletes an item days after its ttl, or never: a claim past its ttl counts as gone.
     batch.put("claim", claim, condition=IdempotencyClaim.absent() | (IdempotencyClaim.ttl <= now))

@@ -101,11 +101,13 @@ def _reserve(batch: Batch, order: NewOrder, price: Decimal, balance: Balance, ho
 def fill_order(order: Order, price: Decimal) -> Order:
     """Execute an open order at a price that reaches its limit; a buyer gets the rest of the reserve back.
 
-    Two calls. Raises OrderNotPending, and Busy when every attempt came second.
+    Two calls. Raises OrderNotPending, also when its end has passed, and Busy when every attempt came second.
     """
     order = counted(order)
     balance, holding = read_balance_and_holding(order.username, order.asset_id)
     now, batch = _time_after(balance, holding), Batch()
+    if order.expires_at <= now:
+        raise OrderNotPending(OrderStatus.EXPIRED)
     filled = fill_reserved(order.side, order.quantity, price, order.reserved_amount)
     execution = {"order_price": price, "total_amount": filled.total_amount, "executed_at": now}
     changes = _end(batch, order, OrderStatus.COMPLETED, now, **execution)
@@ -241,6 +243,8 @@ def _time_after(balance: Balance, holding: Holding | None) -> datetime:
 
 
 def _order_item(username: str, order: NewOrder, price: Decimal, total_amount: Decimal, now: datetime) -> Order:
+    # Price and balance took time.
+    check_end(order.expires_at, now)
     order_id = new_order_id(now)
     is_limit = order.price_type is PriceType.LIMIT
     return Order(

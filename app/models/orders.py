@@ -11,6 +11,7 @@
 | every order of a user in one asset | Query UserOrdersIndex |
 | open orders of a user, newest first | Query UserOpenOrdersIndex |
 | open orders that a price fills | Query OpenOrdersIndex |
+| the best limits of all books, while few orders are open | Scan OpenOrdersIndex |
 | open orders past their time | Query ExpiringOrdersIndex |
 """
 
@@ -32,6 +33,9 @@ from app.domain.orders import OrderStatus, PriceType, Side
 from app.models.attributes import DecimalAttribute, MoneyAttribute, QuantityAttribute, TimeAttribute
 from app.models.item import Item, Key, TableMeta
 from app.models.paging import FIRST_PAGE, Page, PageRequest, iterate_readable, list_page
+
+# As many open orders cost less to read at once than to ask every book for some.
+FEW_OPEN = 50
 
 
 class UserOrdersIndex(GlobalSecondaryIndex["Order"]):
@@ -219,6 +223,21 @@ def list_orders(
 def open_book(asset_id: str, side: Side) -> str:
     """The hash key of the open orders of one asset and side in OpenOrdersIndex."""
     return f"{asset_id}#{side}"
+
+
+def find_best_limits() -> dict[str, Decimal] | None:
+    """The limit that the market reaches first in each book that has open orders; None if FEW_OPEN orders are too few.
+
+    One call. The index may lag.
+    """
+    pages = Order.scan(index_name=OpenOrdersIndex.Meta.index_name, page_size=FEW_OPEN).page_iter
+    best: dict[str, Decimal] = {}
+    # Raw: the rest of an item that cannot be read does not matter here.
+    for row in next(pages)["Items"]:
+        book, limit = row["open_book"]["S"], Decimal(row["limit_price"]["N"])
+        better = max if book.endswith(f"#{Side.BUY}") else min
+        best[book] = better(limit, best.get(book, limit))
+    return None if pages.last_evaluated_key else best
 
 
 def iterate_fillable_orders(asset_id: str, side: Side, price: Decimal) -> Iterator[Order]:

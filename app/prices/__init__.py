@@ -2,8 +2,7 @@
 
 A quote is the price of one unit at an instant. Every price is above zero, and has at least the asset's
 `price_decimals` and at most 8 decimals. Times are aware UTC, and days are days of the real clock. Prices are
-computed or fetched on request and never stored. This package knows nothing about users, orders or the
-environment.
+computed or fetched on request. This package knows nothing about users, orders, tables or the environment.
 """
 
 from __future__ import annotations
@@ -11,10 +10,13 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from datetime import datetime
 from decimal import Decimal
-from typing import Protocol
+from typing import TYPE_CHECKING, Protocol
 
 from app.domain.assets import Asset, find_asset
 from app.domain.errors import PriceUnavailable
+
+if TYPE_CHECKING:
+    from app.prices.sharing import SharedText
 
 MAX_HISTORY_DAYS = 365
 
@@ -83,7 +85,7 @@ class CoinGeckoSettings:
     url: str = "https://api.coingecko.com/api/v3"
     # A demo key, free of charge, raises the limit of calls a minute. None calls without a key.
     api_key: str | None = field(default=None, repr=False)
-    # How long a worker process uses one answer for all its requests.
+    # How long all processes use one answer for all their requests.
     cache_seconds: int = 30
     # An older price is shown as stale and not traded on. CoinGecko's own prices are up to about a minute old.
     max_age_seconds: int = 120
@@ -145,9 +147,12 @@ def check_history_days(days: int) -> None:
 
 
 def create_price_source(
-    name: str, *, speed: Decimal, coingecko: CoinGeckoSettings = CoinGeckoSettings()
+    name: str, *, speed: Decimal, coingecko: CoinGeckoSettings = CoinGeckoSettings(), shared: SharedText | None = None
 ) -> PriceSource:
-    """The price source with this name; `speed` is for `simulated`. Raises ValueError for an unknown name."""
+    """The price source with this name. Raises ValueError for an unknown name.
+
+    `speed` is for `simulated`. Every process with the same `shared` text shares the quotes of `coingecko`.
+    """
     # Imported here: the sources import this package, and only the chosen one is needed.
     if name == "simulated":
         from app.prices.simulated import SimulatedMarket
@@ -156,5 +161,5 @@ def create_price_source(
     if name == "coingecko":
         from app.prices.coingecko import CoinGecko
 
-        return CoinGecko(coingecko)
+        return CoinGecko(coingecko, shared)
     raise ValueError(f"There is no price source {name!r}. Choose one of: simulated, coingecko.")

@@ -1,8 +1,8 @@
 """CoinGecko, a price source on the public API v3 (https://docs.coingecko.com): quotes, stats and charts.
 
-One call fetches the markets of the whole catalogue; one call per asset and span fetches a chart. The threads
-of a process share each answer. If the next call fails, the old answer stays. CoinGecko says how old a price
-is; it is stale when it is older than `max_age_seconds`.
+One call fetches the markets of the whole catalogue, for all processes; one call per asset and span fetches a chart,
+for the threads of a process. If the next call fails, the old answer stays. CoinGecko says how old a price is; it is
+stale when it is older than `max_age_seconds`. A failing chart pauses the charts alone; failing markets pause both.
 
 Whatever the API answers, only PriceUnavailable is raised. A coin without a usable price is left out; any other
 unusable field is None. Prices round to 8 decimals; one that is then zero or less, or above `money.MAX_PRICE`, is
@@ -12,10 +12,11 @@ unusable. So an all-time low below 0.000000005 is None too.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import replace
+from dataclasses import fields, replace
 from datetime import UTC, datetime, timedelta
-from decimal import Context, Decimal
+from decimal import Context, Decimal, InvalidOperation
 from functools import partial
+from typing import Any
 
 from app.domain import clock as wall_clock
 from app.domain import money
@@ -31,7 +32,8 @@ from app.prices import (
     check_history_days,
     get_priced_asset,
 )
-from app.prices.fetching import Cached, Clock, FetchFailed, JsonApi
+from app.prices.fetching import ApiDown, Cached, Clock, Fetched, FetchFailed, JsonApi, Pause
+from app.prices.sharing import OwnText, SharedFetch, SharedText
 
 CHARTS_FRESH_FOR = timedelta(minutes=5)
 # A history is cut from the next longer chart, so that the choice of days adds no calls. CoinGecko has a point for
@@ -46,22 +48,34 @@ _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
 
 class CoinGecko(PriceSource):
-    """Prices of the real markets, shared by the threads of a process."""
+    """Prices of the real markets, shared by the threads of a process, and quotes by all processes of `shared`."""
 
     def __init__(
-        self, settings: CoinGeckoSettings, *, clock: Clock = wall_clock.now, max_wait_seconds: float = 10
+        self,
+        settings: CoinGeckoSettings,
+        shared: SharedText | None = None,
+        *,
+        clock: Clock = wall_clock.now,
+        max_wait_seconds: float = 10,
     ) -> None:
         """Makes no call. `max_wait_seconds` bounds the wait for another thread's first answer."""
         self._clock = clock
         self._max_age = timedelta(seconds=settings.max_age_seconds)
         headers = {"x-cg-demo-api-key": settings.api_key} if settings.api_key else {}
-        self._api = JsonApi(settings.url, headers, clock)
-        shared = partial(Cached, clock=clock, max_wait_seconds=max_wait_seconds)
-        self._markets: Cached[dict[str, MarketStats]] = shared(
-            self._fetch_markets, fresh_for=timedelta(seconds=settings.cache_seconds)
+        self._api = JsonApi(settings.url, headers)
+        self._charts_pause = Pause(clock)
+        cached = partial(Cached, clock=clock, max_wait_seconds=max_wait_seconds)
+        markets = SharedFetch(
+            shared or OwnText(),
+            self._fetch_markets,
+            encode=_encode_markets,
+            decode=_decode_markets,
+            fresh_for=timedelta(seconds=settings.cache_seconds),
+            clock=clock,
         )
+        self._markets: Cached[dict[str, MarketStats]] = cached(markets.get)
         self._charts: dict[tuple[str, int], Cached[list[PricePoint]]] = {
-            (asset.asset_id, days): shared(partial(self._fetch_chart, asset, days), fresh_for=CHARTS_FRESH_FOR)
+            (asset.asset_id, days): cached(partial(self._fetch_chart, asset, days))
             for asset in CATALOGUE.values()
             for days in CHART_DAYS
         }
@@ -104,18 +118,24 @@ class CoinGecko(PriceSource):
 
     def _fetch_markets(self) -> dict[str, MarketStats]:
         asked_at = self._clock()
-        answer = self._api.get(
-            "/coins/markets",
-            vs_currency="usd",
-            ids=",".join(asset.coingecko_id for asset in CATALOGUE.values()),
-            price_change_percentage="24h,7d,30d",
-            per_page="250",
-        )
+        try:
+            answer = self._api.get(
+                "/coins/markets",
+                vs_currency="usd",
+                ids=",".join(asset.coingecko_id for asset in CATALOGUE.values()),
+                price_change_percentage="24h,7d,30d",
+                per_page="250",
+            )
+        except ApiDown as failure:
+            # Charts can wait: what the API still answers is for quotes, on which people trade.
+            self._charts_pause.begin(failure)
+            raise
         return _read_markets(answer, asked_at)
 
-    def _fetch_chart(self, asset: Asset, days: int) -> list[PricePoint]:
-        path = f"/coins/{asset.coingecko_id}/market_chart"
-        return _read_chart(self._api.get(path, vs_currency="usd", days=str(days)), asset)
+    def _fetch_chart(self, asset: Asset, days: int) -> Fetched[list[PricePoint]]:
+        with self._charts_pause.guard():
+            answer = self._api.get(f"/coins/{asset.coingecko_id}/market_chart", vs_currency="usd", days=str(days))
+        return Fetched(_read_chart(answer, asset), CHARTS_FRESH_FOR)
 
 
 def _quote(stats: MarketStats) -> Quote:
@@ -130,6 +150,46 @@ def _summary(stats: MarketStats) -> MarketSummary:
         total_volume_24h=stats.total_volume_24h,
         is_stale=stats.is_stale,
     )
+
+
+_TIMES = frozenset({"ath_date", "atl_date", "last_updated"})
+_FIGURES = [field.name for field in fields(MarketStats) if field.name not in {"asset_id", "is_stale"}]
+
+
+def _encode_markets(markets: Mapping[str, MarketStats]) -> dict[str, list[Any]]:
+    """Rows of text by asset id, below their heading: so another version of this program can read them too."""
+    return {
+        "": _FIGURES,
+        **{asset_id: [_encode(getattr(stats, name)) for name in _FIGURES] for asset_id, stats in markets.items()},
+    }
+
+
+def _encode(value: Decimal | datetime | None) -> str | None:
+    if value is None:
+        return None
+    return wall_clock.to_text(value) if isinstance(value, datetime) else str(value)
+
+
+def _decode_markets(rows: Mapping[str, Any]) -> dict[str, MarketStats]:
+    """The reverse of `_encode_markets`. Raises FetchFailed for anything else."""
+    try:
+        names = rows[""]
+        return {
+            asset_id: MarketStats(
+                asset_id=asset_id,
+                **{name: _decode(name, text) for name, text in zip(names, row, strict=True) if name in _FIGURES},
+            )
+            for asset_id, row in rows.items()
+            if asset_id in CATALOGUE
+        }
+    except (KeyError, ValueError, TypeError, AttributeError, InvalidOperation) as error:
+        raise FetchFailed(f"the shared markets are not usable: {type(error).__name__}") from error
+
+
+def _decode(name: str, text: str | None) -> Any:
+    if text is None:
+        return None
+    return wall_clock.from_text(text) if name in _TIMES else Decimal(text)
 
 
 def _read_markets(answer: object, asked_at: datetime) -> dict[str, MarketStats]:

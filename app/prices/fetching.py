@@ -1,8 +1,8 @@
 """Fetches answers from an HTTP API that may fail in any way, and shares each among the threads of a process.
 
 When an answer is due again, one thread fetches it, and the others use the old one. A failed request is repeated
-at most twice, and only if that can help. After a failure no request is made for a while, so that requests do not
-pile up. Every failure is a FetchFailed.
+at most twice, and only if that can help. After a failure the caller pauses, so that requests do not pile up. Every
+failure is a FetchFailed.
 """
 
 from __future__ import annotations
@@ -10,14 +10,15 @@ from __future__ import annotations
 import json
 import logging
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from http.cookiejar import DefaultCookiePolicy
 from threading import Lock
 from types import TracebackType
-from typing import Generic, Self, TypeVar
+from typing import Generic, NamedTuple, Self, TypeVar
 
 import requests
 from requests.adapters import HTTPAdapter
@@ -35,7 +36,7 @@ MAX_BODY_BYTES = 1 << 20
 RETRIED_STATUSES = (429, 500, 502, 503, 504)
 # The longest wait before another attempt. If the API asks for more, a pause begins instead.
 MAX_RETRY_AFTER_SECONDS = 2
-# The pause doubles with each failure of the API as a whole, and is at least as long as the API asks for.
+# The pause doubles with each failure of the API in a row, and is at least as long as the API asks for.
 FIRST_PAUSE = timedelta(seconds=10)
 MAX_PAUSE = timedelta(seconds=60)
 MAX_ASKED_PAUSE = timedelta(seconds=300)
@@ -55,11 +56,26 @@ class FetchFailed(Exception):
 
 
 class ApiDown(FetchFailed):
-    """The API as a whole failed. `retry_after` is the pause that it asks for."""
+    """The API did not answer the request, or refused it. `retry_after` is the pause that it asks for."""
 
     def __init__(self, reason: str, retry_after: timedelta = timedelta(0)) -> None:
         super().__init__(reason)
         self.retry_after = retry_after
+
+
+def pause_after(failure: FetchFailed, failures_before: int) -> timedelta:
+    """How long to make no request after a failure, where `failures_before` came right before it."""
+    if not isinstance(failure, ApiDown):
+        return NEXT_TRY_AFTER
+    length = min(FIRST_PAUSE * (1 << min(failures_before, 10)), MAX_PAUSE)
+    return max(length, min(failure.retry_after, MAX_ASKED_PAUSE))
+
+
+class Fetched(NamedTuple, Generic[T]):
+    """An answer, and how long to use it before asking again."""
+
+    value: T
+    fresh_for: timedelta
 
 
 @dataclass(frozen=True)
@@ -76,10 +92,9 @@ class _Rest:
 class Cached(Generic[T]):
     """One answer for all threads: one thread fetches it at a time, and it stays until there is a newer one."""
 
-    def __init__(self, fetch: Callable[[], T], *, fresh_for: timedelta, clock: Clock, max_wait_seconds: float) -> None:
+    def __init__(self, fetch: Callable[[], Fetched[T]], *, clock: Clock, max_wait_seconds: float) -> None:
         """`fetch` may raise FetchFailed."""
         self._fetch = fetch
-        self._fresh_for = fresh_for
         self._clock = clock
         self._max_wait_seconds = max_wait_seconds
         self._fetching = Lock()
@@ -104,8 +119,7 @@ class Cached(Generic[T]):
 
     def _refresh(self) -> None:
         try:
-            self._value = self._fetch()
-            length = self._fresh_for
+            self._value, length = self._fetch()
         except FetchFailed as failure:
             log.warning("No new prices: %s", failure)
             length = NEXT_TRY_AFTER
@@ -147,14 +161,37 @@ _RETRY = _Retry(
 )
 
 
-class JsonApi:
-    """GET requests for JSON to one API, with a pause after a failure of the API."""
+class Pause:
+    """A span without requests of one kind, which failures begin and make longer."""
 
-    def __init__(self, url: str, headers: Mapping[str, str], clock: Clock) -> None:
-        self._url = url.rstrip("/")
+    def __init__(self, clock: Clock) -> None:
         self._clock = clock
         self._failures = 0
-        self._pause = _Rest()
+        self._rest = _Rest()
+
+    @contextmanager
+    def guard(self) -> Iterator[None]:
+        """Around one request: its failure begins a pause. Raises FetchFailed during a pause."""
+        if self._rest.includes(self._clock()):
+            raise FetchFailed("the API is left alone after a failure")
+        try:
+            yield
+        except ApiDown as failure:
+            self.begin(failure)
+            raise
+        self._failures = 0
+
+    def begin(self, failure: ApiDown) -> None:
+        """Make no request for a while."""
+        self._rest = _Rest(self._clock(), pause_after(failure, self._failures))
+        self._failures += 1
+
+
+class JsonApi:
+    """GET requests for JSON to one API."""
+
+    def __init__(self, url: str, headers: Mapping[str, str]) -> None:
+        self._url = url.rstrip("/")
         self._session = requests.Session()
         self._session.headers.update({"Accept": "application/json", "User-Agent": "order-processor"})
         self._session.headers.update(headers)
@@ -168,15 +205,7 @@ class JsonApi:
 
         Raises FetchFailed.
         """
-        if self._pause.includes(self._clock()):
-            raise FetchFailed("the API is left alone after a failure")
-        try:
-            body = self._request(path, params)
-        except ApiDown as failure:
-            self._begin_pause(failure.retry_after)
-            raise
-        self._failures = 0
-        return _decode(body)
+        return _decode(self._request(path, params))
 
     def _request(self, path: str, params: Mapping[str, str]) -> bytes:
         try:
@@ -193,11 +222,6 @@ class JsonApi:
         # A malformed Retry-After header raises one of the last two.
         except (requests.RequestException, HTTPError, ValueError, OverflowError) as error:
             raise ApiDown(type(error).__name__) from error
-
-    def _begin_pause(self, asked: timedelta) -> None:
-        length = min(FIRST_PAUSE * 2 ** min(self._failures, 10), MAX_PAUSE)
-        self._failures += 1
-        self._pause = _Rest(self._clock(), max(length, min(asked, MAX_ASKED_PAUSE)))
 
 
 def _check_status(response: requests.Response) -> None:

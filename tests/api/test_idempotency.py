@@ -4,10 +4,14 @@ from __future__ import annotations
 
 from concurrent.futures import ThreadPoolExecutor
 from datetime import timedelta
+from decimal import Decimal
 
 import pytest
 
 from app.domain import clock
+from app.domain.idempotency import identify
+from app.domain.ledger import TransactionType
+from app.models.balance_changes import post_transaction
 from app.models.idempotency import IdempotencyClaim
 from tests.support.people import problem
 from tests.support.usage import usage_of
@@ -168,6 +172,19 @@ def test_a_claim_past_its_time_counts_as_gone(app, trader, seconds_past):
     assert trader.balance() == "1030.00"
     assert_replay(second, trader.deposit("20", key="k"))
     problem(trader.deposit("10", key="k"), 422, "idempotency_key_reused")
+
+
+@pytest.mark.parametrize("days", [-400, -31, 0, 31])
+def test_a_claim_for_a_moment_of_the_past_outlives_the_present(app, trader, days):
+    """The demonstration acts in the past, and what is past its `ttl` may be deleted at once."""
+    moment = clock.now() + timedelta(days=days)
+    with app.app_context(), clock.at(moment):
+        post_transaction(
+            trader.username, TransactionType.DEPOSIT, Decimal("1.00"), idempotency=identify("past", "deposit")
+        )
+    with app.app_context():
+        claim = IdempotencyClaim.find(IdempotencyClaim.key(trader.username, "past"))
+    assert claim.ttl - max(moment, clock.now()) > timedelta(days=29, hours=23) and claim.created_at == moment
 
 
 @pytest.mark.parametrize("seconds_past", [0, 2])

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
+from datetime import timedelta
 from decimal import Decimal
 from itertools import groupby
 from typing import Any
@@ -22,6 +23,7 @@ from app.models import order_changes
 from app.models.balance_changes import open_account, post_transaction
 from app.models.orders import OrdersItem
 from app.models.rate_limits import RateLimit, add_hit
+from app.models.shared_text import StoredText
 from app.models.users import Token, UsersItem, add_token
 from tests.support.accounts import place, user_item
 from tests.support.applications import make_app, tables_named
@@ -78,6 +80,7 @@ def _live(username: str) -> None:
         )
     )
     add_hit(RateLimit("log-in", 10, 60), username, now=now)
+    StoredText("coingecko").replace("{}", version=0)
 
 
 @dataclass
@@ -170,6 +173,7 @@ KEYS = {
     "request cash": ItemKey("users", "ann", "REQUEST#cash"),
     "request order": ItemKey("users", "ann", "REQUEST#order"),
     "token": ItemKey("users", "ann", f"TOKEN#{'0' * 16}"),
+    "shared text": ItemKey("users", "SHARED#coingecko", "SHARED"),
 }
 LIMIT_BUY = {"order_type": "BUY", "price_type": "LIMIT"}
 LIMIT_SELL = {"order_type": "SELL", "price_type": "LIMIT"}
@@ -244,6 +248,7 @@ DAMAGES: list[tuple[str, dict[str, Any], str]] = [
     ("user", {"created_at": "2026-01-01T25:00:00.000000Z"}, "attribute_malformed"),
     ("token", {"token_id": "1" * 16}, "key_mismatch"),
     ("token", {"secret_hash": None}, "attribute_missing"),
+    ("shared text", {"version": {"S": "1"}}, "attribute_malformed"),
     # The form of items
     ("balance", {"entity_type": "BALANCES"}, "unknown_entity_type"),
     ("balance", {"entity_type": None}, "unknown_entity_type"),
@@ -391,6 +396,10 @@ DAMAGES: list[tuple[str, dict[str, Any], str]] = [
     ("open buy", {"expiry_day": None}, "open_index_wrong"),
     ("open buy", {"expires_at": None}, "limit_missing"),
     ("open buy", {"expires_at": "2026-01-01T00:00:00.000000Z"}, "open_index_wrong"),
+    ("open buy", {"expires_at": "2026-01-01T00:00:00.000000Z", "expiry_day": "2026-01-01"}, "order_overdue"),
+    ("open sell", {"expires_at": "2026-01-01T00:00:00.000000Z", "expiry_day": "2026-01-01"}, "order_overdue"),
+    ("filled sell", {"expires_at": "2026-01-01T00:00:00.000000Z"}, "executed_after_end"),
+    ("limit at once", {"expires_at": "2026-01-01T00:00:00.000000Z"}, "executed_after_end"),
     ("open buy", {"limit_price": {"N": "999"}}, "order_price_wrong"),
     ("open buy", DELETED, "reserve_mismatch"),
     ("open buy", DELETED, "order_unknown"),
@@ -447,6 +456,22 @@ def test_a_damage_is_found_and_named(shelf: Shelf, label: str, changes: dict[str
     assert checks <= {violation.check for violation in report.violations}, report.violations
     for violation in report.violations:
         assert violation.message.endswith(".") and violation.item.PK and violation.item.SK
+
+
+@pytest.mark.parametrize(("late", "checks"), [(0, set()), (1, {"order_overdue"})], ids=["an hour", "a moment longer"])
+def test_an_order_that_is_open_long_after_its_end_is_named(shelf: Shelf, late: int, checks: set[str]) -> None:
+    end = clock.from_text(shelf.sound[shelf.at("open sell")]["expires_at"]["S"])
+    with clock.at(end + timedelta(hours=1, microseconds=late)):
+        report = audit_user("ann", pauses=())
+    found = {violation.check for violation in report.violations if violation.item == shelf.at("open sell")}
+    assert found == checks
+
+
+@pytest.mark.parametrize(("late", "checks"), [(0, set()), (1, {"executed_after_end"})], ids=["in time", "too late"])
+def test_an_order_that_was_executed_after_its_end_is_named(shelf: Shelf, late: int, checks: set[str]) -> None:
+    executed = clock.from_text(shelf.sound[shelf.at("filled sell")]["executed_at"]["S"])
+    shelf.change(shelf.at("filled sell"), {"expires_at": clock.to_text(executed - timedelta(microseconds=late))})
+    assert {violation.check for violation in audit_user("ann", pauses=()).violations} == checks
 
 
 TEXTS: list[tuple[str, str, Any]] = [

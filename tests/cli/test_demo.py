@@ -12,17 +12,22 @@ from flask import Flask
 
 from app.audit.run import audit_all
 from app.cli import demo_accounts
+from app.cli.demo import _password
 from app.domain import clock
 from app.domain.orders import OrderStatus, PriceType, Side
 from app.factory import create_app
+from app.models.balance_changes import open_account
+from app.models.expired import Sweeper
 from app.models.ledger import list_trades, list_transactions
 from app.models.orders import list_orders
 from app.models.paging import PageRequest
-from app.models.users import get_user
+from app.models.users import find_user, get_user
 from app.prices.simulated import SimulatedMarket
 from app.services import portfolio
 from app.services.history import get_portfolio_history
+from tests.support.accounts import user_item
 from tests.support.applications import config
+from tests.support.sweeping import sweep_all
 
 Run = Callable[..., Result]
 TABLES = {"users_table": "demo_users", "orders_table": "demo_orders"}
@@ -139,11 +144,58 @@ def test_an_interrupted_run_is_completed(endpoint: str, demo_app: Flask) -> None
         with pytest.raises(KeyboardInterrupt):
             plan.carry_out(interrupt)
         assert not demo_accounts.is_complete()
+        sweep_all(Sweeper())
         demo_accounts.plan_demo(market, "a password", months=1).carry_out(lambda count: None)
         assert demo_accounts.is_complete() and demo_accounts.is_demo_password("a password")
         assert not audit_all(pauses=()).violations
         keys = [transaction.description for transaction in list_transactions("demo", ALL).items]
         assert keys.count("Salary") == 1
+
+
+def test_a_run_that_was_interrupted_long_ago_is_not_repeated(endpoint: str) -> None:
+    """Its claims are gone, so it would deposit everything again."""
+    tables = {"users_table": "demo_old_users", "orders_table": "demo_old_orders"}
+    app = create_app(config(endpoint, **tables))
+
+    def interrupt(count: int) -> None:
+        raise KeyboardInterrupt
+
+    def deposits() -> list[Any]:
+        with app.app_context():
+            return [each.transaction_id for each in list_transactions("demo", ALL).items]
+
+    runner = app.test_cli_runner()
+    with app.app_context(), pytest.raises(KeyboardInterrupt):
+        runner.invoke(args=["tables", "create"])
+        password = _password(str(app.config["SECRET_KEY"]))
+        plan = demo_accounts.plan_demo(SimulatedMarket(clock=clock.now), password, months=1)
+        plan.carry_out(interrupt)
+    before = deposits()
+    assert len(before) == 1
+    with clock.at(clock.now() + timedelta(days=31)):
+        kept = runner.invoke(args=["demo", "--months", "1"])
+        with app.app_context():
+            sweep_all(Sweeper())
+        swept = runner.invoke(args=["demo", "--months", "1"])
+    for result in (kept, swept):
+        assert result.exit_code == 1 and result.output.count("\n") == 1 and "too long ago" in result.output
+    assert deposits() == before
+
+
+@pytest.mark.parametrize("username", demo_accounts.USERNAMES)
+def test_an_address_that_belongs_to_somebody_else_is_one_sentence(endpoint: str, username: str) -> None:
+    """For each of the accounts, also the last one, before anything is written."""
+    tables = {"users_table": f"taken_{username}_users", "orders_table": f"taken_{username}_orders"}
+    app = create_app(config(endpoint, **tables))
+    with app.app_context():
+        app.test_cli_runner().invoke(args=["tables", "create"])
+        user = user_item("somebody")
+        user.email = f"{username}@example.com"
+        open_account(user)
+    result = app.test_cli_runner().invoke(args=["demo", "--months", "1"])
+    assert result.exit_code == 1 and result.output.count("\n") == 1 and user.email in result.output
+    with app.app_context():
+        assert not any(find_user(name) for name in demo_accounts.USERNAMES)
 
 
 def test_a_name_that_belongs_to_somebody_else_is_left_alone(endpoint: str, demo_app: Flask) -> None:

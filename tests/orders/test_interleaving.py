@@ -5,23 +5,32 @@ What threads do by luck in `tests/proofs/races`, here each pair does once, and f
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable
+from datetime import datetime, timedelta
 from decimal import Decimal
 from typing import Any
 
 import pytest
 from flask import Flask
 
-from app.domain.errors import IdempotencyKeyReused, InsufficientFunds, InsufficientHolding, OrderNotPending
+from app.domain import clock
+from app.domain.errors import (
+    IdempotencyKeyReused,
+    InsufficientFunds,
+    InsufficientHolding,
+    InvalidInput,
+    OrderNotPending,
+)
 from app.domain.idempotency import identify
 from app.domain.ledger import TransactionType
-from app.domain.orders import Side
+from app.domain.orders import NewOrder, PriceType, Side
 from app.models import order_changes
 from app.models.balance_changes import post_transaction
 from app.models.orders import Order
 from tests.support.accounts import open_trader, place, place_limit
 from tests.support.books import check_books
-from tests.support.faults import FaultyStore, conflict
+from tests.support.faults import Fault, FaultyStore, conflict
 
 
 class Trader:
@@ -172,6 +181,51 @@ def test_each_attempt_begins_with_consistent_reads(app, faulty_app, faults, stor
     assert len(attempt) > 1 and attempts > 1 and faults.operations == attempt * attempts
     assert not stale_reads(faults)
     assert trader.state(store) == twin.state(store)
+
+
+def slow_until(end: datetime, then: Fault | None = None) -> Fault:
+    """The fault that answers only when a moment has passed."""
+
+    def wait(forwarder: Any, sent: bytes) -> Any:
+        while clock.now() <= end:
+            time.sleep(0.01)
+        return then(forwarder, sent) if then else None
+
+    return wait
+
+
+# Where the time goes: with the read, or with an attempt that another change makes in vain.
+SLOW: dict[str, tuple[str, Fault | None]] = {
+    "a slow read": ("BatchGetItem", None),
+    "a second attempt": ("TransactWriteItems", conflict),
+}
+
+
+@pytest.mark.parametrize(("operation", "then"), SLOW.values(), ids=SLOW)
+@pytest.mark.parametrize("side", Side)
+def test_an_order_is_not_filled_after_its_end(app, faulty_app, faults, store, side, operation, then):
+    with app.app_context():
+        trader = Trader()
+        end = clock.now() + timedelta(seconds=1)
+        order = place_limit(trader.name, side, "1", "100", expires_at=end)
+        before = trader.state(store)
+    faults.inject(operation, slow_until(end, then))
+    with faulty_app.app_context(), pytest.raises(OrderNotPending, match="already expired"):
+        order_changes.fill_order(order, Decimal(100))
+    assert trader.state(store) == before
+
+
+@pytest.mark.parametrize("price", ["90", "110"], ids=["executes at once", "waits"])
+def test_an_order_is_not_placed_after_its_end(app, faulty_app, faults, store, price):
+    with app.app_context():
+        trader = Trader()
+        before = trader.state(store)
+    end = clock.now() + timedelta(seconds=1)
+    faults.inject("BatchGetItem", slow_until(end))
+    order = NewOrder(Side.BUY, PriceType.LIMIT, "BTC", Decimal(1), Decimal(100), end)
+    with faulty_app.app_context(), pytest.raises(InvalidInput):
+        order_changes.place_order(trader.name, order, lambda: Decimal(price))
+    assert trader.state(store) == before
 
 
 def stale_reads(faults: FaultyStore) -> list[Any]:

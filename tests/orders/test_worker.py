@@ -10,7 +10,7 @@ import sys
 import time
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from pathlib import Path
 from typing import Any
@@ -19,6 +19,7 @@ import pytest
 from flask import Flask
 
 from app.domain import clock
+from app.domain.assets import CATALOGUE
 from app.domain.orders import OrderStatus, PriceType, Side
 from app.domain.users import UserStatus
 from app.models import order_changes
@@ -52,7 +53,7 @@ def _context(app: Flask) -> Iterator[None]:
 def _worker(app: Flask) -> Worker:
     worker = Worker(FixedPrices())
     with app.app_context():
-        worker.run_round()  # looks back a year, once
+        worker.run_round()  # looks at earlier days, once
     return worker
 
 
@@ -224,6 +225,31 @@ def test_an_order_whose_time_ends_during_a_round_is_not_filled(worker, prices, t
     assert status_of(order) == "EXPIRED"
 
 
+def test_an_order_whose_time_ends_before_it_is_written_is_not_filled(worker, prices, trader, monkeypatch):
+    """The price came in time, the write would not. Nobody took the order: the worker goes on with the others."""
+    now = clock.now()
+    late = [place_limit(trader, Side.BUY, "1", "110", expires_at=now + timedelta(seconds=5)) for _ in range(2)]
+    waits = place_limit(trader, Side.BUY, "1", "100", expires_at=now + timedelta(seconds=9))
+    prices.set("BTC", "100")
+    with clock.at(now), ExitStack() as moments, monkeypatch.context() as patch:
+        quote = prices.quote
+
+        def slow_store() -> bool:
+            if prices.quote is not quote:
+                moments.enter_context(clock.at(now + timedelta(seconds=6)))
+            return False
+
+        def quoted(asset_id: str) -> Any:
+            prices.quote = quote_again
+            return quote(asset_id)
+
+        quote_again = lambda asset_id: quote(asset_id)  # noqa: E731
+        patch.setattr(prices, "quote", quoted, raising=False)
+        patch.setattr(worker, "_is_stopping", slow_store)
+        assert done_of(worker) == (1, 0, 0, 0)
+    assert [status_of(order) for order in (*late, waits)] == ["PENDING", "PENDING", "COMPLETED"]
+
+
 def write_order(username: str, **more: Any) -> Order:
     """An open order to buy that nobody placed: nothing is reserved for it."""
     now = clock.now()
@@ -310,6 +336,48 @@ def test_a_worker_that_slept_for_days_ends_what_ended_meanwhile(prices, trader):
     assert status_of(order) == "EXPIRED"
 
 
+JUMPS = {
+    "ten days ahead": NOON + timedelta(days=10),
+    "years ahead": NOON + timedelta(days=3000),
+    "ten days back": NOON - timedelta(days=10),
+    "1970": datetime(1970, 1, 1, tzinfo=UTC),
+}
+
+
+@pytest.mark.parametrize("jump", JUMPS.values(), ids=JUMPS)
+def test_a_clock_that_was_wrong_for_a_round_leaves_no_order_open(trader, jump):
+    new_worker = Worker(FixedPrices())
+    for moment in (NOON, jump, NOON):
+        with clock.at(moment), metered() as meter:
+            new_worker.run_round()
+        assert meter.calls <= 101, "a query for each day on which an order may end, and not for all that passed"
+    with clock.at(NOON):
+        order = place_limit(trader, Side.BUY, "1", "100", expires_at=NOON + timedelta(days=1))
+    with clock.at(NOON + timedelta(days=3)):
+        assert done_of(new_worker) == (0, 1, 0, 0) and status_of(order) == "EXPIRED"
+
+
+def test_a_worker_that_starts_with_a_wrong_clock_asks_for_no_more_days(trader):
+    with clock.at(JUMPS["1970"]):
+        new_worker = Worker(FixedPrices())
+        new_worker.run_round()
+    with clock.at(NOON), metered() as meter:
+        new_worker.run_round()
+    assert meter.calls <= 101
+
+
+def test_an_order_that_was_passed_over_is_ended_within_half_an_hour(trader):
+    """Whatever the reason: all earlier days are looked at again."""
+    new_worker = Worker(FixedPrices())
+    with clock.at(NOON):
+        new_worker.run_round()
+        order = place_limit(trader, Side.BUY, "1", "100", expires_at=NOON - timedelta(days=50))
+    with clock.at(NOON + timedelta(minutes=29)):
+        assert done_of(new_worker) == (0, 0, 0, 0)
+    with clock.at(NOON + timedelta(minutes=30)):
+        assert done_of(new_worker) == (0, 1, 0, 0) and status_of(order) == "EXPIRED"
+
+
 def test_an_order_that_shows_in_its_index_after_midnight_is_ended(trader):
     """An index shows what was written a moment later: maybe only when its day is over, and was looked at."""
     midnight = clock.start_of((clock.now() + timedelta(days=1)).date())
@@ -371,30 +439,91 @@ def noon_worker(prices: FixedPrices) -> Worker:
     return worker
 
 
-def test_a_round_costs_the_same_with_10_and_with_1000_open_orders(noon_worker, prices):
-    """One query for the day and one for each asset and side; half a unit each, as none finds anything."""
-    prices.prices = {"BTC": Decimal(100), "ETH": Decimal(10)}
+@pytest.fixture
+def crowd() -> Iterator[None]:
+    """A thousand open orders for BTC, which a price of 100 does not reach."""
     ends = NOON + timedelta(days=1)
-
-    def units_of_a_round() -> tuple[int, Decimal, Decimal]:
-        with metered() as meter, clock.at(NOON):
-            assert done_of(noon_worker) == (0, 0, 0, 0)
-        return meter.calls, meter.read_units, meter.write_units
-
-    orders = []
-    measured = []
-    for number in (10, 1000):
-        with Order.batch_write() as batch:
-            for index in range(len(orders), number):
-                side = Side.BUY if index % 2 else Side.SELL
-                order = unplaced_order(side, Decimal(99 if side is Side.BUY else 101), ends)
-                orders.append(order)
-                batch.save(order)
-        measured.append(units_of_a_round())
+    orders = [unplaced_order(side, Decimal(50 if side is Side.BUY else 150), ends) for _ in range(500) for side in Side]
+    with Order.batch_write() as batch:
+        for order in orders:
+            batch.save(order)
+    yield
     with Order.batch_write() as batch:
         for order in orders:
             batch.delete(order)
-    assert measured[0] == measured[1] == (5, Decimal("2.5"), 0)
+
+
+def calls_of_a_round(worker: Worker, at: datetime) -> tuple[int, Decimal]:
+    """Calls and read units of a round in which nothing is to be done."""
+    with metered() as meter, clock.at(at):
+        assert done_of(worker) == (0, 0, 0, 0)
+    assert not meter.write_units
+    return meter.calls, meter.read_units
+
+
+EVERY_ASSET = {asset.asset_id: Decimal(100) for asset in CATALOGUE.values()}
+
+
+def test_a_round_without_open_orders_makes_two_calls(noon_worker, prices):
+    """However many assets there are, and however often their prices move."""
+    for price in range(3):
+        prices.prices = {asset_id: each + price for asset_id, each in EVERY_ASSET.items()}
+        assert calls_of_a_round(noon_worker, NOON) == (2, Decimal(1))
+
+
+def test_a_round_with_few_open_orders_asks_only_the_books_that_a_price_reaches(noon_worker, prices, trader):
+    prices.prices = EVERY_ASSET
+    for side, limit in ((Side.BUY, "99"), (Side.BUY, "98"), (Side.SELL, "101"), (Side.SELL, "102")):
+        place_limit(trader, side, "1", limit)
+    assert calls_of_a_round(noon_worker, NOON)[0] == 2
+    with metered() as meter, clock.at(NOON):
+        prices.set("BTC", "99")
+        assert done_of(noon_worker) == (1, 0, 0, 0)
+    assert meter.operations == ["Query", "Scan", "Query", "BatchGetItem", "TransactWriteItems"]
+
+
+def test_a_round_with_many_open_orders_asks_a_book_when_its_price_moves_and_now_and_then(noon_worker, prices, crowd):
+    """Half a unit each, as none finds anything; and 50 of the open orders."""
+    prices.prices = {"BTC": Decimal(100), "ETH": Decimal(10)}
+    all_books, no_book, one_asset = 6, 2, 4
+    few = calls_of_a_round(noon_worker, NOON)
+    assert few[0] == all_books and few[1] < 7
+    assert calls_of_a_round(noon_worker, NOON + timedelta(seconds=9))[0] == no_book
+    prices.set("BTC", "101")
+    assert calls_of_a_round(noon_worker, NOON + timedelta(seconds=9))[0] == one_asset
+    assert calls_of_a_round(noon_worker, NOON + timedelta(seconds=10))[0] == one_asset, "those of ETH"
+    assert calls_of_a_round(noon_worker, NOON + timedelta(seconds=19))[0] == one_asset, "those of BTC"
+    assert calls_of_a_round(noon_worker, NOON - timedelta(hours=1))[0] == 100 + 5, "the clock was set back"
+
+
+def test_among_many_open_orders_a_new_one_is_filled_as_soon_as_the_price_moves(noon_worker, prices, crowd, trader):
+    prices.set("BTC", "100")
+    calls_of_a_round(noon_worker, NOON)
+    with clock.at(NOON):
+        moves = place_limit(trader, Side.BUY, "1", "99")
+        prices.set("BTC", "99")
+        assert done_of(noon_worker) == (1, 0, 0, 0) and status_of(moves) == "COMPLETED"
+
+
+def test_among_many_open_orders_a_latecomer_is_filled_within_ten_seconds(noon_worker, prices, crowd, trader):
+    """It shows late in its index, or was placed where the price was another one."""
+    seller = open_trader("1", BTC="1")
+    prices.set("BTC", "100")
+    calls_of_a_round(noon_worker, NOON)
+    with clock.at(NOON):
+        # Two people: no two trades of one in an asset have the same moment.
+        placed = [place_limit(name, side, "1", "100") for name, side in zip((trader, seller), Side, strict=True)]
+        assert done_of(noon_worker) == (0, 0, 0, 0)
+    with clock.at(NOON + timedelta(seconds=10)):
+        assert done_of(noon_worker) == (2, 0, 0, 0)
+    assert {status_of(order) for order in placed} == {"COMPLETED"}
+
+
+def test_among_many_open_orders_one_that_failed_is_tried_again_at_once(noon_worker, prices, crowd, damaged):
+    prices.set("BTC", "100")
+    for _ in range(2):
+        with clock.at(NOON):
+            assert done_of(noon_worker) == (0, 0, 0, 1)
 
 
 def test_what_a_fill_and_an_end_cost(noon_worker, prices, trader):
@@ -412,6 +541,7 @@ def test_what_a_fill_and_an_end_cost(noon_worker, prices, trader):
         "GetItem",
         "BatchGetItem",
         "TransactWriteItems",
+        "Scan",
         "Query",
         "BatchGetItem",
         "TransactWriteItems",

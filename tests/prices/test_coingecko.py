@@ -486,6 +486,27 @@ class TestFailures:
             source.history("BTC", days=1)
         assert price(source)
 
+    @EACH_FAILURE
+    def test_a_failing_chart_does_not_stop_the_quotes(self, api, source, clock, failure):
+        """People look at charts all the time, and the quotes are asked for as often as ever."""
+        answer(api, copy.deepcopy(failure), url=CHART)
+        for minute in range(5):
+            for days in (1, 7, 30, 365):
+                with pytest.raises(PriceUnavailable):
+                    source.history("BTC", days=days)
+            now = json.dumps((NOW + 60 * minute * SECOND).isoformat())
+            answer(api, body(coin(last_updated=now)))
+            assert not source.quote("BTC").is_stale
+            clock.wait(60)
+
+    def test_charts_that_fail_are_left_alone_together(self, api, source):
+        """The pause is of their kind: another span of the same asset is not asked for either."""
+        answer(api, requests.ReadTimeout(), url=CHART)
+        for days in (1, 7, 30, 365):
+            with pytest.raises(PriceUnavailable):
+                source.history("BTC", days=days)
+        assert len(api.calls) == 1
+
     def test_a_body_that_drips_is_given_up(self, api, source, monkeypatch):
         answer(api, body())
         ticks = iter(range(0, 1000, 11))

@@ -177,6 +177,8 @@ def _check_order(books: Books, order: Row) -> None:
         cents = amount(trade["quantity"]) * amount(trade["price"]) * 100
         rounded = -(-cents // 1) if order["order_type"] == "BUY" else cents // 1
         assert money(trade["total_amount"]) * 100 == rounded, trade
+    # Both have the same form, so the order of text is the order of time.
+    assert not completed or order["executed_at"] <= order.get("expires_at", order["executed_at"]), order
     by_type = {row["transaction_type"]: money(row["amount"]) for row in moved}
     assert len(by_type) == len(moved), moved
     if order["order_type"] == "SELL":

@@ -241,6 +241,8 @@ USE_CASES = [
     UseCase("fill sell above limit", work("250"), limit(Side.SELL, "200"), again="nothing", lags=True),
     UseCase("expire buy", work("100"), limit(Side.BUY, "50", expired=True), again="nothing", lags=True),
     UseCase("expire sell", work("100"), limit(Side.SELL, "200", expired=True), again="nothing", lags=True),
+    UseCase("expire reached buy", work("40"), limit(Side.BUY, "50", expired=True), again="nothing", lags=True),
+    UseCase("expire reached sell", work("250"), limit(Side.SELL, "200", expired=True), again="nothing", lags=True),
     UseCase("deposit, form", submit(amount="30"), arrive=page("/deposit"), again="done"),
     UseCase("withdraw, form", submit(amount="700"), arrive=page("/withdraw"), again="done"),
     UseCase("order, form", submit(order_type="market_buy", quantity="6"), arrive=page("/assets/BTC"), again="done"),
