@@ -19,7 +19,7 @@ if settings.metrics and settings.metrics_port:
     bind = [bind, f"{settings.metrics_host}:{settings.metrics_port}"]
 
 # Threads, because a request mostly waits for DynamoDB, and bcrypt releases the interpreter lock.
-worker_class = "gthread"
+worker_class = "app.server.Worker"
 workers = int(os.environ.get("WEB_CONCURRENCY") or os.cpu_count() or 1)
 threads = 8
 
@@ -37,6 +37,12 @@ graceful_timeout = 2
 limit_request_line = 4094
 limit_request_fields = 64
 limit_request_field_size = 8190
+
+# gunicorn believes no header about the client, the scheme or the path, from wherever it comes: only the application
+# does, as far as TRUSTED_PROXIES says.
+forwarded_allow_ips = ""
+forwarder_headers = ""
+secure_scheme_headers = {}
 
 # Workers write heartbeats to a file: in memory, so that a slow disk does not get a worker killed.
 worker_tmp_dir = "/dev/shm" if os.access("/dev/shm", os.W_OK) else None
