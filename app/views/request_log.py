@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import logging
 import time
+from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import partial
+from typing import Any
 
 import structlog
 from flask import Blueprint, Flask, Response, current_app, g, request
@@ -39,11 +41,11 @@ class Finished:
 
 
 def init_app(app: Flask, *, enabled: bool, port: int | None) -> None:
-    """Count requests and show the counters, if enabled; with a port, show them only there."""
+    """Count requests and show the counters, if enabled; with a port, show them only there, and nothing else."""
     if enabled:
         app.register_blueprint(blueprint)
-    if enabled and port:
-        app.before_request(partial(_only_on_metrics_port, port))
+    app.extensions["metrics_port"] = port if enabled else None
+    app.before_request(_only_on_metrics_port)
 
 
 @blueprint.get("/metrics")
@@ -52,16 +54,19 @@ def metrics() -> Response:
     return Response(counters.write_counters(), content_type=counters.CONTENT_TYPE)
 
 
-def _only_on_metrics_port(port: int) -> None:
-    if (request.endpoint == "metrics.metrics") != (_listening_port() == port):
+def _only_on_metrics_port() -> None:
+    has_port = current_app.extensions["metrics_port"] is not None
+    if has_port and (request.endpoint == "metrics.metrics") != is_for_metrics(current_app, request.environ):
         raise NotFound()
 
 
-def _listening_port() -> int | None:
+def is_for_metrics(app: Flask, environ: Mapping[str, Any]) -> bool:
+    """Whether a request came to the port that shows the counters and nothing else."""
     # From the socket: behind a Unix socket gunicorn takes SERVER_PORT from the Host header.
-    connection = request.environ.get("gunicorn.socket")
+    connection = environ.get("gunicorn.socket")
     address = connection.getsockname() if connection else None
-    return int(address[1]) if isinstance(address, tuple) else None
+    port = app.extensions["metrics_port"]
+    return port is not None and isinstance(address, tuple) and int(address[1]) == port
 
 
 def report(response: Response) -> None:

@@ -188,7 +188,7 @@ def test_on_another_port(start):
     other = f"http://127.0.0.1:{port}"
     assert total(counters_at(other), "http_requests_total", route="/health") >= 1
     assert requests.get(f"{url}/metrics", headers={"Host": f"127.0.0.1:{port}"}, timeout=5).status_code == 404
-    for path in ("/", "/api/v1/balance", "/login"):
+    for path in ("/", "/api/v1/balance", "/login", "/static/style.css", "/health"):
         assert requests.get(f"{other}{path}", timeout=5).status_code == 404
     server.stop()
 
