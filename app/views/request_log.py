@@ -4,9 +4,8 @@ from __future__ import annotations
 
 import logging
 import time
-from collections.abc import Mapping
-from dataclasses import dataclass
-from functools import partial
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, replace
 from typing import Any
 
 import structlog
@@ -21,6 +20,8 @@ METHODS = frozenset({"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"}
 # Probed every few seconds: their lines would bury the others.
 PROBES = frozenset({"/health", "/ready", "/metrics"})
 LOGIN_ENDPOINTS = frozenset({"Accounts.login", "sign_in.send_log_in"})
+# What nginx logs where the client went away before it had the whole answer.
+CLIENT_GONE = 499
 REFUSED_LOGINS = {401: "credentials", 403: "suspended", 429: "too_many"}
 
 log = structlog.get_logger("app.requests")
@@ -70,7 +71,7 @@ def is_for_metrics(app: Flask, environ: Mapping[str, Any]) -> bool:
 
 
 def report(response: Response) -> None:
-    """Count and log the request that this answers: now, or once all of a streamed answer is sent."""
+    """Count and log the request that this answers: now, or once a streamed answer is sent or has broken off."""
     is_counted = blueprint.name in current_app.blueprints
     finished = Finished(
         request_id=g.request_id,
@@ -83,11 +84,32 @@ def report(response: Response) -> None:
     )
     if is_counted and request.endpoint in LOGIN_ENDPOINTS and finished.status in REFUSED_LOGINS:
         counters.count_failed_login(REFUSED_LOGINS[finished.status])
-    finish = partial(_report, finished, is_counted=is_counted)
-    if response.is_streamed:
-        response.call_on_close(finish)
+    if response.is_streamed and request.method != "HEAD":
+        stream = _Stream(response.iter_encoded())
+        response.response = stream
+        response.call_on_close(lambda: _report(stream.outcome(finished), is_counted=is_counted))
     else:
-        finish()
+        _report(finished, is_counted=is_counted)
+
+
+class _Stream:
+    """Passes on the parts of an answer, and knows what became of it."""
+
+    def __init__(self, parts: Iterator[bytes]) -> None:
+        self._parts = parts
+        self._failed: int | None = CLIENT_GONE
+
+    def __iter__(self) -> Iterator[bytes]:
+        try:
+            yield from self._parts
+            self._failed = None
+        except Exception:
+            self._failed = 500
+            raise
+
+    def outcome(self, begun: Finished) -> Finished:
+        """The request as it ended, if it began so."""
+        return replace(begun, status=self._failed or begun.status)
 
 
 def _report(finished: Finished, *, is_counted: bool) -> None:
