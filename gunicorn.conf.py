@@ -15,8 +15,11 @@ except ValueError as error:
 
 bind = os.environ.get("BIND") or f"127.0.0.1:{os.environ.get('PORT') or '8000'}"
 if settings.metrics and settings.metrics_port:
-    # The workers answer at both addresses; the application shows the counters at this one only.
-    bind = [bind, f"{settings.metrics_host}:{settings.metrics_port}"]
+    # The workers answer at all addresses; the application shows the counters at this one only.
+    binds = bind.split(",")
+    if any(each.rpartition(":")[2] == str(settings.metrics_port) for each in binds):
+        sys.exit(f"METRICS_PORT is {settings.metrics_port}, where the pages are: set it to another port.")
+    bind = [*binds, f"{settings.metrics_host}:{settings.metrics_port}"]
 
 # Threads, because a request mostly waits for DynamoDB, and bcrypt releases the interpreter lock.
 worker_class = "app.server.Worker"
