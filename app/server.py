@@ -77,7 +77,7 @@ def _is_probe(connection: socket.socket) -> bool:
     """Whether a whole probe without a body is there to be read: its thread must not wait for the client."""
     try:
         head = connection.recv(PROBE_BYTES, socket.MSG_PEEK | socket.MSG_DONTWAIT)
-    except OSError:
+    except (OSError, ValueError):  # nothing is there yet; a connection with TLS cannot be looked into
         return False
     is_whole = head.endswith(b"\r\n\r\n") and b"\r\ncontent-length:" not in head.lower()
     return is_whole and head.startswith(PROBES) and b"\r\ntransfer-encoding:" not in head.lower()
