@@ -138,15 +138,27 @@ def test_no_header_of_a_client_changes_where_a_request_leads(running, forged):
 
 @pytest.fixture(scope="module")
 def single(tmp_path_factory):
-    """A server with one worker, and the process and the port of its engine."""
+    """A server with one worker, behind one proxy, and the process and the port of its engine."""
     folder, port = tmp_path_factory.mktemp("single"), free_port()
     store = start_engine(port, folder / "orders.db")
     try:
-        with serve(f"http://127.0.0.1:{port}", folder / "gunicorn.log", WEB_CONCURRENCY="1") as server:
+        settings = {"WEB_CONCURRENCY": "1", "TRUSTED_PROXIES": "1"}
+        with serve(f"http://127.0.0.1:{port}", folder / "gunicorn.log", **settings) as server:
             yield server, store, port
     finally:
         store.kill()
         store.wait()
+
+
+def test_of_a_proxy_only_its_own_headers_are_believed(single):
+    server, *_ = single
+    forwarded = {"X-Forwarded-Prefix": "/shop", "X-Forwarded-Host": "www.example:8443", "X-Forwarded-Proto": "https"}
+    headers = {**forwarded, "SCRIPT_NAME": "/x", "X-Forwarded-Ssl": "off"}
+    answer = requests.get(f"{server.address}/dashboard", headers=headers, allow_redirects=False, timeout=20)
+    assert answer.headers["Location"] == "/shop/login?next=/shop/dashboard"
+    cookie = requests.get(f"{server.address}/login", headers=headers, timeout=20).headers["Set-Cookie"]
+    assert cookie.startswith("session_8443=") and "Path=/shop" in cookie
+    assert requests.get(f"{server.address}/x/metrics", headers=headers, timeout=20).status_code == 404
 
 
 def test_probes_are_answered_while_all_threads_wait_for_the_database(single):
