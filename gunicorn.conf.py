@@ -15,11 +15,14 @@ except ValueError as error:
 
 bind = os.environ.get("BIND") or f"127.0.0.1:{os.environ.get('PORT') or '8000'}"
 if settings.metrics and settings.metrics_port:
-    # The workers answer at both addresses; the application shows the counters at this one only.
-    bind = [bind, f"{settings.metrics_host}:{settings.metrics_port}"]
+    # The workers answer at all addresses; the application shows the counters at this one only.
+    binds = bind.split(",")
+    if any(each.rpartition(":")[2] == str(settings.metrics_port) for each in binds):
+        sys.exit(f"METRICS_PORT is {settings.metrics_port}, where the pages are: set it to another port.")
+    bind = [*binds, f"{settings.metrics_host}:{settings.metrics_port}"]
 
 # Threads, because a request mostly waits for DynamoDB, and bcrypt releases the interpreter lock.
-worker_class = "gthread"
+worker_class = "app.server.Worker"
 workers = int(os.environ.get("WEB_CONCURRENCY") or os.cpu_count() or 1)
 threads = 8
 
@@ -37,6 +40,12 @@ graceful_timeout = 2
 limit_request_line = 4094
 limit_request_fields = 64
 limit_request_field_size = 8190
+
+# gunicorn believes no header about the client, the scheme or the path, from wherever it comes: only the application
+# does, as far as TRUSTED_PROXIES says.
+forwarded_allow_ips = ""
+forwarder_headers = ""
+secure_scheme_headers = {}
 
 # Workers write heartbeats to a file: in memory, so that a slow disk does not get a worker killed.
 worker_tmp_dir = "/dev/shm" if os.access("/dev/shm", os.W_OK) else None

@@ -1,5 +1,9 @@
 """The entry point of gunicorn and of `flask --app wsgi`."""
 
-from app.factory import create_app
+from app.shared_counters import leave_to_gunicorn
+
+leave_to_gunicorn()  # before the counters are made, which importing the application does
+
+from app.factory import create_app  # noqa: E402
 
 app = create_app()

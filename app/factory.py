@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import re
+from collections.abc import Iterable
 from contextlib import ExitStack
+from typing import TYPE_CHECKING
 
 from flask import Flask, appcontext_pushed, g
 from flask_cors import CORS
@@ -17,7 +20,13 @@ from app.prices import create_price_source
 from app.services import passwords
 from app.views import api, errors, http, pages, request_log
 
+if TYPE_CHECKING:
+    from _typeshed.wsgi import StartResponse, WSGIApplication, WSGIEnvironment
+
 MAX_BODY_BYTES = 64 * 1024
+# What a proxy took from the start of a path: `/shop`. A list, where several proxies say so.
+PREFIX = r"/?|(/[A-Za-z0-9._~-]+)+/?"
+PREFIXES = rf"({PREFIX})(, ?({PREFIX}))*"
 EXPOSED_HEADERS = ("X-Request-ID", "Idempotent-Replayed", "Retry-After", "Server-Timing")
 
 
@@ -32,7 +41,6 @@ def create_app(config: Config | None = None) -> Flask:
     app = Flask("app", static_folder=None)
     app.config.update(
         SECRET_KEY=config.secret_key,
-        SESSION_COOKIE_NAME="session",
         SESSION_COOKIE_HTTPONLY=True,
         SESSION_COOKIE_SAMESITE="Lax",
         SESSION_COOKIE_SECURE=config.cookie_secure,
@@ -53,8 +61,7 @@ def create_app(config: Config | None = None) -> Flask:
     )
     _use_in_every_context(app, database)
     if config.trusted_proxies:
-        trusted = config.trusted_proxies
-        app.wsgi_app = ProxyFix(app.wsgi_app, x_for=trusted, x_proto=trusted)  # type: ignore[method-assign]
+        app.wsgi_app = _believe_proxies(app.wsgi_app, config.trusted_proxies)  # type: ignore[assignment]
     if config.cors_origins:
         CORS(app, resources={"/api/*": {"origins": list(config.cors_origins)}}, expose_headers=EXPOSED_HEADERS)
     # First: what it prepares for each request is needed to answer whatever comes after it refuses.
@@ -66,6 +73,19 @@ def create_app(config: Config | None = None) -> Flask:
     pages.init_app(app)
     cli.init_app(app)
     return app
+
+
+def _believe_proxies(application: WSGIApplication, number: int) -> WSGIApplication:
+    """Take the client, the scheme, the host and the prefix of the path from what so many proxies say."""
+    fixed = ProxyFix(application, x_for=number, x_proto=number, x_host=number, x_prefix=number)
+
+    def answer(environ: WSGIEnvironment, start_response: StartResponse) -> Iterable[bytes]:
+        # `//host` would be another site.
+        if not re.fullmatch(PREFIXES, environ.get("HTTP_X_FORWARDED_PREFIX", "")):
+            del environ["HTTP_X_FORWARDED_PREFIX"]
+        return fixed(environ, start_response)
+
+    return answer
 
 
 def _use_in_every_context(app: Flask, database: Database) -> None:

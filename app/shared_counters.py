@@ -39,6 +39,13 @@ def share_counters(parent: str | None) -> None:
     os.environ.update(PROMETHEUS_MULTIPROC_DIR=folder, COUNTERS_SHARED_BY=f"{os.getpid()} {was_made}")
 
 
+def leave_to_gunicorn() -> None:
+    """Unset PROMETHEUS_MULTIPROC_DIR where it is not this gunicorn's: a command must not write into the folder."""
+    maker = os.environ.get("COUNTERS_SHARED_BY", "").partition(" ")[0]
+    if maker not in {str(os.getpid()), str(os.getppid())}:
+        os.environ.pop("PROMETHEUS_MULTIPROC_DIR", None)
+
+
 def forget_process(process_id: int) -> None:
     """Drop the gauges that only a living process can have; its counts stay."""
     if os.environ.get("PROMETHEUS_MULTIPROC_DIR"):

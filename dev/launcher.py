@@ -57,25 +57,36 @@ OWN_DATABASE = "set DYNAMODB_ENDPOINT to any DynamoDB-compatible endpoint, or th
 START_SECONDS = 10.0
 # A copy that was just stopped may need this long to release its port and its lock.
 STOP_SECONDS = 3.0
+# How long what uses the engine may take to end, before the engine ends.
+FINISH_SECONDS = 5.0
 PR_SET_PDEATHSIG = 1  # <linux/prctl.h>
 
 
 class _Manager(Manager):  # type: ignore[misc]  # honcho has no types
-    """honcho's manager, which fails if a signal comes before it has heard from every process."""
+    """honcho's manager, which stops all processes at once, and fails if it has not yet heard from each of them."""
 
     def __init__(self) -> None:
         super().__init__()
         self.process_id = os.getpid()
+        self._asked: set[str] = set()
+        self._deadline = 0.0
         signal.signal(signal.SIGALRM, lambda *_: self.terminate())
 
     def terminate(self) -> None:
-        """Stop all processes, as soon as all are known."""
+        """Stop all processes, as soon as all are known: what uses the engine first, and then the engine."""
         if os.getpid() != self.process_id:
             return  # a process of honcho's: the launcher got the signal too
         if self._all_started():
-            super().terminate()
-        else:
-            signal.setitimer(signal.ITIMER_REAL, 0.05)
+            self._deadline = self._deadline or time.monotonic() + FINISH_SECONDS
+            running = {name for name, each in self._processes.items() if "returncode" not in each}
+            users = running - {"engine"} if time.monotonic() < self._deadline else set()
+            for name in (users or running) - self._asked:
+                self._asked.add(name)
+                self._system_print(f"sending SIGTERM to {name}\n")
+                self._procmgr.terminate(self._processes[name]["pid"])
+            if not running:
+                return
+        signal.setitimer(signal.ITIMER_REAL, 0.05)
 
     def _system_print(self, line: str) -> None:
         try:
@@ -161,7 +172,8 @@ def supervise(commands: Mapping[str, str]) -> None:
     # honcho forks a process of its own beside each, which ignores every signal but SIGKILL.
     multiprocessing.set_start_method("fork")
     os.register_at_fork(after_in_child=lambda: end_with_parent(signal.SIGKILL))
-    signal.signal(signal.SIGHUP, _terminal_closed)
+    if signal.getsignal(signal.SIGHUP) is not signal.SIG_IGN:  # as nohup sets it
+        signal.signal(signal.SIGHUP, _terminal_closed)
     manager = _Manager()
     for name, command in commands.items():
         manager.add_process(name, "exec " + shlex.join([*LAUNCHER, "child", "sh", "-c", command]))

@@ -52,7 +52,12 @@ def run(once: bool) -> None:
 
 def _serve_counters() -> None:
     if address := current_app.config["WORKER_METRICS"]:
-        metrics.serve_counters(*address)
+        try:
+            metrics.serve_counters(*address)
+        except OSError as error:
+            raise click.ClickException(
+                f"WORKER_METRICS_PORT is {address[1]}, which cannot be used ({error.strerror}): set it to another port."
+            ) from error
 
 
 def _run_round(worker: Worker) -> bool:

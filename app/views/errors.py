@@ -22,6 +22,8 @@ from app.domain import errors
 from app.domain.errors import FieldError, InvalidInput, ProductError, TooManyRequests
 
 RETRY_AFTER_SECONDS = 1
+# The path of the page that explains all errors.
+ERRORS = "/api/docs/errors"
 
 
 @dataclass(frozen=True)
@@ -55,7 +57,7 @@ class Row:
     @property
     def type(self) -> str:
         """Where the page of all errors (`app/views/api/docs.py`) explains this one."""
-        return f"/api/docs/errors#{self.code}"
+        return f"{ERRORS}#{self.code}"
 
 
 FORM_EXPIRED = Row(
@@ -309,7 +311,13 @@ def answer_error(row: Row, *, status: int = 0, detail: str = "", **more: Any) ->
     status, detail = status or row.status, detail or row.message
     title = HTTPStatus(status).phrase
     if wants_json():
-        problem = {"type": row.type, "title": title, "status": status, "detail": detail, "code": row.code}
+        problem = {
+            "type": request.script_root + row.type,
+            "title": title,
+            "status": status,
+            "detail": detail,
+            "code": row.code,
+        }
         response = jsonify({**problem, "request_id": g.request_id, **more})
         response.content_type = "application/problem+json"
     else:

@@ -36,6 +36,7 @@ def init_app(app: Flask) -> None:
     # Two slashes in a row are another address, not a redirect: a redirect would drop a POST's body.
     app.url_map.merge_slashes = False
     app.json = _ExactJson(app)
+    app.jinja_env.globals["current_path"] = current_path
     app.before_request(_start_request)
     app.after_request(_finish_response)
     app.teardown_request(_end_request)
@@ -49,6 +50,11 @@ class _ExactJson(DefaultJSONProvider):
         kwargs.setdefault("ensure_ascii", self.ensure_ascii)
         kwargs.setdefault("sort_keys", False)
         return simplejson.dumps(obj, use_decimal=True, **kwargs)
+
+
+def current_path() -> str:
+    """The path of this page as browsers see it: below the prefix of a proxy, if there is one."""
+    return request.script_root + request.path
 
 
 def prices() -> PriceSource:

@@ -17,6 +17,7 @@ from marshmallow import Schema, ValidationError
 from app.domain.errors import InvalidCursor
 from app.models.paging import Page, PageRequest, StartKey
 from app.views.errors import invalid_input
+from app.views.http import current_path
 from app.views.request_log import authenticated_username
 
 # Rows of a list on a page for people.
@@ -76,7 +77,7 @@ def listing(page: Page[Any], query: Query) -> Listing:
 
 def _address(query: dict[str, str]) -> str:
     # Not url_for: the visitor's query must not become its arguments.
-    return f"{request.path}?{urlencode(query)}" if query else request.path
+    return f"{current_path()}?{urlencode(query)}" if query else current_path()
 
 
 def _write_cursor(page: Page[Any], query: Query) -> str | None:

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import logging
 import time
-from dataclasses import dataclass
-from functools import partial
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, replace
+from typing import Any
 
 import structlog
 from flask import Blueprint, Flask, Response, current_app, g, request
@@ -19,6 +20,8 @@ METHODS = frozenset({"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"}
 # Probed every few seconds: their lines would bury the others.
 PROBES = frozenset({"/health", "/ready", "/metrics"})
 LOGIN_ENDPOINTS = frozenset({"Accounts.login", "sign_in.send_log_in"})
+# What nginx logs where the client went away before it had the whole answer.
+CLIENT_GONE = 499
 REFUSED_LOGINS = {401: "credentials", 403: "suspended", 429: "too_many"}
 
 log = structlog.get_logger("app.requests")
@@ -39,11 +42,11 @@ class Finished:
 
 
 def init_app(app: Flask, *, enabled: bool, port: int | None) -> None:
-    """Count requests and show the counters, if enabled; with a port, show them only there."""
+    """Count requests and show the counters, if enabled; with a port, show them only there, and nothing else."""
     if enabled:
         app.register_blueprint(blueprint)
-    if enabled and port:
-        app.before_request(partial(_only_on_metrics_port, port))
+    app.extensions["metrics_port"] = port if enabled else None
+    app.before_request(_only_on_metrics_port)
 
 
 @blueprint.get("/metrics")
@@ -52,20 +55,23 @@ def metrics() -> Response:
     return Response(counters.write_counters(), content_type=counters.CONTENT_TYPE)
 
 
-def _only_on_metrics_port(port: int) -> None:
-    if (request.endpoint == "metrics.metrics") != (_listening_port() == port):
+def _only_on_metrics_port() -> None:
+    has_port = current_app.extensions["metrics_port"] is not None
+    if has_port and (request.endpoint == "metrics.metrics") != is_for_metrics(current_app, request.environ):
         raise NotFound()
 
 
-def _listening_port() -> int | None:
+def is_for_metrics(app: Flask, environ: Mapping[str, Any]) -> bool:
+    """Whether a request came to the port that shows the counters and nothing else."""
     # From the socket: behind a Unix socket gunicorn takes SERVER_PORT from the Host header.
-    connection = request.environ.get("gunicorn.socket")
+    connection = environ.get("gunicorn.socket")
     address = connection.getsockname() if connection else None
-    return int(address[1]) if isinstance(address, tuple) else None
+    port = app.extensions["metrics_port"]
+    return port is not None and isinstance(address, tuple) and int(address[1]) == port
 
 
 def report(response: Response) -> None:
-    """Count and log the request that this answers: now, or once all of a streamed answer is sent."""
+    """Count and log the request that this answers: now, or once a streamed answer is sent or has broken off."""
     is_counted = blueprint.name in current_app.blueprints
     finished = Finished(
         request_id=g.request_id,
@@ -78,11 +84,32 @@ def report(response: Response) -> None:
     )
     if is_counted and request.endpoint in LOGIN_ENDPOINTS and finished.status in REFUSED_LOGINS:
         counters.count_failed_login(REFUSED_LOGINS[finished.status])
-    finish = partial(_report, finished, is_counted=is_counted)
-    if response.is_streamed:
-        response.call_on_close(finish)
+    if response.is_streamed and request.method != "HEAD":
+        stream = _Stream(response.iter_encoded())
+        response.response = stream
+        response.call_on_close(lambda: _report(stream.outcome(finished), is_counted=is_counted))
     else:
-        finish()
+        _report(finished, is_counted=is_counted)
+
+
+class _Stream:
+    """Passes on the parts of an answer, and knows what became of it."""
+
+    def __init__(self, parts: Iterator[bytes]) -> None:
+        self._parts = parts
+        self._failed: int | None = CLIENT_GONE
+
+    def __iter__(self) -> Iterator[bytes]:
+        try:
+            yield from self._parts
+            self._failed = None
+        except Exception:
+            self._failed = 500
+            raise
+
+    def outcome(self, begun: Finished) -> Finished:
+        """The request as it ended, if it began so."""
+        return replace(begun, status=self._failed or begun.status)
 
 
 def _report(finished: Finished, *, is_counted: bool) -> None:

@@ -33,26 +33,43 @@ def demo():
 """
 
 
+# Stands in for the web server too: asked to end, it still serves a request, which needs the engine.
+SERVES_TO_THE_END = """
+import os, signal, sys, time, urllib.request
+
+def stop(*_):
+    time.sleep(0.5)
+    print("the engine answered", urllib.request.urlopen(os.environ["DYNAMODB_ENDPOINT"]).status, flush=True)
+    sys.exit()
+
+signal.signal(signal.SIGTERM, stop)
+open("serves", "w").close()
+while True:
+    signal.pause()
+"""
+
+
 class Project:
     """A folder with a Procfile, a wsgi.py and the real engine, where the launcher can be run."""
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
         self.started: list[subprocess.Popen[str]] = []
+        self.command = LAUNCHER
         (folder / "node_modules").symlink_to(ROOT / "node_modules")
         (folder / "wsgi.py").write_text(WSGI)
         self.web(SHOWS_SETTINGS)
 
-    def web(self, command: str) -> None:
-        """Let this command stand in for the web server."""
+    def web(self, command: str, *, orders: str = "exec sleep 60") -> None:
+        """Let these commands stand in for the web server and the worker."""
         engine = " ".join([*LAUNCHER, "engine"])
-        (self.folder / "Procfile").write_text(f"web: {command}\norders: exec sleep 60\nengine: exec {engine}\n")
+        (self.folder / "Procfile").write_text(f"web: {command}\norders: {orders}\nengine: exec {engine}\n")
 
     def start(self, *arguments: str, **settings: str) -> subprocess.Popen[str]:
         """Start the launcher with these settings and no others."""
         settings = {"PATH": os.environ["PATH"], "PORT": str(launcher.free_port()), **settings}
         process = subprocess.Popen(
-            [*LAUNCHER, *arguments],
+            [*self.command, *arguments],
             cwd=self.folder,
             env=settings,
             text=True,
@@ -94,7 +111,7 @@ def project(tmp_path: Path) -> Iterator[Project]:
 
 
 def finish(process: subprocess.Popen[str]) -> tuple[int, str, str]:
-    output, errors = process.communicate(timeout=20)
+    output, errors = process.communicate(timeout=40)
     return process.returncode, output, errors
 
 
@@ -229,6 +246,50 @@ def test_nothing_is_left_running(project: Project, ending: signal.Signals) -> No
 
     project.web(SHOWS_SETTINGS)
     assert project.run()[0] == 0
+
+
+@pytest.mark.engine
+@pytest.mark.parametrize("ending", [signal.SIGTERM, signal.SIGINT, None])
+def test_the_engine_stops_after_what_uses_it(project: Project, ending: signal.Signals | None) -> None:
+    """Also where the worker ends by itself."""
+    (project.folder / "web.py").write_text(SERVES_TO_THE_END)
+    project.web(
+        f"exec {sys.executable} web.py", orders="exec sleep 60" if ending else "while ! test -e end; do sleep 0.1; done"
+    )
+    started = project.start()
+    _, endpoint = project.engine()
+    wait_for(lambda: (project.folder / "serves").exists())
+    if ending:
+        started.send_signal(ending)
+    else:
+        (project.folder / "end").touch()
+    _, output, _ = finish(started)
+    assert "the engine answered 200" in output
+    assert not answers(endpoint)
+
+
+@pytest.mark.engine
+def test_what_does_not_stop_is_stopped(project: Project) -> None:
+    deaf = "trap '' TERM; touch {}; while :; do sleep 0.2; done"
+    project.web(deaf.format("web"), orders=deaf.format("orders"))
+    started = project.start()
+    _, endpoint = project.engine()
+    wait_for(lambda: (project.folder / "web").exists() and (project.folder / "orders").exists())
+    started.terminate()
+    assert finish(started)[0] == 143
+    assert not answers(endpoint)
+
+
+@pytest.mark.engine
+def test_a_hang_up_that_is_ignored_at_the_start_stays_ignored(project: Project) -> None:
+    project.web("exec sleep 60")
+    project.command = ["nohup", *LAUNCHER]
+    started = project.start()
+    _, endpoint = project.engine()
+    started.send_signal(signal.SIGHUP)
+    project.command = LAUNCHER
+    assert project.run("flask", "demo")[:2] == (0, f"{endpoint} 200\n")
+    assert started.poll() is None and answers(endpoint)
 
 
 @pytest.mark.engine

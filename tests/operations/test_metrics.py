@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 from datetime import timedelta
 
@@ -10,12 +11,15 @@ from environs import EnvError
 
 from app.config import Config
 from app.domain import clock
+from app.domain.errors import StoreUnavailable
 from app.factory import create_app
 from app.views.request_log import LOGIN_ENDPOINTS
 from tests.support.applications import config, make_app, tables_named
 from tests.support.counters import Moved, counters_of, total
+from tests.support.deposits import write_deposits
 from tests.support.faults import cancel, drop, refuse
 from tests.support.page_client import Browser
+from tests.support.people import PASSWORD
 
 TABLES = tables_named("metrics")
 
@@ -170,6 +174,50 @@ def test_what_is_read_while_an_answer_is_sent_counts(app, person):
     route = "/api/v1/balance/transactions.csv"
     assert moved("http_requests_total", route=route, status="200") == 1
     assert moved("dynamodb_calls_total", route=route, operation="Query") >= 1
+
+
+BREAKS = {
+    "read to its end": (None, "200"),
+    "a fault of the database": (drop, "500"),
+    "a client that goes away": ("close", "499"),
+    "a client that goes away at once": ("never", "499"),
+}
+
+
+@pytest.mark.parametrize(("fault", "status"), BREAKS.values(), ids=BREAKS)
+@pytest.mark.parametrize("way", ["api", "page"])
+def test_a_download_counts_as_what_became_of_it(faulty_app, faults, store, capfd, way, fault, status):
+    browser = Browser(faulty_app).enter()
+    write_deposits(store, browser.username, [f"2026-01-01T00:00:00.{number:06}Z" for number in range(1200)])
+    client, path, headers = browser.client, "/statement.csv", {}
+    if way == "api":
+        path = "/api/v1/balance/transactions.csv"
+        body = {"username": browser.username, "password": PASSWORD}
+        token = client.post("/api/v1/auth/login", json=body).json["access_token"]
+        headers = {"Authorization": f"Bearer {token}"}
+    moved = Moved(faulty_app)
+    capfd.readouterr()
+    answer = client.get(path, headers=headers, buffered=False)
+    parts = iter(answer.response)
+    assert answer.status_code == 200
+    if fault != "never":
+        next(parts)
+    if fault is drop:
+        faults.inject("Query", drop, drop, drop)
+        with pytest.raises(StoreUnavailable):
+            list(parts)
+    elif fault is None:
+        assert len(list(parts)) == 1202
+    answer.close()
+    assert moved("http_requests_total", route=path, status=status) == moved("http_requests_total", route=path) == 1
+    [line] = [json.loads(each) for each in capfd.readouterr().err.splitlines() if path in each]
+    assert (line["status"], line["level"]) == (int(status), "error" if status == "500" else "info")
+
+
+def test_the_head_of_a_download_is_no_break(app, person):
+    moved = Moved(app)
+    person.client.head("/api/v1/balance/transactions.csv", headers={"Authorization": f"Bearer {person.token}"}).close()
+    assert moved("http_requests_total", method="HEAD", status="200") == 1
 
 
 def test_a_worker_counts_its_rounds(market_app, market, new_user):

@@ -6,6 +6,7 @@ import json
 import os
 import re
 import signal
+import socket
 import subprocess
 import sys
 import time
@@ -188,9 +189,39 @@ def test_on_another_port(start):
     other = f"http://127.0.0.1:{port}"
     assert total(counters_at(other), "http_requests_total", route="/health") >= 1
     assert requests.get(f"{url}/metrics", headers={"Host": f"127.0.0.1:{port}"}, timeout=5).status_code == 404
-    for path in ("/", "/api/v1/balance", "/login"):
+    for path in ("/", "/api/v1/balance", "/login", "/static/style.css", "/health"):
         assert requests.get(f"{other}{path}", timeout=5).status_code == 404
     server.stop()
+
+
+@pytest.mark.parametrize("bind", ["", "127.0.0.1:{}", "127.0.0.1:1,[::1]:{}"])
+def test_a_port_for_two_purposes_is_refused_by_name(start, bind):
+    port = free_port()
+    server = start(["gunicorn", "wsgi:app"], PORT=port, METRICS_PORT=port, BIND=bind.format(port))
+    assert server.process.wait(timeout=30) == 1
+    assert f"METRICS_PORT is {port}, where the pages are: set it to another port." in server.errors.read_text()
+
+
+def test_a_worker_says_which_port_is_taken(start):
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        port = taken.getsockname()[1]
+        worker = start(["flask", "--app", "wsgi", "orders", "run", "--once"], WORKER_METRICS_PORT=port)
+        assert worker.process.wait(timeout=30) == 1
+    [line] = worker.errors.read_text().splitlines()
+    assert line.startswith(f"Error: WORKER_METRICS_PORT is {port}, which cannot be used")
+
+
+def test_the_folder_of_the_counters_is_left_to_gunicorn(start, tmp_path):
+    """Where both are given the same settings, as by `make run`."""
+    folder = tmp_path / "counters"
+    server, url = serve(start, PROMETHEUS_MULTIPROC_DIR=folder)
+    requests.get(f"{url}/api/v1/balance", timeout=5)
+    before = set(folder.iterdir())
+    assert before
+    worker = start(["flask", "--app", "wsgi", "orders", "run", "--once"], PROMETHEUS_MULTIPROC_DIR=folder)
+    assert worker.process.wait(timeout=30) == 0, worker.errors.read_text()
+    assert set(folder.iterdir()) == before
+    assert total(counters_at(url), "worker_rounds_total") == 0
 
 
 def test_the_log_of_a_journey(start):
@@ -211,7 +242,7 @@ def test_the_log_of_a_journey(start):
         timeout=10,
     )
     assert answer.status_code == 303
-    cookie = session.cookies["session"]
+    [cookie] = session.cookies.values()
     requests.get(f"{url}/{'x' * 5000}?query-secret", timeout=10)
     server.stop()
     text = server.errors.read_text()

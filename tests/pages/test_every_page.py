@@ -10,7 +10,6 @@ from pathlib import Path
 import pytest
 from flask import Flask
 
-from app.views.http import SECURITY_HEADERS
 from tests.support.faults import FaultyStore, drop, lose_answer
 from tests.support.page_client import Browser, look
 from tests.support.usage import usage_of
@@ -159,19 +158,6 @@ def test_vendored_files_are_as_published(name: str, digest: str) -> None:
 def test_compressed_files_hold_the_same() -> None:
     for compressed in STATIC.rglob("*.gz"):
         assert gzip.decompress(compressed.read_bytes()) == compressed.with_suffix("").read_bytes()
-
-
-def test_static_files_are_kept_for_ever_and_carry_the_headers(stranger: Browser) -> None:
-    page = stranger.get("/").response.text
-    addresses = re.findall(r'(?:href|src)="(/static/[^"]+)"', page)
-    assert len(set(addresses)) == 4
-    for address in addresses:
-        assert re.search(r"\?v=[0-9a-f]{12}$", address)
-        with stranger.client.get(address) as response:
-            assert response.status_code == 200
-            assert "immutable" in response.headers["Cache-Control"]
-            assert SECURITY_HEADERS.items() <= dict(response.headers).items()
-            assert "Access-Control-Allow-Origin" not in response.headers
 
 
 def test_the_first_visit_is_light(stranger: Browser) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import partial
 from typing import Any
 
 import pytest
@@ -9,6 +10,7 @@ from flask import Flask
 
 from app.domain import clock
 from tests.pages.conftest import NewBrowser
+from tests.support.applications import make_app, tables_named
 from tests.support.page_client import Browser
 from tests.support.people import NOON, PASSWORD, registration
 
@@ -207,3 +209,41 @@ def test_the_session_cookie_is_for_this_site_and_no_script(app: Flask, stranger:
     cookie = sent.response.headers["Set-Cookie"]
     assert "HttpOnly" in cookie and "SameSite=Lax" in cookie and "Expires" not in cookie
     assert app.permanent_session_lifetime.days == 7
+
+
+class Port(Browser):
+    """A browser at one port of a host; browsers keep one set of cookies for all ports of it."""
+
+    def __init__(self, app: Flask, port: int, like: Browser | None = None) -> None:
+        super().__init__(app)
+        self.client.open = partial(self.client.open, base_url=f"http://localhost:{port}")  # type: ignore[method-assign]
+        if like:
+            self.client._cookies = like.client._cookies
+
+
+def test_two_copies_side_by_side_leave_each_other_alone(app: Flask, endpoint: str) -> None:
+    first = Port(app, 8000).register()
+    second = Port(make_app(endpoint, **tables_named("copy")), 8001, like=first)
+    assert second.get("/dashboard", 303).location == "/login?next=/dashboard"
+    second.register()
+    for browser in (first, second):
+        assert browser.username in browser.get("/dashboard").text
+    second.log_out()
+    assert first.username in first.get("/dashboard").text
+
+
+@pytest.mark.parametrize(
+    ("host", "name"),
+    [
+        ("www.example", "session"),
+        ("www.example:443", "session_443"),
+        ("[::1]:8000", "session_8000"),
+        ("[::1]", "session"),
+        ("www.example:", "session"),
+        ("www.example:99999999", "session"),
+        ("www.example:x=1;y", "session"),
+    ],
+)
+def test_the_name_of_the_cookie(stranger: Browser, host: str, name: str) -> None:
+    [cookie] = stranger.client.get("/login", headers={"Host": host}).headers.getlist("Set-Cookie")
+    assert cookie.startswith(f"{name}=") and "Path=/" in cookie

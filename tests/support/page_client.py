@@ -188,7 +188,8 @@ class Answer:
         [form] = [
             each
             for each in self.shown.forms
-            if each.method == "post" and (each.action == action or (action is None and each.action != "/logout"))
+            if each.method == "post"
+            and (each.action == action or (action is None and not each.action.endswith("/logout")))
         ]
         return form
 

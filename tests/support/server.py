@@ -122,12 +122,12 @@ def start_gunicorn(settings: Mapping[str, str], log: Path) -> subprocess.Popen[b
 
 
 @contextmanager
-def serve(endpoint: str, log: Path, *, port: int | None = None) -> Iterator[Server]:
-    """gunicorn on the tables at this endpoint, which are made when they are missing."""
+def serve(endpoint: str, log: Path, *, port: int | None = None, **settings: str) -> Iterator[Server]:
+    """gunicorn on the tables at this endpoint, which are made when they are missing, with more settings if wanted."""
     with create_app(config(endpoint)).app_context():
         create_tables()
     port = port or free_port()
-    server = Server(f"http://127.0.0.1:{port}", start_gunicorn(settings_for(endpoint, port), log))
+    server = Server(f"http://127.0.0.1:{port}", start_gunicorn(settings_for(endpoint, port, **settings), log))
     try:
         wait_until_ready(server, log)
         yield server

@@ -81,7 +81,9 @@ class Visitor:
         self.username = browser.username
         cookie = browser.client.get_cookie("session")
         assert cookie is not None
-        self.context.add_cookies([{"name": "session", "value": cookie.value, "url": self.address}])
+        # A real browser sees a port, of which the cookie has its name.
+        name = f"session_{self.address.rpartition(':')[2]}"
+        self.context.add_cookies([{"name": name, "value": cookie.value, "url": self.address}])
         return self
 
     def bring_axe(self) -> None:

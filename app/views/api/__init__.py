@@ -10,6 +10,7 @@ from app import __version__
 from app.views.api import admin, auth, balance, docs, inventory, orders, probes
 from app.views.api.blueprint import JsonApi
 from app.views.api.openapi import DESCRIPTION, SharedAnswers, schema_name
+from app.views.errors import ERRORS
 
 
 def init_app(app: Flask, csrf: CSRFProtect) -> None:
@@ -21,8 +22,8 @@ def init_app(app: Flask, csrf: CSRFProtect) -> None:
             "marshmallow_plugin": MarshmallowPlugin(schema_name_resolver=schema_name),
             "extra_plugins": [shared],
             "info": {"description": DESCRIPTION},
-            "servers": [{"url": "/"}],
-            "externalDocs": {"description": "Every error code, and what to do about it", "url": "/api/docs/errors"},
+            "servers": [{"url": docs.SERVER}],
+            "externalDocs": {"description": "Every error code, and what to do about it", "url": ERRORS},
         },
     )
     shared.describe(api.ma_plugin)

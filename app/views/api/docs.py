@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
-from flask import Blueprint, Flask, Response, current_app, render_template
+from flask import Blueprint, Flask, Response, current_app, render_template, request
 
 from app.views.api.blueprint import JsonApi
-from app.views.errors import ROWS
+from app.views.errors import ERRORS, ROWS
 
+# Where the API is, unless a proxy adds a prefix.
+SERVER = "/"
 BEFORE_THE_APPLICATION = (
     "The web server refuses some requests before the application sees them: a malformed request line or header (400), "
     "a request line over 4094 bytes (414) and headers over 8190 bytes or more than 64 of them (431). These answers "
@@ -37,7 +39,11 @@ def init_app(app: Flask, api: JsonApi) -> None:
 
 @blueprint.get("/api/v1/openapi.json")
 def openapi_json() -> Response:
-    return Response(current_app.extensions["openapi"], content_type="application/json")
+    document: str = current_app.extensions["openapi"]
+    if prefix := request.script_root:
+        document = document.replace(f'"url": "{SERVER}"', f'"url": "{prefix}"')
+        document = document.replace(f'"{ERRORS}', f'"{prefix}{ERRORS}')
+    return Response(document, content_type="application/json")
 
 
 @blueprint.get("/api/docs")
@@ -45,7 +51,7 @@ def show() -> str:
     return render_template("api_docs.html")
 
 
-@blueprint.get("/api/docs/errors")
+@blueprint.get(ERRORS)
 def show_errors() -> str:
     """Where the `type` of an error leads."""
     return render_template("api_errors.html", rows=ROWS, before=BEFORE_THE_APPLICATION)

@@ -9,6 +9,7 @@ import re
 from datetime import timedelta
 
 from flask import Blueprint, Flask, flash, redirect, request, session, url_for
+from flask.sessions import SecureCookieSessionInterface
 from flask.typing import ResponseReturnValue
 from flask_login import LoginManager, UserMixin, current_user, login_user, logout_user
 from flask_wtf.csrf import CSRFError
@@ -17,6 +18,7 @@ from app.domain.identifiers import USERNAME
 from app.models.users import User
 from app.services import auth
 from app.views.errors import FORM_EXPIRED, answer_error
+from app.views.http import current_path
 
 # The blueprints whose pages are for users only.
 _private: set[str] = set()
@@ -32,6 +34,20 @@ class SessionUser(UserMixin):  # type: ignore[misc]
         return f"{self.user.username}:{int(self.user.session_epoch)}"
 
 
+class _CookieOfOneCopy(SecureCookieSessionInterface):
+    """Browsers send a cookie to all ports of a host, so that two copies on one host need names of their own.
+
+    The port is the one that the browser sees. Behind a proxy's prefix, the cookie is for what lies below it.
+    """
+
+    def get_cookie_name(self, app: Flask) -> str:
+        port = re.search(r":([0-9]{1,5})\Z", request.headers.get("Host", ""))
+        return f"session_{port[1]}" if port else "session"
+
+    def get_cookie_path(self, app: Flask) -> str:
+        return request.script_root or "/"
+
+
 class Sessions(LoginManager):  # type: ignore[misc]
     def _load_user_from_remember_cookie(self, cookie: str) -> None:
         # "Remember me" is not offered, and the library fails on a forged cookie that is not ASCII.
@@ -41,6 +57,7 @@ class Sessions(LoginManager):  # type: ignore[misc]
 def init_app(app: Flask) -> None:
     # The cookie ends with the browser. Browsers that reopen their tabs keep it, so its signature expires too:
     # a week after it was last written.
+    app.session_interface = _CookieOfOneCopy()
     app.config["PERMANENT_SESSION_LIFETIME"] = timedelta(days=7)
     # Without the library's context processor, which would load the user for every error page.
     manager = Sessions()
@@ -97,16 +114,20 @@ def _answer_csrf_error(error: CSRFError) -> ResponseReturnValue:
 def _ask_to_log_in() -> ResponseReturnValue | None:
     if is_logged_in():
         return None
-    wanted = request.full_path.removesuffix("?")
+    wanted = request.script_root + request.full_path.removesuffix("?")
     if request.method not in {"GET", "HEAD"}:
         # The page of the form has the same address.
-        wanted = request.path
+        wanted = current_path()
         flash("Your session had ended, so nothing was applied. Log in and send the form again.")
     return redirect(url_for("sign_in.log_in", next=wanted), 303)
 
 
 def local_path(wanted: str | None) -> str | None:
-    """The address if it is a path of this site, else None: a link to log in must not lead elsewhere."""
+    """The address if it is a path of this site, else None: a link to log in must not lead elsewhere.
+
+    Behind a proxy's prefix, the site is what lies below it.
+    """
     # Visible ASCII without \: browsers read \ as / and skip control characters, so that /\host and /<tab>/host
     # are other hosts.
-    return wanted if wanted and re.fullmatch(r"/(?!/)[!-\[\]-~]*", wanted) else None
+    is_path = wanted and re.fullmatch(r"/(?!/)[!-\[\]-~]*", wanted) and wanted.startswith(f"{request.script_root}/")
+    return wanted if is_path else None

@@ -1,81 +1,104 @@
-"""Stylesheets, scripts and the icon: served by WhiteNoise, and cached by browsers as immutable.
+"""Stylesheets, scripts and the icon: read once, and answered without the application.
 
-`static_url` puts a hash of the content into the address, so that a changed file has another address.
+`static_url` puts a hash of the content into the address. Only where that hash is the one of what is sent may a browser
+keep the file for good: while copies of two versions run, either may be asked for the files of the other.
 """
 
 from __future__ import annotations
 
 import gzip
 import hashlib
-import io
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
 from functools import cache
-from http import HTTPStatus
 from pathlib import Path
-from typing import Any
-from wsgiref.headers import Headers
+from typing import TYPE_CHECKING
 
-from flask import Flask
-from whitenoise import WhiteNoise
-from whitenoise.responders import Response, StaticFile
+from flask import Flask, request
+from werkzeug.wrappers import Request, Response
 
 from app.views.http import SECURITY_HEADERS
+from app.views.request_log import is_for_metrics
+
+if TYPE_CHECKING:
+    from _typeshed.wsgi import StartResponse, WSGIApplication, WSGIEnvironment
+
+FOREVER = "public, max-age=31536000, immutable"
+
+
+# Of our own, because browsers are told not to guess and the system's types differ from one system to the next.
+TYPES = {
+    ".css": "text/css; charset=utf-8",
+    ".js": "text/javascript; charset=utf-8",
+    ".svg": "image/svg+xml",
+    ".txt": "text/plain; charset=utf-8",
+}
+
+
+class _Content:
+    """What is sent, and the hash that names it."""
+
+    def __init__(self, data: bytes) -> None:
+        self.data = data
+        self.hash = hashlib.sha256(data).hexdigest()[:12]
+
+
+@dataclass(frozen=True)
+class _File:
+    """A file, and its compressed form if that is smaller."""
+
+    content_type: str
+    plain: _Content
+    compressed: _Content | None
 
 
 def init_app(app: Flask) -> None:
-    folder = Path(app.root_path, "static")
-    files = [path for path in folder.rglob("*") if path.is_file()]
-    addresses = {path.relative_to(folder).as_posix(): _address(folder, path) for path in files}
-    app.jinja_env.globals["static_url"] = addresses.__getitem__
-    app.wsgi_app = _CompressedFiles(  # type: ignore[method-assign]
-        app.wsgi_app,
-        root=folder,
-        prefix="static/",
-        allow_all_origins=False,
-        immutable_file_test=lambda path, url: True,
-        add_headers_function=_add_security_headers,
-    )
+    files = _read_files(Path(app.root_path, "static"))
+    addresses = {address: f"{address}?v={file.plain.hash}" for address, file in files.items()}
+    app.jinja_env.globals["static_url"] = lambda name: request.script_root + addresses[f"/static/{name}"]
+    app.wsgi_app = _with_files(app, app.wsgi_app, files)  # type: ignore[assignment]
 
 
-class _CompressedFiles(WhiteNoise):  # type: ignore[misc]
-    """Compresses in memory the files that have no compressed file beside them."""
+def _with_files(app: Flask, others: WSGIApplication, files: Mapping[str, _File]) -> WSGIApplication:
+    """Answer requests for these files, by their paths; hand on all others."""
 
-    def get_static_file(self, path: str, url: str, stat_cache: Any = None) -> StaticFile:
-        file = super().get_static_file(path, url, stat_cache)
-        return file if len(file.alternatives) > 1 else _CompressedFile(path, file)
+    def answer(environ: WSGIEnvironment, start_response: StartResponse) -> Iterable[bytes]:
+        file = files.get(environ.get("PATH_INFO", ""))
+        if file is None or is_for_metrics(app, environ):
+            return others(environ, start_response)
+        response = _answer(file, Request(environ))
+        response.headers.update(SECURITY_HEADERS)
+        return response(environ, start_response)
+
+    return answer
 
 
-class _CompressedFile:
-    """A static file with a compressed copy in memory."""
-
-    def __init__(self, path: str, file: StaticFile) -> None:
-        self._file, self._compressed = file, _compress(path)
-
-    def get_response(self, method: str, environ: dict[str, str]) -> Response:
-        response = self._file.get_response(method, environ)
-        if response.status != HTTPStatus.OK:
-            return response
-        headers = [*response.headers, ("Vary", "Accept-Encoding")]
-        if "gzip" not in environ.get("HTTP_ACCEPT_ENCODING", ""):
-            return Response(response.status, headers, response.file)
-        headers = [(name, value) for name, value in headers if name not in {"Content-Length", "Accept-Ranges"}]
-        headers += [("Content-Encoding", "gzip"), ("Content-Length", str(len(self._compressed)))]
-        if response.file is None:
-            return Response(response.status, headers, None)
-        response.file.close()
-        return Response(response.status, headers, io.BytesIO(self._compressed))
+def _answer(file: _File, asked: Request) -> Response:
+    if asked.method not in {"GET", "HEAD"}:
+        response = Response(status=405)
+        response.allow.update(["GET", "HEAD"])
+        return response
+    takes_gzip = asked.accept_encodings.quality("gzip") > 0
+    content = file.compressed if file.compressed and takes_gzip else file.plain
+    response = Response(content.data, content_type=file.content_type)
+    response.headers["Cache-Control"] = FOREVER if asked.args.get("v") == file.plain.hash else "no-cache"
+    if file.compressed:
+        response.vary.add("Accept-Encoding")
+    if content is file.compressed:
+        response.content_encoding = "gzip"
+    response.set_etag(content.hash)
+    return response.make_conditional(asked)
 
 
 @cache
-def _compress(path: str) -> bytes:
-    return gzip.compress(Path(path).read_bytes(), mtime=0)
+def _read_files(folder: Path) -> dict[str, _File]:
+    """All files by their addresses. What stands beside a file with `.gz` after its name is its compressed form."""
+    paths = [path for path in folder.rglob("*") if path.is_file() and path.suffix != ".gz"]
+    return {f"/static/{path.relative_to(folder).as_posix()}": _read_file(path) for path in paths}
 
 
-def _address(folder: Path, path: Path) -> str:
-    content_hash = hashlib.sha256(path.read_bytes()).hexdigest()[:12]
-    return f"/static/{path.relative_to(folder).as_posix()}?v={content_hash}"
-
-
-def _add_security_headers(headers: Headers, path: str, url: str) -> None:
-    # These answers bypass Flask, which adds the headers to all others.
-    for name, value in SECURITY_HEADERS.items():
-        headers[name] = value
+def _read_file(path: Path) -> _File:
+    content, beside = path.read_bytes(), path.with_name(f"{path.name}.gz")
+    compressed = beside.read_bytes() if beside.is_file() else gzip.compress(content, mtime=0)
+    is_smaller = len(compressed) < len(content)
+    return _File(TYPES[path.suffix], _Content(content), _Content(compressed) if is_smaller else None)
