@@ -6,6 +6,7 @@ what to do. The table in `app/views/errors.py` has the rest of each: its HTTP st
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from decimal import Decimal
 from typing import ClassVar
@@ -44,9 +45,33 @@ class InvalidInput(Refusal):
     code = "invalid_input"
     message = "Some values are invalid. See the message for each field."
 
-    def __init__(self, *errors: FieldError) -> None:
-        super().__init__()
+    def __init__(self, *errors: FieldError, message: str | None = None) -> None:
+        super().__init__(message)
         self.errors = list(errors)
+
+
+class UnknownParameter(InvalidInput):
+    code = "unknown_parameter"
+
+    def __init__(self, unknown: Sequence[str], known: Sequence[str]) -> None:
+        names = ", ".join(f"'{name}'" for name in unknown)
+        takes = f"It takes only: {', '.join(known)}." if known else "It takes none."
+        super().__init__(
+            *(FieldError(name, f"Leave this out. {takes}") for name in unknown),
+            message=f"This address does not take {names} in its query. {takes}",
+        )
+
+
+class NotSupported(InvalidInput):
+    """Fields that other services have and this one does not; `advice` says of each what to use instead."""
+
+    code = "not_supported"
+
+    def __init__(self, advice: Mapping[str, str]) -> None:
+        super().__init__(
+            *(FieldError(name, text) for name, text in advice.items()),
+            message=" ".join(f"'{name}' is not supported. {text}" for name, text in advice.items()),
+        )
 
 
 class UsernameTaken(Refusal):

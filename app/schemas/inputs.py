@@ -1,4 +1,7 @@
-"""What can be sent: one schema for each action, the same for JSON and for forms. Unknown fields are ignored.
+"""What can be sent: one schema for each action, the same for JSON and for forms.
+
+Unknown fields of a body are ignored, except those that `foreign_fields` names. Unknown parameters of a query are
+refused for programs and ignored on pages (`JsonBlueprint`).
 
 Everything arrives as text, except booleans of JSON, and amounts, which may be JSON numbers. What a schema loads is
 typed: amounts are `Decimal` (USD, prices and quantities as `app.schemas.amounts` says), times are UTC, enumerations
@@ -7,8 +10,8 @@ are their members. A field that was left out loads as None, unless the schema ha
 
 from __future__ import annotations
 
-from collections.abc import Iterable
-from typing import Any
+from collections.abc import Iterable, Mapping
+from typing import Any, ClassVar
 
 from marshmallow import EXCLUDE, Schema, ValidationError, fields, post_load, pre_load, validate, validates_schema
 
@@ -34,6 +37,7 @@ from app.schemas.fields import (
     Username,
     WholeNumber,
 )
+from app.schemas.order_fields import FOREIGN_ORDER_FIELDS
 
 
 def _one_of(choices: Iterable[str], error: str = "Choose one of: {choices}.") -> validate.OneOf:
@@ -43,8 +47,16 @@ def _one_of(choices: Iterable[str], error: str = "Choose one of: {choices}.") ->
 class Input(Schema):
     """A request body, query or form; alone, one without fields."""
 
+    foreign_fields: ClassVar[Mapping[str, str]] = {}
+    """Fields that mean something at other services, and what to use here instead; a JSON body may not have them."""
+
     class Meta:
         unknown = EXCLUDE
+
+    @classmethod
+    def names(cls) -> list[str]:
+        """What its fields are called in a request."""
+        return [field.data_key or name for name, field in cls().fields.items()]
 
 
 # Users
@@ -149,6 +161,8 @@ class CashInput(Input):
 
 class OrderInput(Input):
     """An order. `limit_price` is the worst price that it accepts; a limit order has one. JSON calls it `price`."""
+
+    foreign_fields = FOREIGN_ORDER_FIELDS
 
     order_type = fields.String(required=True, validate=_one_of(ORDER_TYPES))
     asset_id = AssetId(required=True, metadata={"example": "BTC"})

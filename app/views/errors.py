@@ -217,6 +217,14 @@ ROWS = (
         "Follow the message beside each field.",
     ),
     Row(
+        errors.NotSupported,
+        422,
+        "The body of an order has a field that means something at other services and nothing here. Without it the "
+        "order would be another one than was meant, so nothing was placed; `errors` names each.",
+        "Use what the message beside each field says, or leave the field out.",
+        example=errors.NotSupported({"notional": "Send the quantity of the asset as quantity."}),
+    ),
+    Row(
         errors.OrderTooLarge,
         422,
         "The order is worth more than 1000000.00.",
@@ -229,6 +237,13 @@ ROWS = (
         "The order is worth less than 0.01.",
         "Choose a larger quantity.",
         fields=("quantity", "spend"),
+    ),
+    Row(
+        errors.UnknownParameter,
+        422,
+        "The query has a parameter that the address does not take; `errors` names each.",
+        "Leave it out, or use one of the parameters that the message names.",
+        example=errors.UnknownParameter(["page"], ["limit", "cursor", "offset"]),
     ),
     Row(
         TooManyRequests,

@@ -242,7 +242,7 @@ BROKEN = {
     "an array": ("[]", 422),
     "an array of objects": ('[{"amount": "1"}]', 422),
     "an empty object": ("{}", 422),
-    "unknown fields alone": ('{"Amount": "1", "__proto__": {}, "": 1, "\\ud800": 1}', 422),
+    "unknown fields alone": ('{"Deposit": "1", "__proto__": {}, "": 1, "\\ud800": 1}', 422),
 }
 
 

@@ -323,6 +323,7 @@ class Journey:
         buy("201", key="order")
         buy("422 idempotency_key_reused", key="order", quantity="0.2")
         buy("422 invalid_input", quantity="x")
+        buy("422 not_supported", stop_price="1")
         buy("422 asset_not_tradeable", asset_id="MATIC")
         buy("503 price_unavailable", asset_id="AVAX")
         buy("409 price_moved", price="99")
@@ -415,6 +416,7 @@ class Journey:
         if template in {"/health", "/ready"}:
             self.specification.check(self.person.client.open(template, method=method))
             return
+        self.send(method, f"{path}?nonsense=1", "422 unknown_parameter")
         if "{" in template:
             response = self.person.call(method, path.replace(filled_parameter(template), "a%2Fb", 1))
             operation_id = operation["operationId"]

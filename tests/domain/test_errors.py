@@ -44,6 +44,16 @@ TELLING = {
         "Some values are invalid. See the message for each field.",
         {},
     ),
+    "unknown_parameter": (
+        lambda: errors.UnknownParameter(["page", "sort"], ["limit", "cursor"]),
+        "This address does not take 'page', 'sort' in its query. It takes only: limit, cursor.",
+        {},
+    ),
+    "not_supported": (
+        lambda: errors.NotSupported({"side": "Send order_type.", "test": "Leave this out."}),
+        "'side' is not supported. Send order_type. 'test' is not supported. Leave this out.",
+        {},
+    ),
 }
 
 

@@ -29,6 +29,7 @@ blueprint = JsonBlueprint("Orders", __name__, description="Orders and trades")
 @blueprint.authenticated
 @blueprint.arguments(OrderInput)
 @blueprint.refuses(
+    errors.NotSupported,
     errors.AssetNotTradeable,
     errors.PriceUnavailable,
     errors.PriceMoved,
