@@ -20,7 +20,6 @@ from app.domain.orders import MAX_LIFETIME, OrderStatus, PriceType, Side
 from app.domain.users import MAX_TOKEN_LIFETIME, NAME_ADVICE, READ, READ_AND_TRADE, UserStatus, contains_name
 from app.schemas.amounts import Adjustment, Money, Price, Quantity
 from app.schemas.fields import (
-    NO_CONTROLS,
     ORDER_TYPES,
     AssetId,
     Choice,
@@ -28,6 +27,7 @@ from app.schemas.fields import (
     Day,
     EmailAddress,
     EndTime,
+    LoginName,
     NewPassword,
     PersonName,
     Phone,
@@ -83,7 +83,7 @@ class RegistrationInput(Input):
 class LoginInput(Input):
     """A username or e-mail address, and a password: any text, since one that cannot be right is simply wrong."""
 
-    username = Text(max_length=254, required=True, metadata={"example": "ann_smith"})
+    username = LoginName(required=True, metadata={"example": "ann_smith"})
     password = fields.String(required=True, metadata={"example": "seven green kettles"})
 
 
@@ -147,7 +147,7 @@ class CashInput(Input):
         metadata={
             "example": "Savings",
             "minLength": 0,
-            "pattern": f"^{NO_CONTROLS}$",
+            "pattern": f"^( *|{Text.pattern})$",
             "description": "Empty means none",
         },
     )
@@ -238,7 +238,7 @@ class UserSearchInput(Input):
 class UserSearchForm(Input):
     """A username or an e-mail address, in one field."""
 
-    user = Text(max_length=254, required=True)
+    user = LoginName(required=True)
 
 
 # Lists and periods

@@ -96,8 +96,8 @@ def _end_request(_: BaseException | None) -> None:
     structlog.contextvars.unbind_contextvars("request_id")
 
 
-def begin_login(identifier: str) -> auth.LoginAttempt:
+def begin_login(name: str) -> auth.LoginAttempt:
     """An attempt to log in from this request's address; the answer's headers tell its limit. Raises TooManyRequests."""
-    attempt = auth.begin_login(identifier, address=request.remote_addr or "")
+    attempt = auth.begin_login(name, address=request.remote_addr or "")
     show_rate_limit(attempt.limit, attempt.remaining, attempt.reset_seconds)
     return attempt

@@ -9,6 +9,7 @@ import pytest
 from tests.support.amounts import SAMPLE
 from tests.support.books import check_books
 from tests.support.people import fields_named, problem, register
+from tests.support.texts import MISLEADING, UNSEEN
 from tests.support.usage import usage_of
 
 DIGITS = "9" * 5000
@@ -38,6 +39,8 @@ NO_AMOUNT = {name: json.dumps(text) for name, text in SAMPLE.items()} | {
 # These are amounts, but not of money.
 NO_MONEY = {"three decimals": "1.005", "three decimals text": '"0.010"', "a cent over the bound": "1000000.01"}
 NO_DESCRIPTION = {
+    **{f"only {name}": json.dumps(text) for name, text in UNSEEN.items()},
+    **{name: json.dumps(f"a{char}b") for name, char in MISLEADING.items()},
     "number": "1",
     "true": "true",
     "array": '["a"]',
@@ -298,6 +301,8 @@ def test_queries_of_lists(refused, path, query):
     [
         ("/balance/transactions?transaction_type=gift", "transaction_type"),
         ("/balance/transactions?transaction_type=", "transaction_type"),
+        ("/balance/transactions?transaction_type=depo%C5%BFit", "transaction_type"),
+        ("/orders?status=exp%C4%B1red", "status"),
         ("/orders?status=lost", "status"),
         ("/orders?order_type=BUY", "order_type"),
         ("/orders?asset_id=B-T-C", "asset_id"),

@@ -416,7 +416,7 @@ class Journey:
         if template in {"/health", "/ready"}:
             self.specification.check(self.person.client.open(template, method=method))
             return
-        self.send(method, f"{path}?nonsense=1", "422 unknown_parameter")
+        self.send(method, f"{path}?nonsense=1", "422 unknown_parameter", who=self.admin)
         if "{" in template:
             response = self.person.call(method, path.replace(filled_parameter(template), "a%2Fb", 1))
             operation_id = operation["operationId"]

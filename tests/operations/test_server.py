@@ -123,8 +123,8 @@ def test_counters_are_the_sum_over_the_workers_also_of_those_that_are_gone(start
     server, url = serve(start)
     assert len(folders_of_counters(server)) == 1
 
-    def ask(_: int) -> int:
-        return requests.get(f"{url}/api/v1/balance", timeout=10).status_code
+    def ask(number: int) -> int:
+        return requests.get(f"{url}/api/v1/balance?number={number}", timeout=10).status_code
 
     with ThreadPoolExecutor(8) as pool:
         assert set(pool.map(ask, range(120))) == {401}

@@ -110,15 +110,11 @@ def _refuse_foreign_fields(body: Any, schema: Input) -> None:
         raise NotSupported(found)
 
 
-def _refuse_foreign_parameters() -> None:
-    """Before each request: refuse a query with a name that the view does not take, or with a name twice.
+def _refuse_foreign_parameters(view: Callable[..., Any]) -> None:
+    """Refuse a query with a name that the view does not take, or with a name twice.
 
-    Dropped, a filter would answer with rows that it should have left out. What asks the probes is not ours to correct.
-    Raises UnknownParameter, InvalidInput.
+    Dropped, a filter would answer with rows that it should have left out. Raises UnknownParameter, InvalidInput.
     """
-    if request.method == "OPTIONS" or not request.path.startswith(PREFIX):
-        return
-    view = current_app.view_functions[request.endpoint or ""]
     known = getattr(view, "query_schema", Input).names()
     unknown = [name for name in request.args if name not in known]
     if unknown:
@@ -128,12 +124,20 @@ def _refuse_foreign_parameters() -> None:
         raise InvalidInput(*(FieldError(name, "Send this parameter once.") for name in repeated))
 
 
+def _check_public_query() -> None:
+    """Before each request; a view that authenticates checks afterwards. What asks the probes is not ours to correct."""
+    view = current_app.view_functions[request.endpoint or ""]
+    is_checked = request.path.startswith(PREFIX) and request.method != "OPTIONS"
+    if is_checked and not getattr(view, "authenticates", False):
+        _refuse_foreign_parameters(view)
+
+
 class JsonBlueprint(Blueprint):
     ARGUMENTS_PARSER = StrictParser()
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
-        self.before_request(_refuse_foreign_parameters)
+        self.before_request(_check_public_query)
 
     def arguments(self, schema: type[Input], *, location: str = "json", **kwargs: Any) -> Any:
         """As the library's; the schema of a query also says which parameters the view takes."""
@@ -158,8 +162,10 @@ class JsonBlueprint(Blueprint):
             g.authentication = authentication = tokens.authenticate(bearer.strip())
             if request.method not in {"GET", "HEAD"}:
                 authentication.require_trade()
+            _refuse_foreign_parameters(view)
             return view(*args, **kwargs)
 
+        wrapper.authenticates = True  # type: ignore[attr-defined]
         return self.doc(security=[{"bearer": []}])(wrapper)
 
     def admin_only(self, view: ViewT) -> Any:
