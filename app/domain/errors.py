@@ -134,7 +134,7 @@ class InsufficientHolding(Refusal):
 
 class OrderTooSmall(Refusal):
     code = "order_too_small"
-    message = "The order is worth less than 0.01. Choose a larger quantity."
+    message = "The order is worth less than 0.01. Order more of it."
 
 
 class OrderTooLarge(Refusal):
@@ -233,7 +233,8 @@ class TooManyRequests(Refusal):
     code = "too_many_requests"
 
     def __init__(self, *, limit: int, reset_seconds: int) -> None:
-        super().__init__(f"Too many attempts. Wait {reset_seconds} seconds, then try again.")
+        unit = "second" if reset_seconds == 1 else "seconds"
+        super().__init__(f"Too many attempts. Wait {reset_seconds} {unit}, then try again.")
         self.limit = limit
         self.reset_seconds = reset_seconds
 

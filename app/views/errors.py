@@ -61,9 +61,9 @@ class Row:
 FORM_EXPIRED = Row(
     "form_expired",
     400,
-    "A form of a page came without its CSRF token, or with the token of an ended session. "
-    "The JSON API never answers this.",
-    "Load the page again and send the form from there.",
+    "A form of a page came without its CSRF token, with the token of an ended session, without a cookie, or from a "
+    "page of another address. The JSON API never answers this.",
+    "Do what the page says; the log names the cause.",
     example="This form has expired. Go back, load the page again and resend it.",
 )
 
@@ -235,7 +235,7 @@ ROWS = (
         errors.OrderTooSmall,
         422,
         "The order is worth less than 0.01.",
-        "Choose a larger quantity.",
+        "Order more of it.",
         fields=("quantity", "spend"),
     ),
     Row(
@@ -323,7 +323,8 @@ def answer_error(row: Row, *, status: int = 0, detail: str = "", **more: Any) ->
         response = jsonify({**problem, "request_id": g.request_id, **more})
         response.content_type = "application/problem+json"
     else:
-        response = make_response(render_template("error.html", status=status, title=title, detail=detail))
+        page = render_template("error.html", status=status, title=title, detail=detail, errors=more.get("errors", []))
+        response = make_response(page)
     response.status_code = status
     if status == 401 and wants_json():
         response.headers["WWW-Authenticate"] = "Bearer"

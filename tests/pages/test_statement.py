@@ -113,6 +113,27 @@ def test_without_a_period_it_is_this_month(ann: Browser, moment: str) -> None:
     assert f"/statement.csv?from={today.replace(day=1)}&to={today}" in answer.shown.links
 
 
+@pytest.mark.parametrize("query", ["utm_source=mail", "lang=de&x=", "cursor=x"])
+def test_what_others_add_to_the_address_changes_nothing(ann: Browser, query: str) -> None:
+    with clock.at(datetime(2026, 1, 15, 12, tzinfo=UTC)):
+        shown = ann.get(f"/statement?{query}").shown
+    assert [shown.attributes[name]["value"] for name in ("from", "to")] == ["2026-01-01", "2026-01-15"]
+
+
+def test_an_empty_period_is_everything(ann: Browser, deposit: Deposit) -> None:
+    later = (clock.now() + timedelta(days=400)).date()
+    deposit(f"{later - timedelta(days=100)}T12:00:00", "1.00")
+    deposit(f"{later - timedelta(days=1)}T12:00:00", "2.00")
+    with clock.at(clock.start_of(later)):
+        [everything] = [link for link in ann.get("/statement").shown.links if link == "/statement?from=&to="]
+        answer = ann.get(everything)
+        assert "Opening balance 0.00 Money in +3.00" in answer.text
+        assert [answer.shown.attributes[name].get("value", "") for name in ("from", "to")] == ["", ""]
+        # One open end is the same as leaving that end out.
+        answer = ann.get(f"/statement?from={later - timedelta(days=2)}&to=")
+        assert "Opening balance 1.00 Money in +2.00" in answer.text
+
+
 def test_a_row_leads_to_its_transaction_and_order(rich: Browser) -> None:
     with clock.at(clock.now()):
         order = rich.submit("/assets/BTC", quantity="1").location

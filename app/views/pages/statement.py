@@ -52,6 +52,7 @@ def _choices(today: date) -> list[tuple[str, dict[str, str]]]:
         ("This month", {"from": _day(this_month), "to": _day(today)}),
         ("Last month", {"from": _day(last_month.replace(day=1)), "to": _day(last_month)}),
         ("This year", {"from": _day(today.replace(month=1, day=1)), "to": _day(today)}),
+        ("Everything", {"from": "", "to": ""}),
     ]
 
 
