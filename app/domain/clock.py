@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
-from datetime import UTC, date, datetime, time
+from datetime import UTC, date, datetime, time, timedelta
 
 _set_moment: ContextVar[datetime | None] = ContextVar("moment", default=None)
 
@@ -33,6 +33,14 @@ def start_of(day: date) -> datetime:
 def end_of(day: date) -> datetime:
     """The last microsecond of a day in UTC."""
     return datetime.combine(day, time.max, UTC)
+
+
+def end_advice(max_ahead: timedelta) -> str:
+    """What to do about an end that has passed or is too far ahead: days end in UTC, which may be another day here."""
+    return (
+        f"Choose a time in the future, at most {max_ahead.days} days ahead. "
+        f"Days end at midnight UTC, where it is now {now():%Y-%m-%d %H:%M}."
+    )
 
 
 def to_text(moment: datetime) -> str:

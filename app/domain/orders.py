@@ -15,7 +15,7 @@ from datetime import datetime, timedelta
 from decimal import Decimal
 from enum import StrEnum
 
-from app.domain import money
+from app.domain import clock, money
 from app.domain.errors import FieldError, InsufficientHolding, InvalidInput, PriceMoved
 from app.domain.ledger import CashAccount, TransactionType, post, reserve
 
@@ -46,7 +46,7 @@ class OrderStatus(StrEnum):
 # How far from the price that a person saw their market order may execute, unless they say otherwise.
 ALLOWANCE_PERCENT = Decimal("0.5")
 
-# How long an order may wait.
+# How long an order may wait; one that ends with a day, until the end of the last of these.
 MAX_LIFETIME = timedelta(days=90)
 
 PAYMENT_TYPE = {Side.BUY: TransactionType.ORDER_PAYMENT, Side.SELL: TransactionType.ORDER_SALE}
@@ -85,9 +85,7 @@ class NewOrder:
 def check_end(expires_at: datetime | None, now: datetime) -> None:
     """Refuse a new order whose end has passed. Raises InvalidInput."""
     if expires_at is not None and expires_at <= now:
-        raise InvalidInput(
-            FieldError("expires_at", f"Choose a time in the future, at most {MAX_LIFETIME.days} days ahead.")
-        )
+        raise InvalidInput(FieldError("expires_at", clock.end_advice(MAX_LIFETIME)))
 
 
 def reaches(side: Side, limit_price: Decimal, price: Decimal) -> bool:

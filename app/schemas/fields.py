@@ -10,7 +10,7 @@ from __future__ import annotations
 import re
 import unicodedata
 from collections.abc import Iterable, Mapping
-from datetime import UTC, date, datetime, time, timedelta
+from datetime import UTC, date, datetime, timedelta
 from enum import StrEnum
 from typing import Any
 
@@ -30,7 +30,11 @@ _INVISIBLE = (
 )
 NO_CONTROLS = f"[^{_CONTROLS}]*"
 DAY = "[0-9]{4}-[0-9]{2}-[0-9]{2}"
-TIME_WITH_OFFSET = rf"{DAY}[T ][0-9:.]{{5,15}}(Z|[+-][0-9]{{2}}:?[0-9]{{2}})"
+# RFC 3339, and also a time without seconds or an offset without a colon.
+TIME_WITH_OFFSET = (
+    rf"(?P<minute>{DAY}[Tt ][0-9]{{2}}:[0-9]{{2}})(:(?P<second>[0-9]{{2}}(\.[0-9]+)?))?"
+    r"(?P<offset>[Zz]|[+-][0-9]{2}:?[0-9]{2})"
+)
 
 
 class Output(Schema):
@@ -292,19 +296,29 @@ class EndTime(Text):
         }
 
     def read(self, text: str) -> datetime:
-        moment = self._parse(text)
-        ahead = moment - clock.now()
-        if ahead > self.max_ahead or ahead <= timedelta() and not self.past_allowed:
-            raise ValidationError(f"Choose a time in the future, at most {self.max_ahead.days} days ahead.")
+        now = clock.now()
+        if identifiers.matches(DAY, text):
+            moment = clock.end_of(date.fromisoformat(text))
+            # The last day may be as far ahead as its number says, though its end is some hours more.
+            is_too_far = moment > clock.end_of((now + self.max_ahead).date())
+        else:
+            moment = read_time(text)
+            is_too_far = moment - now > self.max_ahead
+        if is_too_far or moment <= now and not self.past_allowed:
+            raise ValidationError(clock.end_advice(self.max_ahead))
         return moment
 
-    @staticmethod
-    def _parse(text: str) -> datetime:
-        if identifiers.matches(DAY, text):
-            return datetime.combine(date.fromisoformat(text), time.max, UTC)
-        if not identifiers.matches(TIME_WITH_OFFSET, text):
-            raise ValueError(text)
-        return datetime.fromisoformat(text).astimezone(UTC)
+
+def read_time(text: str) -> datetime:
+    """A moment as RFC 3339 writes it, in UTC. Parts of a microsecond are cut off. Raises ValueError, OverflowError."""
+    parts = re.fullmatch(TIME_WITH_OFFSET, text)
+    if parts is None:
+        raise ValueError(text)
+    second, _, fraction = (parts["second"] or "00").partition(".")
+    # A leap second is the first one of the next minute: the clocks of computers do not have it.
+    is_leap = second == "60"
+    whole = f"{parts['minute']}:{'59' if is_leap else second}.{fraction[:6].ljust(6, '0')}{parts['offset']}".upper()
+    return (datetime.fromisoformat(whole) + timedelta(seconds=is_leap)).astimezone(UTC)
 
 
 class WholeNumber(Text):

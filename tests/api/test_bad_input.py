@@ -26,8 +26,13 @@ NO_AMOUNT = {name: json.dumps(text) for name, text in SAMPLE.items()} | {
     "number: negative": "-1",
     "number: zero": "0",
     "number: minus zero": "-0.0",
-    "number: exponent": "1e2",
-    "number: capital exponent": "1E2",
+    "number: negative with an exponent": "-1e2",
+    "number: zero with an exponent": "0e5",
+    "number: too small by its exponent": "1e-9",
+    "number: too large by its exponent": "1e10",
+    "number: exponent beyond Decimal": f"1e{DIGITS}",
+    "number: negative exponent beyond Decimal": f"1e-{DIGITS}",
+    "number: 5000 digits and an exponent": f"{DIGITS}e-4990",
     "number: overflow": "1e309",
     "number: tiny": "1e-309",
     "number: huge exponent": "1e999999999",
@@ -37,7 +42,12 @@ NO_AMOUNT = {name: json.dumps(text) for name, text in SAMPLE.items()} | {
     "number: too large": "1000000000.01",
 }
 # These are amounts, but not of money.
-NO_MONEY = {"three decimals": "1.005", "three decimals text": '"0.010"', "a cent over the bound": "1000000.01"}
+NO_MONEY = {
+    "half a cent": "5e-3",
+    "three decimals": "1.005",
+    "three decimals text": '"0.010"',
+    "a cent over the bound": "1000000.01",
+}
 NO_DESCRIPTION = {
     **{f"only {name}": json.dumps(text) for name, text in UNSEEN.items()},
     **{name: json.dumps(f"a{char}b") for name, char in MISLEADING.items()},

@@ -3,10 +3,8 @@
 from __future__ import annotations
 
 import re
-from decimal import Decimal
 
 import pytest
-import simplejson
 
 from tests.support.people import TIME, TRANSACTION
 
@@ -71,10 +69,12 @@ def test_a_description_typed_in_two_forms_is_the_same(person):
     assert person.balance() == "1.00"
 
 
-@pytest.mark.parametrize("amount", [1000, "1000", "1000.0", "1000.00", Decimal("1e0") * 1000, "01000.00"])
+NOTATIONS = ["1000", '"1000"', '"1000.0"', '"1000.00"', "1000.0", '"01000.00"', "1e3", "1E+3", "1.00000e3", "10000e-1"]
+
+
+@pytest.mark.parametrize("amount", NOTATIONS)
 def test_the_same_amount_in_other_notations(person, amount):
-    sent = simplejson.dumps({"amount": amount}, use_decimal=True)
-    response = person.post("/balance/deposit", data=sent, content_type="application/json")
+    response = person.post("/balance/deposit", data=f'{{"amount": {amount}}}', content_type="application/json")
     assert response.status_code == 201 and person.balance() == "1000.00"
 
 

@@ -87,7 +87,7 @@ REFUSED = {
     "a day that is over": (
         {"quantity": "1", "order_type": "limit_buy", "price": "90", "expires_at": "2020-01-01"},
         "expires_at",
-        "Choose a time in the future, at most 90 days ahead.",
+        "Choose a time in the future, at most 90 days ahead. Days end at midnight UTC, where it is now ",
     ),
     "worse already": ({"quantity": "1", "price": "99"}, "price", "The price is now 100, worse than the 99"),
 }
