@@ -297,5 +297,11 @@ class StatementInput(Input):
             raise ValidationError("Choose a last day that is not before the first one.", "to")
 
 
+class TradeExportInput(StatementInput):
+    """The trades of a period, of all assets or of one."""
+
+    asset_id = AssetId(load_default=None)
+
+
 class ActivityInput(TransactionListInput, StatementInput):
     """A page of balance transactions of a type, a period, both or neither."""

@@ -26,6 +26,7 @@ PROTECTED = [
     ("GET", "/orders"),
     ("GET", "/orders/order_0123456789"),
     ("GET", "/assets/transactions"),
+    ("GET", "/assets/transactions.csv"),
     ("GET", "/assets/BTC/transactions"),
 ]
 

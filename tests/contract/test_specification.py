@@ -343,6 +343,8 @@ class Journey:
         self.send("POST", "/orders/short/cancel", "422 invalid_input")
         for path in ("/orders", "/assets/transactions", "/assets/btc/transactions"):
             self.lists(path)
+        self.send("GET", "/assets/transactions.csv", "200")
+        self.send("GET", "/assets/transactions.csv?asset_id=-", "422 invalid_input")
         self.send("GET", "/balance/assets", "200")
         self.send("GET", "/balance/asset/btc", "200")
         self.send("GET", "/balance/asset/nope", "404 asset_not_found")

@@ -90,7 +90,8 @@ def list_transactions(query: dict[str, Any]) -> Any:
 @blueprint.response(200, {"type": "string"}, content_type="text/csv")
 def download_statement(query: dict[str, Any]) -> Response:
     """The transactions of a period as CSV, oldest first, with the opening and closing balance."""
-    return csv_answer(statements.open_statement(current_user().username, **query))
+    statement = statements.open_statement(current_user().username, **query)
+    return csv_answer(statements.write_csv(statement), "transactions", query)
 
 
 @blueprint.get("/balance/transactions/<transaction_id>")

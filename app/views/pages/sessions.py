@@ -140,7 +140,7 @@ def _csrf_fault(error: CSRFError) -> CsrfFault:
         return NO_REFERER
     if error.description == "The referrer does not match the host.":
         return OTHER_HOST
-    if current_app.config["SESSION_COOKIE_NAME"] in request.cookies:
+    if current_app.session_interface.get_cookie_name(current_app) in request.cookies:
         return EXPIRED
     is_plain = not request.is_secure and not (request.referrer or "").startswith("https:")
     return NOT_SECURE if is_plain and current_app.config["SESSION_COOKIE_SECURE"] else NO_COOKIE
@@ -159,7 +159,7 @@ def _ask_to_log_in() -> ResponseReturnValue | None:
 
 def here() -> str:
     """The path and the query of this request, to come back to."""
-    return request.full_path.removesuffix("?")
+    return request.script_root + request.full_path.removesuffix("?")
 
 
 def local_path(wanted: str | None) -> str | None:

@@ -63,5 +63,6 @@ def _day(day: date) -> str:
 @blueprint.get("/statement.csv")
 def download() -> Response:
     """Without a period: all transactions. Raises InvalidInput."""
-    form = Form(request.args.to_dict())
-    return csv_answer(statements.open_statement(current_username(), **form.load(StatementInput(), {})))
+    period = Form(request.args.to_dict()).load(StatementInput(), {})
+    statement = statements.open_statement(current_username(), **period)
+    return csv_answer(statements.write_csv(statement), "transactions", period, for_spreadsheet=True)
