@@ -192,7 +192,7 @@ class PersonName(Text):
     advice = "Use letters, spaces, ' - and . only."
 
     def json_schema(self) -> dict[str, Any]:
-        return {**super().json_schema(), "description": "Letters of any script, spaces, ' - and ."}
+        return {**super().json_schema(), "description": "Letters of any script, and what scripts put between letters"}
 
     def read(self, text: str) -> str:
         # Phones type the curly apostrophe.

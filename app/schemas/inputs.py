@@ -11,6 +11,7 @@ are their members. A field that was left out loads as None, unless the schema ha
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
+from functools import cache
 from typing import Any, ClassVar
 
 from marshmallow import EXCLUDE, Schema, ValidationError, fields, post_load, pre_load, validate, validates_schema
@@ -54,9 +55,10 @@ class Input(Schema):
         unknown = EXCLUDE
 
     @classmethod
-    def names(cls) -> list[str]:
+    @cache
+    def names(cls) -> tuple[str, ...]:
         """What its fields are called in a request."""
-        return [field.data_key or name for name, field in cls().fields.items()]
+        return tuple(field.data_key or name for name, field in cls().fields.items())
 
 
 # Users
@@ -272,11 +274,17 @@ class OrderListInput(PageInput):
     status = Choice(OrderStatus, load_default=None)
 
 
-class InventoryInput(Input):
-    """How much of the list of assets to show."""
+class WindowInput(Input):
+    """Which part of a list that is read whole: `limit` rows after `offset` rows; all of it unless asked."""
+
+    limit = WholeNumber(1, 250, load_default=250)
+    offset = WholeNumber(0, 1000, load_default=0)
+
+
+class InventoryInput(WindowInput):
+    """Which part of the list of assets to show."""
 
     active_only = Switch(load_default=False)
-    limit = WholeNumber(1, 250, load_default=250)
 
 
 class DaysInput(Input):

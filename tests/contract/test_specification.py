@@ -346,6 +346,7 @@ class Journey:
         self.send("GET", "/assets/transactions.csv", "200")
         self.send("GET", "/assets/transactions.csv?asset_id=-", "422 invalid_input")
         self.send("GET", "/balance/assets", "200")
+        self.send("GET", "/balance/assets?limit=0", "422 invalid_input")
         self.send("GET", "/balance/asset/btc", "200")
         self.send("GET", "/balance/asset/nope", "404 asset_not_found")
         self.send("GET", "/balance/asset/eth", "404 holding_not_found")
