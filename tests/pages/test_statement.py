@@ -201,8 +201,10 @@ def test_a_csv_holds_only_what_is_ones_own(ann: Browser, rich: Browser) -> None:
 
 
 def test_a_csv_keeps_umlauts_and_says_its_period(ann: Browser) -> None:
-    ann.done("/deposit", amount="7", description="Für später")
-    today = clock.now().date()
+    now = clock.now()
+    with clock.at(now):
+        ann.done("/deposit", amount="7", description="Für später")
+    today = now.date()
     address = f"/statement.csv?from={today}&to={today}"
     assert "Für später" in rows_of(ann, address)[2]
     name = ann.client.get(address).headers["Content-Disposition"].partition("filename=")[2]
@@ -210,13 +212,16 @@ def test_a_csv_keeps_umlauts_and_says_its_period(ann: Browser) -> None:
 
 
 def test_trades_are_exported_for_a_statement_and_for_an_asset(rich: Browser) -> None:
-    rich.done("/assets/BTC", quantity="0.5")
-    rich.done("/assets/ETH", quantity="2")
-    rich.done("/assets/BTC", quantity="0.25", order_type="market_sell")
-    of_statement, of_all, of_asset = (
-        next(link for link in rich.get(path).shown.links if link.startswith("/activity/trades.csv"))
-        for path in ("/statement", "/activity/trades", "/activity/trades?asset_id=BTC")
-    )
+    orders = [("BTC", "0.5", "market_buy"), ("ETH", "2", "market_buy"), ("BTC", "0.25", "market_sell")]
+    now = clock.now()
+    for number, (asset_id, quantity, order_type) in enumerate(orders):
+        with clock.at(now + timedelta(microseconds=number)):
+            rich.done(f"/assets/{asset_id}", quantity=quantity, order_type=order_type)
+    with clock.at(now + timedelta(microseconds=len(orders))):
+        of_statement, of_all, of_asset = (
+            next(link for link in rich.get(path).shown.links if link.startswith("/activity/trades.csv"))
+            for path in ("/statement", "/activity/trades", "/activity/trades?asset_id=BTC")
+        )
     assert "from=" in of_statement and "to=" in of_statement
     head, *rows = rows_of(rich, of_statement)
     assert rows_of(rich, of_all) == [head, *rows]
