@@ -48,6 +48,14 @@ def end_of(day: date) -> datetime:
     return datetime.combine(day, time.max, UTC)
 
 
+def end_advice(max_ahead: timedelta) -> str:
+    """What to do about an end that has passed or is too far ahead: days end in UTC, which may be another day here."""
+    return (
+        f"Choose a time in the future, at most {max_ahead.days} days ahead. "
+        f"Days end at midnight UTC, where it is now {now():%Y-%m-%d %H:%M}."
+    )
+
+
 def to_text(moment: datetime) -> str:
     """`2026-01-31T12:00:00.000000Z`; the moment must be aware."""
     return moment.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%S.%fZ")

@@ -6,6 +6,7 @@ what to do. The table in `app/views/errors.py` has the rest of each: its HTTP st
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from decimal import Decimal
 from typing import ClassVar
@@ -44,9 +45,33 @@ class InvalidInput(Refusal):
     code = "invalid_input"
     message = "Some values are invalid. See the message for each field."
 
-    def __init__(self, *errors: FieldError) -> None:
-        super().__init__()
+    def __init__(self, *errors: FieldError, message: str | None = None) -> None:
+        super().__init__(message)
         self.errors = list(errors)
+
+
+class UnknownParameter(InvalidInput):
+    code = "unknown_parameter"
+
+    def __init__(self, unknown: Sequence[str], known: Sequence[str]) -> None:
+        names = ", ".join(f"'{name}'" for name in unknown)
+        takes = f"It takes only: {', '.join(known)}." if known else "It takes none."
+        super().__init__(
+            *(FieldError(name, f"Leave this out. {takes}") for name in unknown),
+            message=f"This address does not take {names} in its query. {takes}",
+        )
+
+
+class NotSupported(InvalidInput):
+    """Fields that other services have and this one does not; `advice` says of each what to use instead."""
+
+    code = "not_supported"
+
+    def __init__(self, advice: Mapping[str, str]) -> None:
+        super().__init__(
+            *(FieldError(name, text) for name, text in advice.items()),
+            message=" ".join(f"'{name}' is not supported. {text}" for name, text in advice.items()),
+        )
 
 
 class UsernameTaken(Refusal):
@@ -109,7 +134,7 @@ class InsufficientHolding(Refusal):
 
 class OrderTooSmall(Refusal):
     code = "order_too_small"
-    message = "The order is worth less than 0.01. Choose a larger quantity."
+    message = "The order is worth less than 0.01. Order more of it."
 
 
 class OrderTooLarge(Refusal):
@@ -208,7 +233,8 @@ class TooManyRequests(Refusal):
     code = "too_many_requests"
 
     def __init__(self, *, limit: int, reset_seconds: int) -> None:
-        super().__init__(f"Too many attempts. Wait {reset_seconds} seconds, then try again.")
+        unit = "second" if reset_seconds == 1 else "seconds"
+        super().__init__(f"Too many attempts. Wait {reset_seconds} {unit}, then try again.")
         self.limit = limit
         self.reset_seconds = reset_seconds
 

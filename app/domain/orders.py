@@ -15,7 +15,7 @@ from datetime import datetime, timedelta
 from decimal import Decimal
 from enum import StrEnum
 
-from app.domain import holdings, money
+from app.domain import clock, holdings, money
 from app.domain.assets import get_asset
 from app.domain.errors import FieldError, InvalidInput, PriceMoved
 from app.domain.holdings import AssetAccount
@@ -48,7 +48,7 @@ class OrderStatus(StrEnum):
 # How far from the price that a person saw their market order may execute, unless they say otherwise.
 ALLOWANCE_PERCENT = Decimal("0.5")
 
-# How long an order may wait.
+# How long an order may wait; one that ends with a day, until the end of the last of these.
 MAX_LIFETIME = timedelta(days=90)
 
 PAYMENT_TYPE = {Side.BUY: TransactionType.ORDER_PAYMENT, Side.SELL: TransactionType.ORDER_SALE}
@@ -87,9 +87,7 @@ class NewOrder:
 def check_end(expires_at: datetime | None, now: datetime) -> None:
     """Refuse a new order whose end has passed. Raises InvalidInput."""
     if expires_at is not None and expires_at <= now:
-        raise InvalidInput(
-            FieldError("expires_at", f"Choose a time in the future, at most {MAX_LIFETIME.days} days ahead.")
-        )
+        raise InvalidInput(FieldError("expires_at", clock.end_advice(MAX_LIFETIME)))
 
 
 def reaches(side: Side, limit_price: Decimal, price: Decimal) -> bool:

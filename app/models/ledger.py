@@ -314,6 +314,15 @@ def iterate_trades_between(username: str, first: datetime, last: datetime) -> It
     return Trade.query(username, since, index_name=UserTransactionsIndex.Meta.index_name)
 
 
+def iterate_trades(username: str, period: Period, *, asset_id: str | None = None) -> Iterator[Trade]:
+    """The trades of a user in a period, in one asset if given; oldest first, 500 in a call."""
+    if asset_id:
+        times = Trade.SK.between(clock.to_text(period.start), clock.to_text(period.end))
+        return Trade.query(Trade.partition(username, asset_id), times, consistent_read=True, page_size=500)
+    within = UserTransactionsIndex.traded_at.between(period.start, period.end)
+    return Trade.query(username, within, index_name=UserTransactionsIndex.Meta.index_name, page_size=500)
+
+
 def list_trades(username: str, page: PageRequest = FIRST_PAGE, *, asset_id: str | None = None) -> Page[Trade]:
     """The trades of a user, newest first; in one asset if given. One call."""
     if asset_id:

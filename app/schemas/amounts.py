@@ -1,8 +1,8 @@
 """Fields of amounts: money, prices and quantities, read and written exactly.
 
-An amount is sent as text, such as "1000.00", and also read from a JSON number. Money is USD with exactly 2 decimals;
-prices (USD for one unit) and quantities have at most 8 and are written without trailing zeros. Only an adjustment has
-a sign. No number type sees an amount before `app.domain.money` has matched its digits.
+An amount is sent as text, such as "1000.00", and also read from a JSON number, with an exponent too. Money is USD with
+exactly 2 decimals; prices (USD for one unit) and quantities have at most 8 and are written without trailing zeros. Only
+an adjustment has a sign. No number type computes with an amount before `app.domain.money` has matched its digits.
 """
 
 from __future__ import annotations
@@ -17,12 +17,29 @@ from marshmallow import ValidationError, fields
 from app.domain import money
 from app.schemas.fields import Output
 
+# Numbers with an exponent beyond this are far from every bound, and would be as long when written without it.
+_LARGEST_EXPONENT = 30
+
 
 @dataclass(frozen=True)
 class JsonNumber:
     """A number of a JSON text, as the digits that its sender wrote."""
 
     digits: str
+
+    def plain(self) -> str:
+        """The same number without an exponent, which most languages write in small ones: `1e-05` is 0.00001.
+
+        A number with a huge exponent stays as it is, which no amount is.
+        """
+        if "e" not in self.digits.lower():
+            return self.digits
+        try:
+            number = Decimal(self.digits)
+        except ArithmeticError:
+            return self.digits
+        is_near = len(self.digits) <= 40 and abs(number.adjusted()) <= _LARGEST_EXPONENT
+        return money.plain(number) if is_near else self.digits
 
 
 class Amount(fields.Field[Decimal]):
@@ -51,15 +68,14 @@ class Amount(fields.Field[Decimal]):
             "type": ["string", "number"],
             "pattern": rf"^(?![0.]*$)0*{digits}$",
             "maxLength": 40,
-            # Most languages write smaller numbers with an exponent, as 1e-05, which is refused.
-            "minimum": max(smallest, Decimal("0.0001")),
+            "minimum": smallest,
             "maximum": int(self.maximum),
             "multipleOf": smallest,
         }
 
     def _deserialize(self, value: Any, attr: str | None, data: Mapping[str, Any] | None, **kwargs: Any) -> Decimal:
         if isinstance(value, JsonNumber):
-            value = value.digits
+            value = value.plain()
         if not isinstance(value, str):
             raise ValidationError("Send a number, or a text of digits.")
         try:

@@ -10,20 +10,31 @@ from __future__ import annotations
 import re
 import unicodedata
 from collections.abc import Iterable, Mapping
-from datetime import UTC, date, datetime, time, timedelta
+from datetime import UTC, date, datetime, timedelta
 from enum import StrEnum
 from typing import Any
 
-from email_validator import validate_email
+from email_validator import EmailNotValidError, validate_email
 from marshmallow import Schema, ValidationError, fields
 
 from app.domain import clock, identifiers, users
 from app.domain.orders import PriceType, Side
 
-_CONTROLS = r"\u0000-\u001f\u007f-\u009f"
+# What breaks a line, turns the order of text round, or does something to a terminal.
+_CONTROLS = r"\u0000-\u001f\u007f-\u009f\u2028\u2029\u202a-\u202e\u2066-\u2069"
+# What shows nothing by itself. Fillers count as letters and the empty Braille pattern as a symbol, but none is seen.
+_FILLERS = r"\u115f\u1160\u2800\u3164\uffa0"
+_INVISIBLE = (
+    rf"\s{_FILLERS}\u00ad\u034f\u061c\u17b4\u17b5\u180b-\u180f\u200b-\u200f\u2060-\u206f\ufe00-\ufe0f\ufeff"
+    "\U000e0000-\U000e0fff"
+)
 NO_CONTROLS = f"[^{_CONTROLS}]*"
 DAY = "[0-9]{4}-[0-9]{2}-[0-9]{2}"
-TIME_WITH_OFFSET = rf"{DAY}[T ][0-9:.]{{5,15}}(Z|[+-][0-9]{{2}}:?[0-9]{{2}})"
+# RFC 3339, and also a time without seconds or an offset without a colon.
+TIME_WITH_OFFSET = (
+    rf"(?P<minute>{DAY}[Tt ][0-9]{{2}}:[0-9]{{2}})(:(?P<second>[0-9]{{2}}(\.[0-9]+)?))?"
+    r"(?P<offset>[Zz]|[+-][0-9]{2}:?[0-9]{2})"
+)
 
 
 class Output(Schema):
@@ -35,17 +46,18 @@ class Output(Schema):
 
 
 class Text(fields.String):
-    """Text without control characters and lone surrogates, of 1 to `max_length` characters.
+    """Text of 1 to `max_length` characters in NFC, without control characters and lone surrogates.
 
-    A subclass states its length, the `pattern` of the whole text, and the `advice` that answers text of another form.
-    `read` turns text that matches into a value; the advice answers its ValueErrors too.
+    What looks alike is read alike: two keyboards may send the same letter differently. A subclass states its length,
+    the `pattern` of the whole text, and the `advice` that answers text of another form. `read` turns text that matches
+    into a value; the advice answers its ValueErrors too.
     """
 
     min_length = 1
     max_length: int
-    # With a character that is not a space.
-    pattern = rf"{NO_CONTROLS}[^{_CONTROLS}\s]{NO_CONTROLS}"
-    advice = ""
+    # With a character that can be seen.
+    pattern = rf"{NO_CONTROLS}[^{_CONTROLS}{_INVISIBLE}]{NO_CONTROLS}"
+    advice = "Write something that can be seen."
 
     def __init__(self, *, max_length: int | None = None, **kwargs: Any) -> None:
         super().__init__(**kwargs)
@@ -63,7 +75,7 @@ class Text(fields.String):
     def _deserialize(self, value: Any, attr: str | None, data: Mapping[str, Any] | None, **kwargs: Any) -> Any:
         text = super()._deserialize(value, attr, data, **kwargs)
         if re.search(rf"[{_CONTROLS}\ud800-\udfff]", text):
-            raise ValidationError("Leave out control characters.")
+            raise ValidationError("Leave out line breaks and control characters.")
         try:
             return self.read(self.clean(text))
         except users.InvalidDetail as error:
@@ -74,7 +86,7 @@ class Text(fields.String):
     def clean(self, text: str) -> str:
         """The text without spaces around it, checked. Raises ValidationError."""
         text = text.strip()
-        if not self.min_length <= len(text) <= self.max_length:
+        if not self.min_length <= len(unicodedata.normalize("NFC", text)) <= self.max_length:
             raise ValidationError(f"Write {self.min_length} to {self.max_length} characters.")
         if not identifiers.matches(self.pattern, text):
             raise ValidationError(self.advice)
@@ -82,7 +94,8 @@ class Text(fields.String):
 
     def read(self, text: str) -> Any:
         """The value of a checked text. Raises ValueError, ValidationError."""
-        return text
+        # Not before the check: NFC turns some other letters into ASCII ones.
+        return unicodedata.normalize("NFC", text)
 
 
 class Identifier(Text):
@@ -124,14 +137,54 @@ class EmailAddress(Text):
         return {"type": "string", "format": "email", "maxLength": self.max_length}
 
     def read(self, text: str) -> str:
-        address = validate_email(text, check_deliverability=False).normalized.lower()
+        try:
+            address = canonical_address(text)
+        except EmailNotValidError:
+            # Would it do under a public domain? The advice answers what is not even that.
+            canonical_address(f"{text}.example")
+            raise ValidationError(
+                "This domain is not on the internet. Use an address that gets mail there, such as name@example.com."
+            ) from None
         if "#" in address or len(address) > self.max_length:
             raise ValidationError("This e-mail address cannot be used here. Choose another one.")
         return address
 
 
+def canonical_address(text: str) -> str:
+    """The one form of an e-mail address in which it is stored and looked for. Raises EmailNotValidError."""
+    return validate_email(text, check_deliverability=False).normalized.lower()
+
+
+class LoginName(Text):
+    """A username or an e-mail address, in the form in which it is stored. What is neither is left, and names nobody."""
+
+    max_length = 254
+
+    def read(self, text: str) -> str:
+        if identifiers.matches(identifiers.TYPED_USERNAME, text):
+            return text.lower()
+        try:
+            return canonical_address(text)
+        except EmailNotValidError:
+            return text
+
+
+_APOSTROPHES = {ord(mark): "'" for mark in "\N{RIGHT SINGLE QUOTATION MARK}\N{ARMENIAN APOSTROPHE}"}
+_JOINERS = "\N{ZERO WIDTH NON-JOINER}\N{ZERO WIDTH JOINER}"
+_NAME_MARKS = (
+    "'-."
+    "\N{HYPHEN}\N{NON-BREAKING HYPHEN}\N{ARMENIAN HYPHEN}\N{HEBREW PUNCTUATION MAQAF}"
+    "\N{KATAKANA-HIRAGANA DOUBLE HYPHEN}\N{MIDDLE DOT}\N{KATAKANA MIDDLE DOT}\N{HALFWIDTH KATAKANA MIDDLE DOT}"
+    "\N{HEBREW PUNCTUATION GERESH}\N{HEBREW PUNCTUATION GERSHAYIM}\N{TIBETAN MARK INTERSYLLABIC TSHEG}"
+)
+"""What scripts put between the letters of a name."""
+
+
 class PersonName(Text):
-    """Letters of any script, spaces, and ' - . between them."""
+    """Letters of any script, with the spaces, hyphens, apostrophes, points and joiners that names have.
+
+    A joiner shows only in its effect on letters: it follows one, or a mark on one.
+    """
 
     max_length = 50
     # Not all dialects of regular expressions know "any letter": this only excludes the ASCII characters of other kinds.
@@ -139,15 +192,26 @@ class PersonName(Text):
     advice = "Use letters, spaces, ' - and . only."
 
     def json_schema(self) -> dict[str, Any]:
-        return {**super().json_schema(), "description": "Letters of any script, spaces, ' - and ."}
+        return {**super().json_schema(), "description": "Letters of any script, and what scripts put between letters"}
 
     def read(self, text: str) -> str:
         # Phones type the curly apostrophe.
-        name = unicodedata.normalize("NFC", text).replace("\N{RIGHT SINGLE QUOTATION MARK}", "'")
-        kinds = [unicodedata.category(char)[0] for char in name]
-        if "L" not in kinds or not all(kind in "LM" or char in " '-." for kind, char in zip(kinds, name, strict=True)):
+        name = re.sub(r"\s", " ", super().read(text).translate(_APOSTROPHES))
+        kinds = "".join(map(self._kind, name))
+        # One letter or more, and no joiner but after a letter or mark.
+        if "L" not in kinds or "?" in kinds or re.search("(^|[^LM])J", kinds):
             raise ValueError(text)
         return name
+
+    @staticmethod
+    def _kind(char: str) -> str:
+        """Letter, Mark, Joiner, a separator, or what a name does not have."""
+        if char in _JOINERS:
+            return "J"
+        if char == " " or char in _NAME_MARKS:
+            return " "
+        kind = unicodedata.category(char)[0]
+        return kind if kind in "LM" and not re.match(f"[{_FILLERS}]", char) else "?"
 
 
 class Phone(Text):
@@ -232,19 +296,29 @@ class EndTime(Text):
         }
 
     def read(self, text: str) -> datetime:
-        moment = self._parse(text)
-        ahead = moment - clock.now()
-        if ahead > self.max_ahead or ahead <= timedelta() and not self.past_allowed:
-            raise ValidationError(f"Choose a time in the future, at most {self.max_ahead.days} days ahead.")
+        now = clock.now()
+        if identifiers.matches(DAY, text):
+            moment = clock.end_of(date.fromisoformat(text))
+            # The last day may be as far ahead as its number says, though its end is some hours more.
+            is_too_far = moment > clock.end_of((now + self.max_ahead).date())
+        else:
+            moment = read_time(text)
+            is_too_far = moment - now > self.max_ahead
+        if is_too_far or moment <= now and not self.past_allowed:
+            raise ValidationError(clock.end_advice(self.max_ahead))
         return moment
 
-    @staticmethod
-    def _parse(text: str) -> datetime:
-        if identifiers.matches(DAY, text):
-            return datetime.combine(date.fromisoformat(text), time.max, UTC)
-        if not identifiers.matches(TIME_WITH_OFFSET, text):
-            raise ValueError(text)
-        return datetime.fromisoformat(text).astimezone(UTC)
+
+def read_time(text: str) -> datetime:
+    """A moment as RFC 3339 writes it, in UTC. Parts of a microsecond are cut off. Raises ValueError, OverflowError."""
+    parts = re.fullmatch(TIME_WITH_OFFSET, text)
+    if parts is None:
+        raise ValueError(text)
+    second, _, fraction = (parts["second"] or "00").partition(".")
+    # A leap second is the first one of the next minute: the clocks of computers do not have it.
+    is_leap = second == "60"
+    whole = f"{parts['minute']}:{'59' if is_leap else second}.{fraction[:6].ljust(6, '0')}{parts['offset']}".upper()
+    return (datetime.fromisoformat(whole) + timedelta(seconds=is_leap)).astimezone(UTC)
 
 
 class WholeNumber(Text):
@@ -271,6 +345,8 @@ class Choice(Text):
     """One value of an enumeration, in any case."""
 
     max_length = 40
+    # Other letters become ASCII ones in upper case.
+    pattern = "[A-Za-z_]+"
 
     def __init__(self, choices: type[StrEnum], **kwargs: Any) -> None:
         super().__init__(**kwargs)

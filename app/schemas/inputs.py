@@ -1,4 +1,7 @@
-"""What can be sent: one schema for each action, the same for JSON and for forms. Unknown fields are ignored.
+"""What can be sent: one schema for each action, the same for JSON and for forms.
+
+Unknown fields of a body are ignored, except those that `foreign_fields` names. Unknown parameters of a query are
+refused for programs and ignored on pages (`JsonBlueprint`).
 
 Everything arrives as text, except booleans of JSON, and amounts, which may be JSON numbers. What a schema loads is
 typed: amounts are `Decimal` (USD, prices and quantities as `app.schemas.amounts` says), times are UTC, enumerations
@@ -7,8 +10,9 @@ are their members. A field that was left out loads as None, unless the schema ha
 
 from __future__ import annotations
 
-from collections.abc import Iterable
-from typing import Any
+from collections.abc import Iterable, Mapping
+from functools import cache
+from typing import Any, ClassVar
 
 from marshmallow import EXCLUDE, Schema, ValidationError, fields, post_load, pre_load, validate, validates_schema
 
@@ -17,7 +21,6 @@ from app.domain.orders import MAX_LIFETIME, OrderStatus, PriceType, Side
 from app.domain.users import MAX_TOKEN_LIFETIME, NAME_ADVICE, READ, READ_AND_TRADE, UserStatus, contains_name
 from app.schemas.amounts import Adjustment, Money, Price, Quantity
 from app.schemas.fields import (
-    NO_CONTROLS,
     ORDER_TYPES,
     AssetId,
     Choice,
@@ -25,6 +28,7 @@ from app.schemas.fields import (
     Day,
     EmailAddress,
     EndTime,
+    LoginName,
     NewPassword,
     PersonName,
     Phone,
@@ -34,6 +38,7 @@ from app.schemas.fields import (
     Username,
     WholeNumber,
 )
+from app.schemas.order_fields import FOREIGN_ORDER_FIELDS
 
 
 def _one_of(choices: Iterable[str], error: str = "Choose one of: {choices}.") -> validate.OneOf:
@@ -43,8 +48,17 @@ def _one_of(choices: Iterable[str], error: str = "Choose one of: {choices}.") ->
 class Input(Schema):
     """A request body, query or form; alone, one without fields."""
 
+    foreign_fields: ClassVar[Mapping[str, str]] = {}
+    """Fields that mean something at other services, and what to use here instead; a JSON body may not have them."""
+
     class Meta:
         unknown = EXCLUDE
+
+    @classmethod
+    @cache
+    def names(cls) -> tuple[str, ...]:
+        """What its fields are called in a request."""
+        return tuple(field.data_key or name for name, field in cls().fields.items())
 
 
 # Users
@@ -71,7 +85,7 @@ class RegistrationInput(Input):
 class LoginInput(Input):
     """A username or e-mail address, and a password: any text, since one that cannot be right is simply wrong."""
 
-    username = Text(max_length=254, required=True, metadata={"example": "ann_smith"})
+    username = LoginName(required=True, metadata={"example": "ann_smith"})
     password = fields.String(required=True, metadata={"example": "seven green kettles"})
 
 
@@ -135,7 +149,7 @@ class CashInput(Input):
         metadata={
             "example": "Savings",
             "minLength": 0,
-            "pattern": f"^{NO_CONTROLS}$",
+            "pattern": f"^( *|{Text.pattern})$",
             "description": "Empty means none",
         },
     )
@@ -149,6 +163,8 @@ class CashInput(Input):
 
 class OrderInput(Input):
     """An order. `limit_price` is the worst price that it accepts; a limit order has one. JSON calls it `price`."""
+
+    foreign_fields = FOREIGN_ORDER_FIELDS
 
     order_type = fields.String(required=True, validate=_one_of(ORDER_TYPES))
     asset_id = AssetId(required=True, metadata={"example": "BTC"})
@@ -224,7 +240,7 @@ class UserSearchInput(Input):
 class UserSearchForm(Input):
     """A username or an e-mail address, in one field."""
 
-    user = Text(max_length=254, required=True)
+    user = LoginName(required=True)
 
 
 # Lists and periods
@@ -258,11 +274,17 @@ class OrderListInput(PageInput):
     status = Choice(OrderStatus, load_default=None)
 
 
-class InventoryInput(Input):
-    """How much of the list of assets to show."""
+class WindowInput(Input):
+    """Which part of a list that is read whole: `limit` rows after `offset` rows; all of it unless asked."""
+
+    limit = WholeNumber(1, 250, load_default=250)
+    offset = WholeNumber(0, 1000, load_default=0)
+
+
+class InventoryInput(WindowInput):
+    """Which part of the list of assets to show."""
 
     active_only = Switch(load_default=False)
-    limit = WholeNumber(1, 250, load_default=250)
 
 
 class DaysInput(Input):
@@ -281,6 +303,12 @@ class StatementInput(Input):
     def check_day_order(self, data: dict[str, Any], **kwargs: Any) -> None:
         if data["first_day"] and data["last_day"] and data["first_day"] > data["last_day"]:
             raise ValidationError("Choose a last day that is not before the first one.", "to")
+
+
+class TradeExportInput(StatementInput):
+    """The trades of a period, of all assets or of one."""
+
+    asset_id = AssetId(load_default=None)
 
 
 class ActivityInput(TransactionListInput, StatementInput):

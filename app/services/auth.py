@@ -55,7 +55,7 @@ FAILURES_OF_ADDRESS = RateLimit("login-address", hits=300, seconds=15 * 60)
 
 @dataclass(frozen=True)
 class LoginAttempt:
-    """An attempt to log in: the lower-case username or e-mail address, the IP address, and the rate limit's state.
+    """An attempt to log in: the username or e-mail address as stored, the IP address, and the rate limit's state.
 
     `remaining` of `limit` failures are left until `reset_seconds` from now.
     """
@@ -67,10 +67,11 @@ class LoginAttempt:
     reset_seconds: int
 
 
-def begin_login(identifier: str, *, address: str) -> LoginAttempt:
-    """Look up the failures so far. One call. Raises TooManyRequests, before any password is checked."""
+def begin_login(name: str, *, address: str) -> LoginAttempt:
+    """An attempt by a username or an e-mail address, each as it is stored.
+
+    Looks up the failures so far. One call. Raises TooManyRequests, before any password is checked."""
     now = clock.now()
-    name = identifier.strip().lower()
     failures = count_hits(_failure_limits(name, address), now=now)
     limit = min((FAILURES_OF_NAME, FAILURES_OF_ADDRESS), key=lambda limit: limit.hits - failures[limit.scope])
     remaining, reset_seconds = limit.hits - failures[limit.scope], seconds_left(limit, now)

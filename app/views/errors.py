@@ -63,9 +63,9 @@ class Row:
 FORM_EXPIRED = Row(
     "form_expired",
     400,
-    "A form of a page came without its CSRF token, or with the token of an ended session. "
-    "The JSON API never answers this.",
-    "Load the page again and send the form from there.",
+    "A form of a page came without its CSRF token, with the token of an ended session, without a cookie, or from a "
+    "page of another address. The JSON API never answers this.",
+    "Do what the page says; the log names the cause.",
     example="This form has expired. Go back, load the page again and resend it.",
 )
 
@@ -224,6 +224,14 @@ ROWS = (
         "Follow the message beside each field.",
     ),
     Row(
+        errors.NotSupported,
+        422,
+        "The body of an order has a field that means something at other services and nothing here. Without it the "
+        "order would be another one than was meant, so nothing was placed; `errors` names each.",
+        "Use what the message beside each field says, or leave the field out.",
+        example=errors.NotSupported({"notional": "Send the quantity of the asset as quantity."}),
+    ),
+    Row(
         errors.OrderTooLarge,
         422,
         "The order is worth more than 1000000.00.",
@@ -234,8 +242,15 @@ ROWS = (
         errors.OrderTooSmall,
         422,
         "The order is worth less than 0.01.",
-        "Choose a larger quantity.",
+        "Order more of it.",
         fields=("quantity", "spend"),
+    ),
+    Row(
+        errors.UnknownParameter,
+        422,
+        "The query has a parameter that the address does not take; `errors` names each.",
+        "Leave it out, or use one of the parameters that the message names.",
+        example=errors.UnknownParameter(["page"], ["limit", "cursor", "offset"]),
     ),
     Row(
         TooManyRequests,
@@ -321,7 +336,8 @@ def answer_error(row: Row, *, status: int = 0, detail: str = "", **more: Any) ->
         response = jsonify({**problem, "request_id": g.request_id, **more})
         response.content_type = "application/problem+json"
     else:
-        response = make_response(render_template("error.html", status=status, title=title, detail=detail))
+        page = render_template("error.html", status=status, title=title, detail=detail, errors=more.get("errors", []))
+        response = make_response(page)
     response.status_code = status
     if status == 401 and wants_json():
         response.headers["WWW-Authenticate"] = "Bearer"

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import secrets
 import time
+from collections.abc import Iterator, Mapping
 from contextvars import copy_context
+from itertools import chain
 from typing import Any
 
 import simplejson
@@ -16,7 +18,6 @@ from app.domain.identifiers import REQUEST_ID, matches
 from app.models.database import meter
 from app.prices import PriceSource
 from app.services import auth
-from app.services.statements import Statement, write_csv
 from app.views.errors import show_rate_limit
 from app.views.request_log import report
 
@@ -63,11 +64,20 @@ def prices() -> PriceSource:
     return source
 
 
-def csv_answer(statement: Statement) -> Response:
-    """A statement as a CSV download, sent while it is read, with the database and the meter of this request."""
-    context, lines = copy_context(), write_csv(statement)
-    rows = iter(lambda: context.run(next, lines, None), None)
-    headers = {"Content-Disposition": "attachment; filename=transactions.csv"}
+def csv_answer(
+    lines: Iterator[str], subject: str, query: Mapping[str, Any], *, for_spreadsheet: bool = False
+) -> Response:
+    """Lines of CSV as a download, sent while they are read, with the database and the meter of this request.
+
+    The file is named after its subject, and the asset and the days that the query asks for. Spreadsheets know UTF-8
+    only by a byte order mark, while scripts would take it for a part of the first column's name.
+    """
+    context = copy_context()
+    chunks = chain(["\N{BYTE ORDER MARK}"] if for_spreadsheet else [], lines)
+    rows = iter(lambda: context.run(next, chunks, None), None)
+    asked = {"": query.get("asset_id"), "from-": query["first_day"], "to-": query["last_day"]}
+    name = "-".join([subject, *(f"{word}{value}" for word, value in asked.items() if value)])
+    headers = {"Content-Disposition": f"attachment; filename={name}.csv"}
     return Response(rows, content_type="text/csv; charset=utf-8", headers=headers)
 
 
@@ -102,8 +112,8 @@ def _end_request(_: BaseException | None) -> None:
     structlog.contextvars.unbind_contextvars("request_id")
 
 
-def begin_login(identifier: str) -> auth.LoginAttempt:
+def begin_login(name: str) -> auth.LoginAttempt:
     """An attempt to log in from this request's address; the answer's headers tell its limit. Raises TooManyRequests."""
-    attempt = auth.begin_login(identifier, address=request.remote_addr or "")
+    attempt = auth.begin_login(name, address=request.remote_addr or "")
     show_rate_limit(attempt.limit, attempt.remaining, attempt.reset_seconds)
     return attempt

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, TypeVar
 from urllib.parse import urlencode
 
 from flask import current_app, request
@@ -25,6 +25,7 @@ ROWS = 25
 # What a query says of paging; everything else in it is a filter.
 PAGING = frozenset({"cursor", "limit", "offset"})
 
+RowT = TypeVar("RowT")
 Query = Mapping[str, Any]
 """A query as its schema has loaded it."""
 
@@ -38,6 +39,11 @@ def paged(page: Page[Any], query: Query) -> dict[str, Any]:
     """What a JSON list says of its next page."""
     cursor = _write_cursor(page, query)
     return {"has_more": cursor is not None, "next_cursor": cursor}
+
+
+def part_of(rows: list[RowT], query: Query) -> list[RowT]:
+    """The part that a `WindowInput` asks for, of a list that was read whole."""
+    return rows[query["offset"] :][: query["limit"]]
 
 
 @dataclass(frozen=True)

@@ -11,6 +11,7 @@ from app.models.users import User
 from tests.support.page_client import Browser
 from tests.support.people import PASSWORD, fields_named, problem
 from tests.support.prices import SetPrices
+from tests.support.texts import MISLEADING, UNSEEN
 from tests.support.usage import AUTHENTICATION, usage, usage_of
 
 ROUTES = [
@@ -287,6 +288,8 @@ def test_an_adjustment_never_takes_more_than_there_is(admin, trader):
         ({"amount": "5", "reason": None}, ["reason"]),
         ({"amount": "5", "reason": "x" * 201}, ["reason"]),
         ({"amount": "5", "reason": "a\nb"}, ["reason"]),
+        *(({"amount": "5", "reason": text}, ["reason"]) for text in UNSEEN.values()),
+        *(({"amount": "5", "reason": f"a{char}b"}, ["reason"]) for char in MISLEADING.values()),
         ({"amount": "0", "reason": "x"}, ["amount"]),
         ({"amount": "-0", "reason": "x"}, ["amount"]),
         ({"amount": "-0.00", "reason": "x"}, ["amount"]),

@@ -9,6 +9,7 @@ import pytest
 from tests.support.amounts import SAMPLE
 from tests.support.books import check_books
 from tests.support.people import fields_named, problem, register
+from tests.support.texts import MISLEADING, UNSEEN
 from tests.support.usage import usage_of
 
 DIGITS = "9" * 5000
@@ -25,8 +26,13 @@ NO_AMOUNT = {name: json.dumps(text) for name, text in SAMPLE.items()} | {
     "number: negative": "-1",
     "number: zero": "0",
     "number: minus zero": "-0.0",
-    "number: exponent": "1e2",
-    "number: capital exponent": "1E2",
+    "number: negative with an exponent": "-1e2",
+    "number: zero with an exponent": "0e5",
+    "number: too small by its exponent": "1e-9",
+    "number: too large by its exponent": "1e10",
+    "number: exponent beyond Decimal": f"1e{DIGITS}",
+    "number: negative exponent beyond Decimal": f"1e-{DIGITS}",
+    "number: 5000 digits and an exponent": f"{DIGITS}e-4990",
     "number: overflow": "1e309",
     "number: tiny": "1e-309",
     "number: huge exponent": "1e999999999",
@@ -36,8 +42,15 @@ NO_AMOUNT = {name: json.dumps(text) for name, text in SAMPLE.items()} | {
     "number: too large": "1000000000.01",
 }
 # These are amounts, but not of money.
-NO_MONEY = {"three decimals": "1.005", "three decimals text": '"0.010"', "a cent over the bound": "1000000.01"}
+NO_MONEY = {
+    "half a cent": "5e-3",
+    "three decimals": "1.005",
+    "three decimals text": '"0.010"',
+    "a cent over the bound": "1000000.01",
+}
 NO_DESCRIPTION = {
+    **{f"only {name}": json.dumps(text) for name, text in UNSEEN.items()},
+    **{name: json.dumps(f"a{char}b") for name, char in MISLEADING.items()},
     "number": "1",
     "true": "true",
     "array": '["a"]',
@@ -242,7 +255,7 @@ BROKEN = {
     "an array": ("[]", 422),
     "an array of objects": ('[{"amount": "1"}]', 422),
     "an empty object": ("{}", 422),
-    "unknown fields alone": ('{"Amount": "1", "__proto__": {}, "": 1, "\\ud800": 1}', 422),
+    "unknown fields alone": ('{"Deposit": "1", "__proto__": {}, "": 1, "\\ud800": 1}', 422),
 }
 
 
@@ -298,6 +311,8 @@ def test_queries_of_lists(refused, path, query):
     [
         ("/balance/transactions?transaction_type=gift", "transaction_type"),
         ("/balance/transactions?transaction_type=", "transaction_type"),
+        ("/balance/transactions?transaction_type=depo%C5%BFit", "transaction_type"),
+        ("/orders?status=exp%C4%B1red", "status"),
         ("/orders?status=lost", "status"),
         ("/orders?order_type=BUY", "order_type"),
         ("/orders?asset_id=B-T-C", "asset_id"),

@@ -4,10 +4,8 @@ from __future__ import annotations
 
 import re
 from datetime import timedelta
-from decimal import Decimal
 
 import pytest
-import simplejson
 
 from app.domain import clock
 from tests.support.people import TIME, TRANSACTION
@@ -41,7 +39,20 @@ def test_deposit_and_withdraw(person, route, kind, new_balance):
 
 
 @pytest.mark.parametrize(
-    "description", [None, "", "   ", "x" * 200, "=1+1", "<script>alert(1)</script>", "🪙", "a'b\"c\\"]
+    "description",
+    [
+        None,
+        "",
+        "   ",
+        "x" * 200,
+        "=1+1",
+        "<script>alert(1)</script>",
+        "🪙",
+        "a'b\"c\\",
+        "👩\u200d🚀",
+        "می\u200cنا",
+        "\u200fא",
+    ],
 )
 def test_a_description_comes_back_as_it_was_sent(person, description):
     sent = {"amount": "1", "description": description}
@@ -51,10 +62,21 @@ def test_a_description_comes_back_as_it_was_sent(person, description):
     assert response.json["transaction"]["description"] == expected
 
 
-@pytest.mark.parametrize("amount", [1000, "1000", "1000.0", "1000.00", Decimal("1e0") * 1000, "01000.00"])
+def test_a_description_typed_in_two_forms_is_the_same(person):
+    """One keyboard sends ü as one letter, another as u and a diaeresis."""
+    first = person.post("/balance/deposit", {"amount": "1", "description": "fu\u0308r später"}, key="once")
+    again = person.post("/balance/deposit", {"amount": "1", "description": "für später"}, key="once")
+    assert (first.status_code, again.status_code, again.headers["Idempotent-Replayed"]) == (201, 201, "true")
+    assert first.json["transaction"]["description"] == "für später"
+    assert person.balance() == "1.00"
+
+
+NOTATIONS = ["1000", '"1000"', '"1000.0"', '"1000.00"', "1000.0", '"01000.00"', "1e3", "1E+3", "1.00000e3", "10000e-1"]
+
+
+@pytest.mark.parametrize("amount", NOTATIONS)
 def test_the_same_amount_in_other_notations(person, amount):
-    sent = simplejson.dumps({"amount": amount}, use_decimal=True)
-    response = person.post("/balance/deposit", data=sent, content_type="application/json")
+    response = person.post("/balance/deposit", data=f'{{"amount": {amount}}}', content_type="application/json")
     assert response.status_code == 201 and person.balance() == "1000.00"
 
 

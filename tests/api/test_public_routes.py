@@ -68,6 +68,10 @@ def test_a_part_of_the_inventory(client):
     whole = client.get("/api/v1/inventory/assets?active_only=false&limit=250").json["data"]
     part = client.get("/api/v1/inventory/assets?limit=3").json["data"]
     assert [asset["asset_id"] for asset in part] == [asset["asset_id"] for asset in whole[:3]]
+    part = client.get("/api/v1/inventory/assets?limit=3&offset=2").json["data"]
+    assert [asset["asset_id"] for asset in part] == [asset["asset_id"] for asset in whole[2:5]]
+    body = client.get("/api/v1/inventory/assets?offset=1000").json
+    assert (body["data"], body["total_count"]) == ([], 0)
 
 
 @pytest.mark.parametrize("asset_id", ["BTC", "btc", "Doge", "matic"])

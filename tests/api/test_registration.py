@@ -75,6 +75,18 @@ ACCEPTED = {
     "name in Chinese": ("last_name", "李", "李"),
     "name with marks": ("last_name", "O'Brien-St. John", "O'Brien-St. John"),
     "name with a curly apostrophe": ("last_name", "O’Brien", "O'Brien"),
+    "name with a zero-width non-joiner": ("first_name", "می\u200cنا", "می\u200cنا"),
+    "name with a zero-width joiner": ("last_name", "ක්\u200dරිස්ටි", "ක්\u200dරිස්ටි"),
+    "name that ends in a joiner": ("first_name", "രാജന്\u200d", "രാജന്\u200d"),
+    "name in Catalan": ("last_name", "Gal·la", "Gal·la"),
+    "name in Katakana": ("last_name", "ジョン・スミス", "ジョン・スミス"),
+    "name in Hebrew": ("last_name", "בן־דוד", "בן־דוד"),
+    "name in Tibetan": ("first_name", "བསྟན་འཛིན", "བསྟན་འཛིན"),
+    "name with a typographic hyphen": ("last_name", "Smith\u2010Jones", "Smith\u2010Jones"),
+    "name with a no-break space": ("last_name", "van\u00a0Dyck", "van Dyck"),
+    "name with an ideographic space": ("last_name", "山田\u3000太郎", "山田 太郎"),
+    "name with a variation of a letter": ("last_name", "葛\U000e0100城", "葛\U000e0100城"),
+    "name in decomposed letters": ("first_name", "Zoe\u0308", "Zoë"),
     "name with spaces around": ("first_name", "  Ann ", "Ann"),
     "name of 50": ("first_name", "A" * 50, "A" * 50),
     "phone of 10": ("phone", "(020) 794-6000", "0207946000"),
@@ -184,6 +196,16 @@ REFUSED = {
     "last name of spaces": ("last_name", "   "),
     "last name with an emoji": ("last_name", "Smith😀"),
     "last name with a hidden mark": ("last_name", "Smi\u200bth"),
+    "last name that begins with a joiner": ("last_name", "\u200dSmith"),
+    "last name with a joiner after a space": ("last_name", "van \u200cDyck"),
+    "last name with two joiners": ("last_name", "Smi\u200d\u200cth"),
+    "last name of joiners": ("last_name", "\u200c\u200d"),
+    "last name with a line separator": ("last_name", "Smi\u2028th"),
+    "last name with a paragraph separator": ("last_name", "Smi\u2029th"),
+    "last name of a filler": ("last_name", "\u3164"),
+    "last name with a soft hyphen": ("last_name", "Smi\u00adth"),
+    "last name with an isolate": ("last_name", "Smi\u2066th"),
+    "last name with a comma": ("last_name", "Smith, MD"),
     "last name turned round": ("last_name", "Smi\u202eth"),
     "phone of 9": ("phone", "123456789"),
     "phone of 16": ("phone", "1234567890123456"),
@@ -216,6 +238,24 @@ def test_refused(app, client, field, value):
     assert usage_of(response) == usage(0, 0, 0)
     if isinstance(value, str) and len(value) > 12:
         assert value not in response.text, "an error does not repeat what was sent"
+
+
+WORDS_ABOUT_ADDRESSES = {
+    "ann@localhost": "not on the internet",
+    "ann@printer.local": "not on the internet",
+    "ann@mail.test": "not on the internet",
+    "ann@intranet": "not on the internet",
+    "ann@sub.invalid": "not on the internet",
+    "ann@": "such as name@example.com",
+    "ann@.local": "such as name@example.com",
+    "a b@mail.test": "such as name@example.com",
+}
+
+
+@pytest.mark.parametrize(("address", "words"), WORDS_ABOUT_ADDRESSES.items(), ids=WORDS_ABOUT_ADDRESSES.keys())
+def test_what_is_wrong_with_an_address_is_said(client, address, words):
+    [error] = problem(register(client, email=address), 422, "invalid_input")["errors"]
+    assert words in error["message"]
 
 
 @pytest.mark.parametrize("password", ["my {username} password", "XX{username}xx".upper(), "{email} is me"])

@@ -8,7 +8,7 @@ import pytest
 
 from app.domain import clock
 from app.models.users import Token, User
-from tests.support.people import PASSWORD, problem
+from tests.support.people import PASSWORD, problem, registration
 from tests.support.usage import AUTHENTICATION, usage_of
 
 PROTECTED = [
@@ -26,6 +26,7 @@ PROTECTED = [
     ("GET", "/orders"),
     ("GET", "/orders/order_0123456789"),
     ("GET", "/assets/transactions"),
+    ("GET", "/assets/transactions.csv"),
     ("GET", "/assets/BTC/transactions"),
 ]
 
@@ -55,6 +56,50 @@ def test_by_username_or_email_in_any_case(person, client):
     ):
         person.log_in(identifier)
         assert person.get("/auth/profile").json["username"] == person.username
+
+
+# How an address may be typed at registration and at log-in; all of one row are the same.
+SAME_ADDRESS = {
+    "punycode": ["{}@xn--bcher-kva.example", "{}@bücher.example", "{}@BÜCHER.example", "{}@XN--BCHER-KVA.EXAMPLE"],
+    "decomposed": ["{}é@example.com", "{}e\u0301@example.com", "{}É@example.com"],
+    "full-width domain": ["{}@ｅxample.com", "{}@example.com"],
+    "ideographic full stop": ["{}@example\u3002com", "{}@example.com"],
+    "spaces around": [" {}@example.com ", "{}@example.com"],
+}
+
+
+@pytest.mark.parametrize("typed", SAME_ADDRESS.values(), ids=SAME_ADDRESS.keys())
+def test_the_address_that_was_registered_logs_in(client, typed):
+    for registered in typed:
+        body = registration()
+        name = body["username"]
+        assert client.post("/api/v1/auth/register", json={**body, "email": registered.format(name)}).status_code == 201
+        for each in typed:
+            answer = log_in(client, each.format(name))
+            assert answer.status_code == 200, (registered, each)
+            # As the profile shows it.
+            assert log_in(client, answer.json["user"]["email"]).status_code == 200
+        problem(
+            client.post("/api/v1/auth/register", json={**registration(), "email": each.format(name)}),
+            409,
+            "email_taken",
+        )
+
+
+def test_failures_count_for_the_address_however_it_is_written(client):
+    name = registration()["username"]
+    left = [
+        int(log_in(client, each.format(name), "wrong").headers["X-RateLimit-Remaining"])
+        for each in SAME_ADDRESS["punycode"]
+    ]
+    assert left == [20, 19, 18, 17]
+
+
+@pytest.mark.parametrize(
+    "name", ["@", "a@", "ann@printer.local", "a@b@c", "ann@[127.0.0.1]", "\u212aelvin", "#", "x" * 254]
+)
+def test_what_cannot_be_a_name_is_simply_wrong(client, name):
+    problem(log_in(client, name), 401, "invalid_credentials")
 
 
 @pytest.mark.parametrize(

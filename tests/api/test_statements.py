@@ -41,6 +41,7 @@ def statement(person: Person, period: str = "") -> list[dict[str, str]]:
     assert response.status_code == 200, response.text
     assert response.content_type == "text/csv; charset=utf-8"
     assert "attachment" in response.headers["Content-Disposition"]
+    assert response.data.startswith(b"created_at,"), "a byte order mark would be part of this name for scripts"
     assert response.data.endswith(b"\r\n") and b"\n" not in response.data.replace(b"\r\n", b"")
     table = list(csv.DictReader(io.StringIO(response.text, newline="")))
     assert list(table[0]) == COLUMNS
@@ -152,7 +153,7 @@ FORMULAS = [
     "＋1",
     "＠A1",
 ]
-HARMLESS = ["Für später", 'a "quoted", comma; and \'', "1=1", "a\u2028b", "🪙", "x" * 200]
+HARMLESS = ["Für später", 'a "quoted", comma; and \'', "1=1", "a\u00a0b", "🪙", "x" * 200]
 
 
 def test_text_stays_text_in_a_spreadsheet(person):
@@ -167,7 +168,90 @@ def test_a_statement_is_ones_own(person, new_user, client):
     person.deposit("5")
     assert len(statement(new_user())) == 2
     problem(client.get("/api/v1/balance/transactions.csv"), 401, "not_authenticated")
-    problem(person.get("/balance/transactions.csv?username=x&from=x"), 422, "invalid_input")
+    problem(person.get("/balance/transactions.csv?username=x"), 422, "unknown_parameter")
+
+
+FILES = {
+    "/balance/transactions.csv": "transactions.csv",
+    "/balance/transactions.csv?from=2026-01-01": "transactions-from-2026-01-01.csv",
+    "/balance/transactions.csv?to=2026-01-31": "transactions-to-2026-01-31.csv",
+    "/balance/transactions.csv?from=2026-01-01&to=2026-01-31": "transactions-from-2026-01-01-to-2026-01-31.csv",
+    "/assets/transactions.csv": "trades.csv",
+    "/assets/transactions.csv?asset_id=btc": "trades-BTC.csv",
+    "/assets/transactions.csv?asset_id=BTC&from=2026-01-01&to=2026-01-31": (
+        "trades-BTC-from-2026-01-01-to-2026-01-31.csv"
+    ),
+}
+
+
+@pytest.mark.parametrize(("path", "name"), FILES.items(), ids=FILES.keys())
+def test_a_file_is_named_after_what_it_holds(person, path, name):
+    assert person.get(path).headers["Content-Disposition"] == f"attachment; filename={name}"
+
+
+def trades(person: Person, query: str = "") -> list[dict[str, str]]:
+    response = person.get(f"/assets/transactions.csv{query}")
+    assert (response.status_code, response.content_type) == (200, "text/csv; charset=utf-8")
+    assert response.data.startswith(b"timestamp,asset_id,transaction_type,quantity,price,total_amount,order_id\r\n")
+    return list(csv.DictReader(io.StringIO(response.text, newline="")))
+
+
+# The moment of each trade, its type and asset.
+TRADED = [
+    ("2026-03-01T00:00:00.000000Z", "market_buy", "BTC"),
+    ("2026-03-01T23:59:59.999999Z", "market_buy", "DOGE"),
+    ("2026-03-02T00:00:00.000000Z", "market_sell", "BTC"),
+    ("2026-03-03T12:00:00.000000Z", "market_sell", "DOGE"),
+]
+
+
+@pytest.fixture(scope="module")
+def dealer(app: Flask) -> Person:
+    person = register(app)
+    person.deposit("1000")
+    for moment, order_type, asset_id in TRADED:
+        with clock.at(clock.from_text(moment)):
+            assert (
+                person.order(order_type, asset_id, "0.50000001" if asset_id == "DOGE" else "0.001").status_code == 201
+            )
+    return person
+
+
+# Which of the trades are in the export.
+EXPORTS = {
+    "everything": ("", [0, 1, 2, 3]),
+    "one asset": ("?asset_id=btc", [0, 2]),
+    "an asset never traded": ("?asset_id=ETH", []),
+    "no asset": ("?asset_id=NOSUCH", []),
+    "one day": ("?from=2026-03-01&to=2026-03-01", [0, 1]),
+    "from a day": ("?from=2026-03-02", [2, 3]),
+    "to a day": ("?to=2026-03-02", [0, 1, 2]),
+    "an asset on a day": ("?asset_id=BTC&from=2026-03-02&to=2026-03-02", [2]),
+    "from the year 1": ("?from=0001-01-01", [0, 1, 2, 3]),
+    "a day without any": ("?from=2026-03-04&to=2026-03-04", []),
+}
+
+
+@pytest.mark.parametrize(("query", "numbers"), EXPORTS.values(), ids=EXPORTS.keys())
+def test_an_export_of_trades_has_the_rows_of_the_list(dealer, query, numbers):
+    """Oldest first, whole days in UTC, and every figure as JSON has it."""
+    listed = dealer.get("/assets/transactions").json["data"][::-1]
+    assert [row["timestamp"] for row in listed] == [moment for moment, _, _ in TRADED]
+    rows = trades(dealer, query)
+    assert rows == [{name: listed[number][name] for name in row} for number, row in zip(numbers, rows, strict=True)]
+
+
+def test_an_export_of_trades_is_ones_own_and_costs_one_call(dealer, person):
+    assert trades(person) == []
+    for asset in ("", "?asset_id=BTC"):
+        assert (usage_of(dealer.get(f"/assets/transactions.csv{asset}")) - AUTHENTICATION).calls == 1
+
+
+@pytest.mark.parametrize(
+    ("query", "field"), [("?asset_id=B-T-C", "asset_id"), ("?from=2026-02-02&to=2026-02-01", "to")]
+)
+def test_what_is_no_export_of_trades(dealer, query, field):
+    assert fields_named(problem(dealer.get(f"/assets/transactions.csv{query}"), 422, "invalid_input")) == [field]
 
 
 @pytest.fixture(scope="module")

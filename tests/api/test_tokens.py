@@ -10,6 +10,7 @@ import pytest
 from app.domain import clock
 from app.models.users import Token, note_token_use
 from tests.support.people import NOON, PASSWORD, fields_named, problem
+from tests.support.texts import MISLEADING, UNSEEN
 from tests.support.usage import AUTHENTICATION, usage, usage_of
 
 
@@ -153,6 +154,8 @@ def test_the_end_of_a_token(app, person):
         ({"name": "x" * 51}, "name"),
         ({"name": None}, "name"),
         ({"name": "a\tb"}, "name"),
+        *(({"name": text}, "name") for text in UNSEEN.values()),
+        *(({"name": f"a{char}b"}, "name") for char in MISLEADING.values()),
         ({"scopes": "trade"}, "scopes"),
         ({"scopes": "read  trade"}, "scopes"),
         ({"scopes": ["read"]}, "scopes"),

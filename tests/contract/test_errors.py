@@ -93,7 +93,7 @@ SHAPES: dict[str, tuple[str, str, dict[str, Any], int, str]] = {
     "too large": ("POST", "/balance/deposit", {"data": b" " * 65_537, **JSON}, 413, "body_too_large"),
     "no UTF-8 in the query": ("GET", "/orders?limit=%ff", {}, 422, "invalid_input"),
     "a null byte in the query": ("GET", "/orders?status=%00", {}, 422, "invalid_input"),
-    "a broken query": ("GET", "/orders?limit=%zz&&&=", {}, 422, "invalid_input"),
+    "a broken query": ("GET", "/orders?limit=%zz&&&=", {}, 422, "unknown_parameter"),
 }
 
 

@@ -325,6 +325,7 @@ class Journey:
         buy("201", key="order")
         buy("422 idempotency_key_reused", key="order", quantity="0.2")
         buy("422 invalid_input", quantity="x")
+        buy("422 not_supported", stop_price="1")
         buy("422 asset_not_tradeable", asset_id="MATIC")
         buy("503 price_unavailable", asset_id="AVAX")
         buy("409 price_moved", price="99")
@@ -344,7 +345,10 @@ class Journey:
         self.send("POST", "/orders/short/cancel", "422 invalid_input")
         for path in ("/orders", "/assets/transactions", "/assets/btc/transactions"):
             self.lists(path)
+        self.send("GET", "/assets/transactions.csv", "200")
+        self.send("GET", "/assets/transactions.csv?asset_id=-", "422 invalid_input")
         self.send("GET", "/balance/assets", "200")
+        self.send("GET", "/balance/assets?limit=0", "422 invalid_input")
         self.send("GET", "/balance/asset/btc", "200")
         self.send("GET", "/balance/asset/nope", "404 asset_not_found")
         self.send("GET", "/balance/asset/eth", "404 holding_not_found")
@@ -418,6 +422,7 @@ class Journey:
         if template in {"/health", "/ready"}:
             self.specification.check(self.person.client.open(template, method=method))
             return
+        self.send(method, f"{path}?nonsense=1", "422 unknown_parameter", who=self.admin)
         if "{" in template:
             response = self.person.call(method, path.replace(filled_parameter(template), "a%2Fb", 1))
             operation_id = operation["operationId"]

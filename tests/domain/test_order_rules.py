@@ -7,6 +7,7 @@ from decimal import Decimal
 
 import pytest
 
+from app.domain import clock
 from app.domain.errors import FieldError, InvalidInput, OrderTooLarge, OrderTooSmall, PriceMoved
 from app.domain.orders import Fill, NewOrder, PriceType, Side, check_end, fill_reserved
 
@@ -87,4 +88,4 @@ def test_an_order_may_end_in_the_future_or_when_it_is_given_no_end(end):
 def test_an_order_that_has_ended_is_no_new_order(end):
     with pytest.raises(InvalidInput) as refused:
         check_end(end, NOW)
-    assert refused.value.errors == [FieldError("expires_at", "Choose a time in the future, at most 90 days ahead.")]
+    assert refused.value.errors == [FieldError("expires_at", clock.end_advice(timedelta(days=90)))]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 from collections.abc import Callable
 from datetime import UTC, datetime, time, timedelta, timezone
@@ -318,12 +319,21 @@ REFUSED = {
     "a negative limit": ({"price": "-1"}, "price"),
     "a limit of 9 decimals": ({"price": "1.123456789"}, "price"),
     "a limit with an exponent": ({"price": "1e2"}, "price"),
+    "a tiny number with an exponent": ({"price": 1e-9}, "price"),
     "a limit too high": ({"price": "1000000000.01"}, "price"),
     "a market order with an end": ({"order_type": "market_buy", "expires_at": "2099-01-01"}, "expires_at"),
     "stop orders": ({"order_type": "stop_buy"}, "order_type"),
     "an order type in capitals": ({"order_type": "LIMIT_BUY"}, "order_type"),
     "no quantity": ({"quantity": None}, "quantity"),
 }
+
+
+def test_a_limit_that_python_writes_with_an_exponent(trader):
+    """As `json.dumps` writes the prices of small coins."""
+    body = {"order_type": "limit_buy", "asset_id": "SHIB", "quantity": 1e5, "price": 1e-05}
+    assert "1e-05" in json.dumps(body)
+    order = trader.post("/orders", body).json["data"]
+    assert (order["quantity"], order["price"]) == ("100000", "0.00001")
 
 
 @pytest.mark.parametrize(("changes", "field"), REFUSED.values(), ids=REFUSED.keys())
@@ -381,6 +391,14 @@ ENDS = {
     "a space for T": (f"{(NOW + DAY):%Y-%m-%d %H:%M:%S}Z", NOW + DAY),
     "without seconds": (f"{(NOW + DAY):%Y-%m-%dT%H:%M}Z", (NOW + DAY).replace(second=0)),
     "with microseconds": (f"{(NOW + DAY):%Y-%m-%dT%H:%M:%S}.123456Z", NOW + DAY + timedelta(microseconds=123456)),
+    "with nanoseconds": (f"{(NOW + DAY):%Y-%m-%dT%H:%M:%S}.123456789Z", NOW + DAY + timedelta(microseconds=123456)),
+    "with one decimal": (f"{(NOW + DAY):%Y-%m-%dT%H:%M:%S}.5+00:00", NOW + DAY + timedelta(milliseconds=500)),
+    "with as many decimals as fit": (f"{(NOW + DAY):%Y-%m-%dT%H:%M:%S}.{'0' * 18}1Z", NOW + DAY),
+    "in small letters": (f"{(NOW + DAY):%Y-%m-%dt%H:%M:%S}z", NOW + DAY),
+    "an unknown local offset": (f"{(NOW + DAY):%Y-%m-%dT%H:%M:%S}-00:00", NOW + DAY),
+    "a leap second": ("2026-02-01T00:29:60+00:30", datetime(2026, 2, 1, tzinfo=UTC)),
+    "a leap second and a half": ("2026-01-31T23:59:60.5Z", datetime(2026, 2, 1, 0, 0, 0, 500_000, UTC)),
+    "90 days, as a date": (f"{(NOW + 90 * DAY):%Y-%m-%d}", datetime.combine((NOW + 90 * DAY).date(), time.max, UTC)),
     "a date": (f"{(NOW + DAY):%Y-%m-%d}", datetime.combine((NOW + DAY).date(), time.max, UTC)),
     "today": (f"{NOW:%Y-%m-%d}", datetime.combine(NOW.date(), time.max, UTC)),
     "a second": (iso(NOW + timedelta(seconds=1)), NOW + timedelta(seconds=1)),
@@ -404,7 +422,12 @@ NO_ENDS = {
     "no offset": f"{(NOW + DAY):%Y-%m-%dT%H:%M:%S}",
     "a named zone": f"{(NOW + DAY):%Y-%m-%dT%H:%M:%S} Europe/Berlin",
     "more than 90 days": iso(NOW + 90 * DAY + timedelta(seconds=1)),
-    "a date whose end is more than 90 days off": f"{(NOW + 90 * DAY):%Y-%m-%d}",
+    "91 days, as a date": f"{(NOW + 91 * DAY):%Y-%m-%d}",
+    "61 seconds": f"{(NOW + DAY):%Y-%m-%d}T10:00:61Z",
+    "a comma for the point": f"{(NOW + DAY):%Y-%m-%d}T10:00:00,5Z",
+    "no decimals after the point": f"{(NOW + DAY):%Y-%m-%d}T10:00:00.Z",
+    "only hours": f"{(NOW + DAY):%Y-%m-%d}T10Z",
+    "seconds of an offset": f"{(NOW + DAY):%Y-%m-%d}T10:00:00+00:00:30",
     "the end of time": "9999-12-31T23:59:59-14:00",
     "no such day": "2026-02-30",
     "no such hour": f"{(NOW + DAY):%Y-%m-%d}T25:00:00Z",
@@ -418,6 +441,17 @@ NO_ENDS = {
     "a list": ["2026-02-01"],
     "true": True,
 }
+
+
+@pytest.mark.parametrize("sent", [f"{(NOW - DAY):%Y-%m-%d}", f"{(NOW + 91 * DAY):%Y-%m-%d}", iso(NOW)])
+def test_the_sentence_says_which_day_it_is_where_days_end(trader, sent):
+    """West of Greenwich an evening's date is over in UTC already."""
+    with clock.at(NOW):
+        [error] = trader.order("limit_buy", "BTC", "1", price="90", expires_at=sent).json["errors"]
+    assert error["message"] == (
+        "Choose a time in the future, at most 90 days ahead. "
+        "Days end at midnight UTC, where it is now 2026-01-15 12:34."
+    )
 
 
 @pytest.mark.parametrize("sent", NO_ENDS.values(), ids=NO_ENDS.keys())

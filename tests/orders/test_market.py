@@ -199,6 +199,16 @@ def test_portfolio(trader, market):
     assert trader.get("/portfolio").json["total_value"] == "1219.99"
 
 
+def test_a_part_of_the_holdings(trader):
+    for asset_id in ("BTC", "ETH"):
+        trader.place("market_buy", asset_id, "0.01")
+    whole = trader.get("/balance/assets").json["data"]
+    assert len(whole) >= 2
+    for offset, limit in ((0, 1), (1, 1), (1, 250), (1000, 1)):
+        part = trader.get(f"/balance/assets?limit={limit}&offset={offset}").json["data"]
+        assert [each["asset_id"] for each in part] == [each["asset_id"] for each in whole[offset : offset + limit]]
+
+
 def test_selling_everything_leaves_a_holding_of_zero(trader):
     trader.sell("BTC", "0.015")
     assert trader.get("/balance/asset/BTC").json["quantity"] == "0"

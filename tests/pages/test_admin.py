@@ -12,6 +12,7 @@ from app.domain.users import Role
 from app.models import users
 from tests.pages.conftest import NewBrowser
 from tests.support.page_client import Browser
+from tests.support.people import registration
 from tests.support.usage import usage_of
 
 # Beyond the one call that authenticates; {} is a user.
@@ -99,6 +100,14 @@ def test_a_user_is_found_by_name_or_address(admin: Browser, ann: Browser, write:
     found = admin.get(f"/admin?user={case(write.format(ann.username))}", 303)
     assert found.location == f"/admin/users/{ann.username}"
     assert usage_of(found.response).calls <= 1 + 2
+
+
+def test_a_user_is_found_by_an_address_in_another_spelling(admin: Browser, stranger: Browser) -> None:
+    body = registration()
+    stranger.submit("/register", **{**body, "email": f"{body['username']}@xn--bcher-kva.example"})
+    for domain in ("xn--bcher-kva.example", "bücher.example", "BÜCHER.example"):
+        found = admin.get(f"/admin?user={body['username']}@{domain}", 303)
+        assert found.location == f"/admin/users/{body['username']}"
 
 
 @pytest.mark.parametrize(

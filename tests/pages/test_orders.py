@@ -202,9 +202,23 @@ def test_a_cursor_belongs_to_its_list_and_user(rich: Browser, ann: Browser) -> N
         rich.get(path, 400)
 
 
+def test_the_type_in_the_address_filters_and_stays_in_the_form(rich: Browser) -> None:
+    bought = rich.submit("/assets/BTC", quantity="0.01").location
+    waiting = rich.submit("/assets/BTC", quantity="0.01", order_type="limit_buy", price="1").location
+    answer = rich.get("/orders?order_type=limit_buy")
+    assert waiting in answer.shown.links and bought not in answer.shown.links
+    assert '<option value="limit_buy" selected>' in answer.response.text
+
+
 @pytest.mark.parametrize(
     "path",
-    ["/orders?status=odd", "/orders?asset_id=%23", "/activity?transaction_type=odd", "/activity/trades?asset_id=B C"],
+    [
+        "/orders?status=odd",
+        "/orders?order_type=odd",
+        "/orders?asset_id=%23",
+        "/activity?transaction_type=odd",
+        "/activity/trades?asset_id=B C",
+    ],
 )
 def test_an_odd_filter_is_refused(ann: Browser, path: str) -> None:
     ann.get(path, 422)

@@ -77,7 +77,7 @@ def test_a_form_of_an_ended_session_applies_nothing_and_says_so(ann: Browser, ot
 @pytest.mark.parametrize("path", [*CALLS])
 def test_a_form_without_its_token_is_refused(ann: Browser, path: str) -> None:
     answer = ann.send(ann.get(path).form(), csrf_token=None)
-    assert answer.status == 400 and "Nothing was applied." in answer.text and "Load the page again" in answer.text
+    assert answer.status == 400 and "Nothing was applied." in answer.text and "load the page again" in answer.text
 
 
 def test_the_profile_is_shown_and_saved(ann: Browser) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from functools import partial
 from typing import Any
+from urllib.parse import urlencode
 
 import pytest
 from flask import Flask
@@ -176,9 +177,13 @@ def test_logging_in_leads_back_only_within_the_site(ann: Browser, stranger: Brow
     assert stranger.send(form, username=ann.username, password=PASSWORD).location == landed
 
 
-def look_up(browser: Browser, wanted: str) -> Any:
-    from urllib.parse import urlencode
+@pytest.mark.parametrize(("wanted", "landed"), WAYS_BACK.items())
+def test_who_is_logged_in_already_is_led_there_at_once(ann: Browser, wanted: str, landed: str) -> None:
+    for page in ("/login", "/register"):
+        assert ann.get(f"{page}?{urlencode({'next': wanted})}", 303).location == landed
 
+
+def look_up(browser: Browser, wanted: str) -> Any:
     return browser.get("/login?" + urlencode({"next": wanted})).form()
 
 

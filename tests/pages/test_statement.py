@@ -121,6 +121,27 @@ def test_without_a_period_it_is_this_month(ann: Browser, moment: str) -> None:
     assert f"/statement.csv?from={today.replace(day=1)}&to={today}" in answer.shown.links
 
 
+@pytest.mark.parametrize("query", ["utm_source=mail", "lang=de&x=", "cursor=x"])
+def test_what_others_add_to_the_address_changes_nothing(ann: Browser, query: str) -> None:
+    with clock.at(datetime(2026, 1, 15, 12, tzinfo=UTC)):
+        shown = ann.get(f"/statement?{query}").shown
+    assert [shown.attributes[name]["value"] for name in ("from", "to")] == ["2026-01-01", "2026-01-15"]
+
+
+def test_an_empty_period_is_everything(ann: Browser, deposit: Deposit) -> None:
+    later = (clock.now() + timedelta(days=400)).date()
+    deposit(f"{later - timedelta(days=100)}T12:00:00", "1.00")
+    deposit(f"{later - timedelta(days=1)}T12:00:00", "2.00")
+    with clock.at(clock.start_of(later)):
+        [everything] = [link for link in ann.get("/statement").shown.links if link == "/statement?from=&to="]
+        answer = ann.get(everything)
+        assert "Opening balance 0.00 Money in +3.00" in answer.text
+        assert [answer.shown.attributes[name].get("value", "") for name in ("from", "to")] == ["", ""]
+        # One open end is the same as leaving that end out.
+        answer = ann.get(f"/statement?from={later - timedelta(days=2)}&to=")
+        assert "Opening balance 1.00 Money in +2.00" in answer.text
+
+
 def test_a_row_leads_to_its_transaction_and_order(rich: Browser) -> None:
     with clock.at(clock.now()):
         order = rich.submit("/assets/BTC", quantity="1").location
@@ -145,7 +166,9 @@ def test_a_bad_period_is_told_beside_the_field(ann: Browser, path: str, query: s
     assert look(ann.client.get(f"/statement.csv?{query}")).status == 422
 
 
-@pytest.mark.parametrize("path", ["/statement", "/statement?from=2026-01-01&to=2026-01-31", "/statement.csv"])
+@pytest.mark.parametrize(
+    "path", ["/statement", "/statement?from=2026-01-01&to=2026-01-31", "/statement.csv", "/activity/trades.csv"]
+)
 def test_strangers_are_asked_to_log_in_and_come_back(stranger: Browser, ann: Browser, path: str) -> None:
     there = stranger.get(path, 303)
     assert stranger.log_in(ann.username, page=there.location).location == path
@@ -155,8 +178,10 @@ def rows_of(browser: Browser, address: str) -> list[list[str]]:
     response = browser.client.get(address)
     assert response.status_code == 200 and response.is_streamed
     assert response.content_type == "text/csv; charset=utf-8"
-    assert response.headers["Content-Disposition"] == "attachment; filename=transactions.csv"
-    return list(csv.reader(response.text.splitlines()))
+    assert response.headers["Content-Disposition"].startswith("attachment; filename=")
+    # By this mark spreadsheets know UTF-8.
+    assert response.data.startswith(b"\xef\xbb\xbf") and response.data.count(b"\xef\xbb\xbf") == 1
+    return list(csv.reader(response.data.decode("utf-8-sig").splitlines()))
 
 
 @pytest.mark.parametrize(
@@ -181,6 +206,40 @@ def test_a_csv_holds_only_what_is_ones_own(ann: Browser, rich: Browser) -> None:
     rows = rows_of(ann, "/statement.csv")
     assert len(rows) == 4 and rows[2][7] == '\'=HYPERLINK("x")'
     assert all("10000.00" not in row for row in rows)
+
+
+def test_a_csv_keeps_umlauts_and_says_its_period(ann: Browser) -> None:
+    now = clock.now()
+    with clock.at(now):
+        ann.done("/deposit", amount="7", description="Für später")
+    today = now.date()
+    address = f"/statement.csv?from={today}&to={today}"
+    assert "Für später" in rows_of(ann, address)[2]
+    name = ann.client.get(address).headers["Content-Disposition"].partition("filename=")[2]
+    assert name == f"transactions-from-{today}-to-{today}.csv"
+
+
+def test_trades_are_exported_for_a_statement_and_for_an_asset(rich: Browser) -> None:
+    orders = [("BTC", "0.5", "market_buy"), ("ETH", "2", "market_buy"), ("BTC", "0.25", "market_sell")]
+    now = clock.now()
+    for number, (asset_id, quantity, order_type) in enumerate(orders):
+        with clock.at(now + timedelta(microseconds=number)):
+            rich.done(f"/assets/{asset_id}", quantity=quantity, order_type=order_type)
+    with clock.at(now + timedelta(microseconds=len(orders))):
+        of_statement, of_all, of_asset = (
+            next(link for link in rich.get(path).shown.links if link.startswith("/activity/trades.csv"))
+            for path in ("/statement", "/activity/trades", "/activity/trades?asset_id=BTC")
+        )
+    assert "from=" in of_statement and "to=" in of_statement
+    head, *rows = rows_of(rich, of_statement)
+    assert rows_of(rich, of_all) == [head, *rows]
+    assert [row[1:6] for row in rows] == [
+        ["BTC", "BUY", "0.5", "100", "50.00"],
+        ["ETH", "BUY", "2", "10", "20.00"],
+        ["BTC", "SELL", "0.25", "100", "25.00"],
+    ]
+    assert rows_of(rich, of_asset) == [head, rows[0], rows[2]]
+    rich.get("/activity/trades.csv?asset_id=B+C", 422)
 
 
 # How many deposits of 1.00; what the figures of the page are, and the calls: balance, times, pages of 500, the end.

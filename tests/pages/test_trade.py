@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from typing import Any
+from urllib.parse import parse_qs, urlsplit
 
 import pytest
 
@@ -86,7 +87,7 @@ REFUSED = {
     "a day that is over": (
         {"quantity": "1", "order_type": "limit_buy", "price": "90", "expires_at": "2020-01-01"},
         "expires_at",
-        "Choose a time in the future, at most 90 days ahead.",
+        "Choose a time in the future, at most 90 days ahead. Days end at midnight UTC, where it is now ",
     ),
     "worse already": ({"quantity": "1", "price": "99"}, "price", "The price is now 100, worse than the 99"),
 }
@@ -137,6 +138,23 @@ def test_the_address_fills_in_the_form(rich: Browser) -> None:
     assert rich.get("/assets/BTC?order_type=x&quantity=%22%3E").form().values["order_type"] == "market_buy"
 
 
+def test_a_refused_review_still_leads_to_other_periods(rich: Browser) -> None:
+    answer = review(rich, quantity="x")
+    assert answer.status == 422
+    periods = [link for link in answer.shown.links if "?days=" in link]
+    assert len(periods) == 4
+    for link in periods:
+        rich.get(link)
+
+
+@pytest.mark.parametrize("query", ["", "?days=7&side=sell", "?quantity=2&order_type=limit_buy&price=90"])
+def test_logging_in_leads_back_to_the_asset_as_it_was(rich: Browser, stranger: Browser, query: str) -> None:
+    path = f"/assets/BTC{query}"
+    ways = [link for link in stranger.get(path).shown.links if link.startswith(("/login?", "/register?"))]
+    assert [parse_qs(urlsplit(way).query)["next"] for way in ways[-2:]] == [[path], [path]]
+    assert stranger.log_in(rich.username, page=ways[-2]).location == path
+
+
 @pytest.mark.parametrize("days", ["1", "7", "30", "365"])
 def test_the_price_history(stranger: Browser, days: str) -> None:
     answer = stranger.get(f"/assets/BTC?days={days}")
@@ -148,6 +166,7 @@ def test_the_price_history(stranger: Browser, days: str) -> None:
 def test_the_value_over_time(rich: Browser) -> None:
     assert "value-chart" in rich.get("/history?days=7").shown.attributes
     assert "10,000.00" in rich.get("/history?days=365").text
+    assert "Total value, 1 day<" in rich.get("/history?days=1").response.text
     assert rich.get("/history?days=x", 422)
 
 

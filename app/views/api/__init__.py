@@ -8,7 +8,7 @@ from flask_wtf.csrf import CSRFProtect
 
 from app import __version__
 from app.views.api import admin, auth, balance, docs, inventory, orders, probes
-from app.views.api.blueprint import JsonApi
+from app.views.api.blueprint import PREFIX, JsonApi
 from app.views.api.openapi import DESCRIPTION, SharedAnswers, schema_name
 from app.views.errors import ERRORS
 
@@ -29,7 +29,7 @@ def init_app(app: Flask, csrf: CSRFProtect) -> None:
     shared.describe(api.ma_plugin)
     for module in (auth, balance, orders, inventory, admin):
         prefix = module.blueprint.url_prefix or ""
-        api.register_blueprint(module.blueprint, url_prefix=f"/api/v1{prefix}")
+        api.register_blueprint(module.blueprint, url_prefix=PREFIX + prefix)
         # Cookies are never read here, so there is nothing to forge.
         csrf.exempt(module.blueprint)
     api.register_blueprint(probes.blueprint)

@@ -10,7 +10,7 @@ from app.domain import clock, errors
 from app.models import ledger
 from app.models.idempotency import Applied
 from app.models.ledger import BalanceTransaction
-from app.schemas.inputs import CashInput, DaysInput, StatementInput, TransactionListInput
+from app.schemas.inputs import CashInput, DaysInput, StatementInput, TransactionListInput, WindowInput
 from app.schemas.outputs import (
     BalanceOutput,
     CashMovementOutput,
@@ -24,7 +24,7 @@ from app.schemas.outputs import (
 from app.services import cash, history, portfolio, statements
 from app.views.api.blueprint import JsonBlueprint, current_user, idempotency_key, replay_header
 from app.views.http import csv_answer, prices
-from app.views.paging import paged, read_page
+from app.views.paging import paged, part_of, read_page
 
 blueprint = JsonBlueprint("Balance", __name__, description="Cash, holdings and their value")
 
@@ -90,7 +90,8 @@ def list_transactions(query: dict[str, Any]) -> Any:
 @blueprint.response(200, {"type": "string"}, content_type="text/csv")
 def download_statement(query: dict[str, Any]) -> Response:
     """The transactions of a period as CSV, oldest first, with the opening and closing balance."""
-    return csv_answer(statements.open_statement(current_user().username, **query))
+    statement = statements.open_statement(current_user().username, **query)
+    return csv_answer(statements.write_csv(statement), "transactions", query)
 
 
 @blueprint.get("/balance/transactions/<transaction_id>")
@@ -104,10 +105,11 @@ def get_transaction(transaction_id: str) -> Any:
 
 @blueprint.get("/balance/assets")
 @blueprint.authenticated
+@blueprint.arguments(WindowInput, location="query")
 @blueprint.response(200, HoldingListOutput)
-def list_holdings() -> Any:
+def list_holdings(query: dict[str, Any]) -> Any:
     """Every asset ever held, at current prices."""
-    return {"data": portfolio.list_holdings(current_user().username, prices())}
+    return {"data": part_of(portfolio.list_holdings(current_user().username, prices()), query)}
 
 
 @blueprint.get("/balance/asset/<asset_id>")

@@ -3,25 +3,37 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Callable
 from functools import wraps
 from typing import Any, NoReturn, TypeVar
 
-from flask import Request, g, request
+from flask import Request, current_app, g, request
 from flask_smorest import Api, Blueprint
 from marshmallow import Schema, ValidationError
 from webargs.flaskparser import FlaskParser
 from werkzeug.exceptions import BadRequest, HTTPException, RequestEntityTooLarge, UnsupportedMediaType
 
-from app.domain.errors import FieldError, InvalidInput, NotAdmin, NotAuthenticated, ProductError
+from app.domain.errors import (
+    FieldError,
+    InvalidInput,
+    NotAdmin,
+    NotAuthenticated,
+    NotSupported,
+    ProductError,
+    UnknownParameter,
+)
 from app.domain.identifiers import ASSET_ID, IDEMPOTENCY_KEY, ORDER_ID, matches
 from app.models.idempotency import Applied
 from app.models.users import User
 from app.schemas.amounts import JsonNumber
 from app.schemas.fields import AssetId
+from app.schemas.inputs import Input
 from app.services import tokens
 from app.services.admin import require_admin
 from app.views.errors import answer_http_error, invalid_input
+
+PREFIX = "/api/v1"
 
 ViewT = TypeVar("ViewT", bound=Callable[..., Any])
 
@@ -51,7 +63,10 @@ class StrictParser(FlaskParser):
         # Werkzeug silently cuts a chunked body at the limit.
         if req.content_length is None and len(body) == req.max_content_length:
             raise RequestEntityTooLarge()
-        return read_json(body)
+        read = read_json(body)
+        if isinstance(schema, Input):
+            _refuse_foreign_fields(read, schema)
+        return read
 
     def handle_error(self, error: ValidationError, req: Request, schema: Schema, **kwargs: Any) -> NoReturn:
         messages = error.messages_dict.get("json") or error.messages_dict.get("query") or error.messages_dict
@@ -82,8 +97,59 @@ def _unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     return dict(pairs)
 
 
+def _refuse_foreign_fields(body: Any, schema: Input) -> None:
+    """Raises NotSupported. A field that is null or false asks for nothing, and `stopPrice` is `stop_price`."""
+    foreign = {name.replace("_", ""): advice for name, advice in schema.foreign_fields.items()}
+    sent = body if isinstance(body, dict) and foreign else {}
+    found = {
+        name: foreign[word]
+        for name, value in sent.items()
+        if (word := re.sub("[_-]", "", name.lower())) in foreign and value is not None and value is not False
+    }
+    if found:
+        raise NotSupported(found)
+
+
+def _refuse_foreign_parameters(view: Callable[..., Any]) -> None:
+    """Refuse a query with a name that the view does not take, or with a name twice.
+
+    Dropped, a filter would answer with rows that it should have left out. Raises UnknownParameter, InvalidInput.
+    """
+    known = getattr(view, "query_schema", Input).names()
+    unknown = [name for name in request.args if name not in known]
+    if unknown:
+        raise UnknownParameter(unknown, known)
+    repeated = [name for name, values in request.args.lists() if len(values) > 1]
+    if repeated:
+        raise InvalidInput(*(FieldError(name, "Send this parameter once.") for name in repeated))
+
+
+def _check_public_query() -> None:
+    """Before each request; a view that authenticates checks afterwards. What asks the probes is not ours to correct."""
+    view = current_app.view_functions[request.endpoint or ""]
+    is_checked = request.path.startswith(PREFIX) and request.method != "OPTIONS"
+    if is_checked and not getattr(view, "authenticates", False):
+        _refuse_foreign_parameters(view)
+
+
 class JsonBlueprint(Blueprint):
     ARGUMENTS_PARSER = StrictParser()
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self.before_request(_check_public_query)
+
+    def arguments(self, schema: type[Input], *, location: str = "json", **kwargs: Any) -> Any:
+        """As the library's; the schema of a query also says which parameters the view takes."""
+        read = super().arguments(schema, location=location, **kwargs)
+
+        def decorate(view: ViewT) -> Any:
+            reading = read(view)
+            if location == "query":
+                reading.query_schema = schema
+            return reading
+
+        return decorate
 
     def authenticated(self, view: ViewT) -> Any:
         """Require a bearer token; cookies are not read. The user is then `current_user()`."""
@@ -96,8 +162,10 @@ class JsonBlueprint(Blueprint):
             g.authentication = authentication = tokens.authenticate(bearer.strip())
             if request.method not in {"GET", "HEAD"}:
                 authentication.require_trade()
+            _refuse_foreign_parameters(view)
             return view(*args, **kwargs)
 
+        wrapper.authenticates = True  # type: ignore[attr-defined]
         return self.doc(security=[{"bearer": []}])(wrapper)
 
     def admin_only(self, view: ViewT) -> Any:

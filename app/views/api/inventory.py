@@ -10,6 +10,7 @@ from app.schemas.market_outputs import AssetDetailOutput, AssetListOutput, Price
 from app.services import market
 from app.views.api.blueprint import JsonBlueprint, read_asset_id
 from app.views.http import prices
+from app.views.paging import part_of
 
 blueprint = JsonBlueprint("Assets", __name__, url_prefix="/inventory", description="Assets and prices")
 
@@ -19,7 +20,7 @@ blueprint = JsonBlueprint("Assets", __name__, url_prefix="/inventory", descripti
 @blueprint.response(200, AssetListOutput)
 def list_assets(query: dict[str, Any]) -> Any:
     """The assets by market capitalisation."""
-    assets = market.list_assets(prices(), **query)
+    assets = part_of(market.list_assets(prices(), active_only=query["active_only"]), query)
     active_count = sum(each.asset.is_active for each in assets)
     return {"data": assets, "assets": assets, "total_count": len(assets), "active_count": active_count}
 

@@ -16,14 +16,17 @@ from werkzeug.routing import Rule
 
 from app.domain import errors, identifiers
 from app.schemas.outputs import ProblemOutput
+from app.views.api.blueprint import PREFIX
 from app.views.errors import BY_CLASS, BY_STATUS, Row
 
 DESCRIPTION = """\
 Cash and crypto assets in one account, for scripts.
 
 Get a token with `POST /api/v1/auth/login`, and send it as `Authorization: Bearer <token>`; cookies are not read.
-Amounts are text (`"1000.00"`), times are UTC. Unknown fields of a body are ignored; a name that occurs twice in one
-object is refused. Every error is `application/problem+json`, and its `type` leads to what to do about its `code`.
+Amounts are text (`"1000.00"`), times are UTC. Unknown fields of a body are ignored, except in an order where they
+would change what it does elsewhere (`not_supported`). A parameter that an address does not take is refused, and so is
+a name that occurs twice in one object or query. Every error is `application/problem+json`, and its `type` leads to
+what to do about its `code`.
 A method that an address does not take is answered 405, with `Allow`.
 
 Send an `Idempotency-Key` with every request that moves money or assets: one that got no answer can then be repeated
@@ -186,6 +189,8 @@ class SharedAnswers(BasePlugin):
         refusals: dict[str, type[errors.ProductError]] = operation.pop("x-refusals", {})
         rows = {BY_CLASS[each] for each in refusals.values()}
         rows |= _shared_rows(operation, is_change=is_change, has_path_parameters=bool(rule.arguments))
+        if rule.rule.startswith(PREFIX):
+            rows.add(BY_CLASS[errors.UnknownParameter])
         is_limited = errors.TooManyRequests.code in refusals
         is_keyed = errors.IdempotencyKeyReused.code in refusals
         if is_keyed:
@@ -266,6 +271,8 @@ def _example(row: Row) -> dict[str, Any]:
     }
     if row.error is errors.InvalidInput:
         example["errors"] = [{"field": "amount", "message": "Choose an amount from 0.01 to 1000000.00."}]
+    if isinstance(row.example, errors.InvalidInput):
+        example["errors"] = [{"field": each.field, "message": each.message} for each in row.example.errors]
     return example
 
 

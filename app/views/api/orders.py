@@ -4,13 +4,15 @@ from __future__ import annotations
 
 from typing import Any
 
+from flask import Response
+
 from app.domain import errors
 from app.models import ledger
 from app.models import orders as order_items
 from app.schemas.fields import ORDER_TYPES
-from app.schemas.inputs import OrderInput, OrderListInput, PageInput
+from app.schemas.inputs import OrderInput, OrderListInput, PageInput, TradeExportInput
 from app.schemas.outputs import AssetTransactionListOutput, OneOrderOutput, OrderListOutput
-from app.services import orders
+from app.services import orders, statements
 from app.views.api.blueprint import (
     JsonBlueprint,
     current_user,
@@ -19,7 +21,7 @@ from app.views.api.blueprint import (
     read_order_id,
     replay_header,
 )
-from app.views.http import prices
+from app.views.http import csv_answer, prices
 from app.views.paging import paged, read_page
 
 blueprint = JsonBlueprint("Orders", __name__, description="Orders and trades")
@@ -29,6 +31,7 @@ blueprint = JsonBlueprint("Orders", __name__, description="Orders and trades")
 @blueprint.authenticated
 @blueprint.arguments(OrderInput)
 @blueprint.refuses(
+    errors.NotSupported,
     errors.AssetNotTradeable,
     errors.PriceUnavailable,
     errors.PriceMoved,
@@ -94,6 +97,16 @@ def cancel_order(order_id: str) -> Any:
 def list_trades(query: dict[str, Any]) -> Any:
     """Purchases and sales of all assets, newest first."""
     return _trades(query, None)
+
+
+@blueprint.get("/assets/transactions.csv")
+@blueprint.authenticated
+@blueprint.arguments(TradeExportInput, location="query")
+@blueprint.response(200, {"type": "string"}, content_type="text/csv")
+def download_trades(query: dict[str, Any]) -> Response:
+    """The purchases and sales of a period as CSV, oldest first, of all assets or of one."""
+    trades = statements.open_trades(current_user().username, **query)
+    return csv_answer(statements.write_trades_csv(trades), "trades", query)
 
 
 @blueprint.get("/assets/<asset_id>/transactions")

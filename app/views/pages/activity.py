@@ -4,15 +4,17 @@ from __future__ import annotations
 
 from typing import Any
 
-from flask import Blueprint, make_response, render_template
+from flask import Blueprint, Response, make_response, render_template, request
 from flask.typing import ResponseReturnValue
 
 from app.domain.assets import CATALOGUE
 from app.domain.ledger import TransactionType
 from app.domain.periods import period_of
 from app.models import ledger
-from app.schemas.inputs import ActivityInput, TradeListInput
-from app.views.pages.forms import read_filter
+from app.schemas.inputs import ActivityInput, TradeExportInput, TradeListInput
+from app.services import statements
+from app.views.http import csv_answer
+from app.views.pages.forms import Form, read_filter
 from app.views.pages.sessions import current_username, only_for_users
 from app.views.paging import Listing, listing, read_page, read_query
 
@@ -51,6 +53,14 @@ def trades() -> str:
     asset_id = query["asset_id"]
     page = ledger.list_trades(current_username(), read_page(query), asset_id=asset_id)
     return render_template("trades.html", listing=listing(page, query), asset_id=asset_id, assets=CATALOGUE.values())
+
+
+@blueprint.get("/trades.csv")
+def download_trades() -> Response:
+    """Without a period or an asset: all trades. Raises InvalidInput."""
+    query = Form(request.args.to_dict()).load(TradeExportInput(), {})
+    trades = statements.open_trades(current_username(), **query)
+    return csv_answer(statements.write_trades_csv(trades), "trades", query, for_spreadsheet=True)
 
 
 @blueprint.get("/<transaction_id>")

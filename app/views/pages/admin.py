@@ -50,8 +50,7 @@ def search() -> ResponseReturnValue:
 
 
 def _find(name: str) -> User | None:
-    """The user of a name, or of an e-mail address, in any case."""
-    name = name.lower()
+    """The user of a name, or of an e-mail address, each as it is stored."""
     return admin.find_user(email=name) if "@" in name else admin.find_user(username=name)
 
 

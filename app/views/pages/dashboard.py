@@ -10,7 +10,7 @@ from app.services.history import get_portfolio_history
 from app.services.portfolio import get_overview
 from app.views.http import prices
 from app.views.pages.charts import line_chart, share_bar
-from app.views.pages.formatters import write_money
+from app.views.pages.formatters import write_days, write_money
 from app.views.pages.sessions import current_username, only_for_users
 from app.views.paging import read_query
 
@@ -33,5 +33,5 @@ def history() -> str:
     days = read_query(DaysInput())["days"]
     found = get_portfolio_history(current_username(), prices(), days=days)
     points = [(min(clock.end_of(point.date), clock.now()), point.total) for point in found.points]
-    chart = line_chart("value-chart", f"Total value, {days} days", points, write=write_money)
+    chart = line_chart("value-chart", f"Total value, {write_days(days)}", points, write=write_money)
     return render_template("history.html", chart=chart, days=days, periods=PERIODS, without_prices=found.without_prices)

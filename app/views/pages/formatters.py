@@ -81,6 +81,11 @@ def write_short_time(time: datetime) -> str:
     return f"{time.day} {time:%b %Y, %H:%M}"
 
 
+def write_days(days: int) -> str:
+    """`1 day`, `30 days`"""
+    return f"{days} day{'' if days == 1 else 's'}"
+
+
 def transaction_name(transaction_type: str) -> str:
     return TRANSACTION_NAMES[TransactionType(transaction_type)]
 

@@ -18,6 +18,7 @@ from marshmallow import Schema, ValidationError
 from app.domain import errors
 from app.domain.identifiers import IDEMPOTENCY_KEY, matches
 from app.schemas.fields import StrictBoolean
+from app.schemas.inputs import Input
 from app.views.errors import RETRY_AFTER_SECONDS, invalid_input, row_of
 from app.views.paging import ROWS, sent_query
 
@@ -124,9 +125,13 @@ def sent_form() -> Form:
     return Form({name: text if "password" in name else text.strip() for name, text in request.form.items()})
 
 
-def read_filter(schema: Schema, **defaults: str) -> tuple[Form, dict[str, Any] | None]:
-    """The form of a list's filter, kept in the address, and its values: None when the form now shows its errors."""
-    form = Form(sent_query() or defaults)
+def read_filter(schema: Input, **defaults: str) -> tuple[Form, dict[str, Any] | None]:
+    """The form of a list's filter, kept in the address, and its values: None when the form now shows its errors.
+
+    The defaults are for an address with none of its fields; an empty field asks for no filter.
+    """
+    is_sent = any(name in request.args for name in schema.names())
+    form = Form(sent_query() if is_sent else defaults)
     try:
         return form, form.load(schema, {"limit": str(ROWS)})
     except errors.InvalidInput as error:

@@ -15,7 +15,7 @@ from app.services.market import AssetDetail
 from app.services.portfolio import ValuedHolding, ValuedPortfolio
 from app.views.http import prices
 from app.views.pages.charts import LineChart, line_chart
-from app.views.pages.formatters import write_price
+from app.views.pages.formatters import write_days, write_price
 from app.views.pages.forms import Form
 from app.views.pages.sessions import current_username, is_logged_in
 from app.views.paging import read_query
@@ -72,7 +72,7 @@ def _find_holding(portfolio: ValuedPortfolio | None, asset: Asset) -> ValuedHold
 
 def _price_chart(asset: Asset, days: int) -> LineChart:
     points = [(point.time, point.price) for point in market.find_history(asset.asset_id, prices(), days=days)]
-    title = f"Price of {asset.name}, {'24 hours' if days == 1 else f'{days} days'}"
+    title = f"Price of {asset.name}, {'24 hours' if days == 1 else write_days(days)}"
     return line_chart("price-chart", title, points, write=lambda price: write_price(price, asset.asset_id))
 
 

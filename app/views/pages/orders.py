@@ -13,6 +13,7 @@ from app.domain.identifiers import ORDER_ID, matches
 from app.domain.orders import OrderStatus
 from app.models import ledger
 from app.models import orders as order_items
+from app.schemas.fields import ORDER_TYPES
 from app.schemas.inputs import Input, OrderListInput, PageInput
 from app.services import orders
 from app.views.pages.forms import Form, submits
@@ -27,11 +28,15 @@ only_for_users(blueprint)
 def order_list() -> str:
     query = read_query(OrderListInput())
     asset_id, status = query["asset_id"], query["status"]
-    page = order_items.list_orders(current_username(), read_page(query), asset_id=asset_id, status=status)
+    side, price_type = ORDER_TYPES.get(query["order_type"], (None, None))
+    page = order_items.list_orders(
+        current_username(), read_page(query), asset_id=asset_id, side=side, price_type=price_type, status=status
+    )
     return render_template(
         "orders.html",
         listing=listing(page, query),
         asset_id=asset_id,
+        order_type=query["order_type"],
         status=status,
         assets=CATALOGUE.values(),
         statuses=OrderStatus,

@@ -6,9 +6,11 @@ No session is stored. Raising the user's epoch ends every session of that user.
 from __future__ import annotations
 
 import re
+from dataclasses import dataclass
 from datetime import timedelta
 
-from flask import Blueprint, Flask, flash, redirect, request, session, url_for
+import structlog
+from flask import Blueprint, Flask, current_app, flash, redirect, request, session, url_for
 from flask.sessions import SecureCookieSessionInterface
 from flask.typing import ResponseReturnValue
 from flask_login import LoginManager, UserMixin, current_user, login_user, logout_user
@@ -20,8 +22,44 @@ from app.services import auth
 from app.views.errors import FORM_EXPIRED, answer_error
 from app.views.http import current_path
 
+log = structlog.get_logger("app.forms")
 # The blueprints whose pages are for users only.
 _private: set[str] = set()
+
+
+@dataclass(frozen=True)
+class CsrfFault:
+    """Why a form cannot be trusted: a word for the log, what the person can do, and what the operator can."""
+
+    cause: str
+    sentence: str
+    hint: str = ""
+
+
+EXPIRED = CsrfFault("expired", FORM_EXPIRED.message)
+NO_COOKIE = CsrfFault(
+    "no_cookie",
+    "Your browser sent no cookie of this site with the form. Allow cookies for this site, then load the page again and "
+    "resend the form.",
+)
+NOT_SECURE = CsrfFault(
+    "cookie_needs_https",
+    "This page was opened over plain http, and your browser keeps the cookie of this site only over https. Open the "
+    "site at an address that begins with https://.",
+    "Serve the pages over https, and set TRUSTED_PROXIES where a proxy does that; or set COOKIE_SECURE=false.",
+)
+NO_REFERER = CsrfFault(
+    "no_referer",
+    "Your browser did not say from which page the form came. Let it send the Referer within this site, in its "
+    "settings or those of an extension, then load the page again and resend the form.",
+    "The client, or a proxy, removes the header Referer.",
+)
+OTHER_HOST = CsrfFault(
+    "other_host",
+    "The form came from a page of another address than the one that received it. Open this site at its own address "
+    "and fill in the form there. If you did, the site is set up wrong: tell those who run it.",
+    "The Referer names another host than the header Host. A proxy must pass on the Host that it was asked for.",
+)
 
 
 class SessionUser(UserMixin):  # type: ignore[misc]
@@ -64,7 +102,7 @@ def init_app(app: Flask) -> None:
     manager.init_app(app, add_context_processor=False)
     manager.session_protection = "basic"
     manager.user_loader(_find_user)
-    app.jinja_env.globals["current_user"] = current_user
+    app.jinja_env.globals.update(current_user=current_user, here=here)
     app.register_error_handler(CSRFError, _answer_csrf_error)
 
 
@@ -105,21 +143,40 @@ def only_for_users(blueprint: Blueprint) -> None:
 
 
 def _answer_csrf_error(error: CSRFError) -> ResponseReturnValue:
+    fault = _csrf_fault(error)
+    log.warning("form refused", cause=fault.cause, **({"hint": fault.hint} if fault.hint else {}))
     # A missing CSRF token usually means that the session has expired.
     if request.blueprint in _private and not is_logged_in():
         return _ask_to_log_in() or ""
-    return answer_error(FORM_EXPIRED)
+    return answer_error(FORM_EXPIRED, detail=fault.sentence)
+
+
+def _csrf_fault(error: CSRFError) -> CsrfFault:
+    # The library tells them apart by its sentences alone.
+    if error.description == "The referrer header is missing.":
+        return NO_REFERER
+    if error.description == "The referrer does not match the host.":
+        return OTHER_HOST
+    if current_app.session_interface.get_cookie_name(current_app) in request.cookies:
+        return EXPIRED
+    is_plain = not request.is_secure and not (request.referrer or "").startswith("https:")
+    return NOT_SECURE if is_plain and current_app.config["SESSION_COOKIE_SECURE"] else NO_COOKIE
 
 
 def _ask_to_log_in() -> ResponseReturnValue | None:
     if is_logged_in():
         return None
-    wanted = request.script_root + request.full_path.removesuffix("?")
+    wanted = here()
     if request.method not in {"GET", "HEAD"}:
         # The page of the form has the same address.
         wanted = current_path()
         flash("Your session had ended, so nothing was applied. Log in and send the form again.")
     return redirect(url_for("sign_in.log_in", next=wanted), 303)
+
+
+def here() -> str:
+    """The path and the query of this request, to come back to."""
+    return request.script_root + request.full_path.removesuffix("?")
 
 
 def local_path(wanted: str | None) -> str | None:

@@ -21,13 +21,18 @@ def _is_public_page() -> bool:
 
 
 @blueprint.before_request
-def go_to_dashboard() -> ResponseReturnValue | None:
-    """Users who are logged in do not need these pages."""
-    return redirect(url_for("dashboard.dashboard"), 303) if _is_public_page() and is_logged_in() else None
+def go_on() -> ResponseReturnValue | None:
+    """Users who are logged in do not need these pages: they go where a log-in would lead."""
+    return _go_on() if _is_public_page() and is_logged_in() else None
 
 
 def _back() -> str | None:
     return local_path(request.args.get("next"))
+
+
+def _go_on() -> ResponseReturnValue:
+    """To the page that asked for a log-in, else to the dashboard."""
+    return redirect(_back() or url_for("dashboard.dashboard"), 303)
 
 
 def _register_page(form: Form) -> str:
@@ -54,7 +59,7 @@ def send_registration(form: Form, data: dict[str, Any]) -> ResponseReturnValue:
     user = auth.register(auth.Registration(**data))
     begin_session(user)
     flash(f"Welcome, {user.first_name}. Your account is open.")
-    return redirect(_back() or url_for("dashboard.dashboard"), 303)
+    return _go_on()
 
 
 @blueprint.get("/login")
@@ -66,7 +71,7 @@ def log_in() -> str:
 @submits(LoginInput, again=_log_in_page)
 def send_log_in(form: Form, data: dict[str, Any]) -> ResponseReturnValue:
     begin_session(auth.check_password(begin_login(data["username"]), data["password"]))
-    return redirect(_back() or url_for("dashboard.dashboard"), 303)
+    return _go_on()
 
 
 @blueprint.post("/logout")

@@ -52,6 +52,7 @@ def _choices(today: date) -> list[tuple[str, dict[str, str]]]:
         ("This month", {"from": _day(this_month), "to": _day(today)}),
         ("Last month", {"from": _day(last_month.replace(day=1)), "to": _day(last_month)}),
         ("This year", {"from": _day(today.replace(month=1, day=1)), "to": _day(today)}),
+        ("Everything", {"from": "", "to": ""}),
     ]
 
 
@@ -62,5 +63,6 @@ def _day(day: date) -> str:
 @blueprint.get("/statement.csv")
 def download() -> Response:
     """Without a period: all transactions. Raises InvalidInput."""
-    form = Form(request.args.to_dict())
-    return csv_answer(statements.open_statement(current_username(), **form.load(StatementInput(), {})))
+    period = Form(request.args.to_dict()).load(StatementInput(), {})
+    statement = statements.open_statement(current_username(), **period)
+    return csv_answer(statements.write_csv(statement), "transactions", period, for_spreadsheet=True)
