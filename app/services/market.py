@@ -60,6 +60,14 @@ def get_asset_detail(asset_id: str, prices: PriceSource) -> AssetDetail:
     return AssetDetail(asset, prices.stats(asset.asset_id))
 
 
+def find_stats(asset_id: str, prices: PriceSource) -> MarketStats | None:
+    """The figures of an asset's market, None while the source has no price for it. Raises AssetNotFound."""
+    try:
+        return get_asset_detail(asset_id, prices).market
+    except PriceUnavailable:
+        return None
+
+
 def get_history(asset_id: str, prices: PriceSource, *, days: int) -> list[PricePoint]:
     """Past prices, oldest first; `days` is 1 to 365. Raises AssetNotFound, PriceUnavailable."""
     return prices.history(get_asset(asset_id).asset_id, days=days)

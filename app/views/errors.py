@@ -227,7 +227,7 @@ ROWS = (
         errors.OrderTooSmall,
         422,
         "The order is worth less than 0.01.",
-        "Choose a larger quantity.",
+        "Choose a larger quantity or amount.",
         fields=("quantity", "spend"),
     ),
     Row(

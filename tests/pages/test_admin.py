@@ -175,7 +175,7 @@ def test_an_odd_status_is_refused(admin: Browser, ann: Browser, status: str | No
 def test_an_adjustment_is_recorded_with_its_reason_and_actor(admin: Browser, ann: Browser) -> None:
     page = f"/admin/users/{ann.username}/adjustment"
     assert "to 20.00" in admin.done(page, amount="20", reason="A gift").text
-    done = admin.done(page, amount="-7.50", reason="<b>Too much</b>")
+    done = admin.done(page, amount="-7,50", reason="<b>Too much</b>")
     assert f"Adjusted the balance of {ann.username} by −7.50 to 12.50" in done.text
     assert f"recorded {admin.username} as the administrator who did it" in done.text
     assert f"by {admin.username}" in admin.get(f"/admin/users/{ann.username}/transactions").text

@@ -46,6 +46,27 @@ def test_money_comes_and_goes(ann: Browser) -> None:
     assert "+350.50" in activity and "−50.00" in activity and "Salary" in activity
 
 
+@pytest.mark.parametrize(
+    ("amount", "shown", "says"),
+    [
+        ("12,50", "12.50", "The balance is 0.00, and this needs 12.50."),
+        ("1234,5", "1234.5", "The balance is 0.00, and this needs 1234.50."),
+        ("1,000", "1,000", "Write 1000 or 1.000: this comma can mean either."),
+        ("1.000,50", "1.000,50", "Write digits and at most one point, such as 1000.00."),
+        ("0,001", "0.001", "At most 2 decimals, such as 1000.00."),
+    ],
+)
+def test_a_form_reads_a_decimal_comma_and_shows_what_it_read(ann: Browser, amount: str, shown: str, says: str) -> None:
+    answer = ann.submit("/withdraw", amount=amount, description="10,5 pears")
+    assert answer.error_of("amount").startswith(says)
+    assert answer.form().values["amount"] == shown and answer.form().values["description"] == "10,5 pears"
+
+
+def test_a_decimal_comma_in_every_form_of_money(ann: Browser) -> None:
+    assert "Deposited 12.50. Your balance is now 12.50." in ann.done("/deposit", amount="12,50").text
+    assert "Withdrew 0.50. Your balance is now 12.00." in ann.done("/withdraw", amount="0,5").text
+
+
 def test_a_message_is_shown_once(ann: Browser) -> None:
     assert "Deposited 1.00." in ann.done("/deposit", amount="1").text
     assert "Deposited 1.00." not in ann.get("/dashboard").text
@@ -57,6 +78,14 @@ def test_more_than_the_balance_is_refused_beside_the_amount(ann: Browser) -> Non
     assert answer.status == 422
     assert answer.error_of("amount").startswith("The balance is 10.00, and this needs 10.01.")
     assert "up to 10.00" in answer.text
+
+
+def test_a_withdrawal_says_its_bounds(ann: Browser) -> None:
+    ann.done("/deposit", amount="1000000")
+    assert "You can withdraw up to 1,000,000.00. " in ann.get("/withdraw").text
+    ann.done("/deposit", amount="0.01")
+    text = ann.get("/withdraw").text
+    assert "You can withdraw up to 1,000,000.00 at once. Your balance is 1,000,000.01." in text
 
 
 @pytest.mark.parametrize(

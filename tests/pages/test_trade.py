@@ -39,6 +39,7 @@ REVIEWS = {
         "Buy 2 BTC at 90.00 or less.",
         "90",
     ),
+    "commas": ({"quantity": "2,0", "price": "100,5"}, "At most 201.00", "100.5"),
     "limit that is reached": (
         {"quantity": "2", "order_type": "limit_buy", "price": "110"},
         "Costs now 200.00 Price now 100.00 Cash after 9,800.00 BTC after 2 The price is already as good as your limit",
@@ -118,7 +119,8 @@ def test_a_price_that_moved_out_of_reach_leads_back_to_the_form(rich: Browser, m
     form = review(rich, quantity="99").form()
     market.set("BTC", "500.00")
     answer = rich.send(form)
-    assert answer.status == 409 and answer.error_of("price") and answer.form().values["price"] == "100.5"
+    assert answer.status == 409 and "worse than the 100.5 that you accept" in answer.error_of("price")
+    assert answer.form().values["price"] == "" and answer.form().values["quantity"] == "99"
     assert "Review the order" in answer.text
 
 

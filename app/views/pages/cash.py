@@ -7,6 +7,7 @@ from typing import Any
 from flask import Blueprint, flash, redirect, render_template, url_for
 from flask.typing import ResponseReturnValue
 
+from app.domain.money import MAX_AMOUNT
 from app.models import ledger
 from app.schemas.inputs import CashInput
 from app.services import cash
@@ -23,7 +24,9 @@ def _deposit_page(form: Form) -> str:
 
 
 def _withdraw_page(form: Form) -> str:
-    return render_template("withdraw.html", form=form, balance=ledger.get_balance(current_username()))
+    balance = ledger.get_balance(current_username())
+    most = min(balance.current_balance, MAX_AMOUNT)
+    return render_template("withdraw.html", form=form, balance=balance, most=most)
 
 
 @blueprint.get("/deposit")

@@ -15,8 +15,9 @@ from flask import Response, make_response, request
 from flask.typing import ResponseReturnValue
 from marshmallow import Schema, ValidationError
 
-from app.domain import errors
+from app.domain import errors, money
 from app.domain.identifiers import IDEMPOTENCY_KEY, matches
+from app.schemas.amounts import Amount
 from app.schemas.fields import StrictBoolean
 from app.views.errors import RETRY_AFTER_SECONDS, invalid_input, row_of
 from app.views.paging import ROWS, sent_query
@@ -52,7 +53,11 @@ LABELS = {
 
 
 class Form:
-    """The text typed into a form, and its errors: messages by field, "" for the whole form."""
+    """The text typed into a form, and its errors: messages by field, "" for the whole form.
+
+    A value may also be a suggestion: then the form has the same text under `suggested_` and the field's name. A
+    suggestion is applied like what a person typed, but it is not shown again, and no error is put beside it.
+    """
 
     def __init__(self, typed: Mapping[str, str] | None = None) -> None:
         self.typed = dict(typed or {})
@@ -66,8 +71,12 @@ class Form:
         self._fields: set[str] = set()
 
     def value(self, name: str) -> str:
-        """The text to show in a field: what was typed, but never a password."""
-        return "" if "password" in name else self.typed.get(name, "")
+        """The text to show in a field: what the person typed, but never a password."""
+        return "" if "password" in name or self.is_suggested(name) else self.typed.get(name, "")
+
+    def is_suggested(self, name: str) -> bool:
+        """Whether the page wrote the value of a field, rather than the person."""
+        return name in self.typed and self.typed[name] == self.typed.get(f"suggested_{name}")
 
     def label(self, name: str) -> str:
         return LABELS.get(name, "")
@@ -80,7 +89,12 @@ class Form:
 
     def load(self, schema: Schema, path: Mapping[str, str]) -> dict[str, Any]:
         """The values of a sent form and of its path. Raises InvalidInput."""
-        self._fields = {field.data_key or name for name, field in schema.fields.items()}
+        fields = {field.data_key or name: field for name, field in schema.fields.items()}
+        self._fields = set(fields)
+        # The form then shows what was read.
+        self.typed |= {
+            name: money.with_point(text) for name, text in self.typed.items() if isinstance(fields.get(name), Amount)
+        }
         data: dict[str, Any] = {
             name: text
             for name, text in self.typed.items()
@@ -113,8 +127,8 @@ class Form:
         if isinstance(error, errors.InvalidInput):
             return error.errors
         row = row_of(error)
-        # The first field that was filled in, or else that the form has.
-        names = sorted(row.fields, key=lambda name: not self.typed.get(name))
+        # The first field that the person filled in, or else that the form has.
+        names = sorted(row.fields, key=lambda name: not self.value(name))
         field = next((name for name in names if name in self._fields), "")
         return [errors.FieldError(field, row.page_message or str(error))]
 

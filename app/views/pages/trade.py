@@ -20,8 +20,8 @@ from app.services import orders
 from app.services.preview import find_preview, get_preview
 from app.views.http import prices
 from app.views.pages.formatters import write_money, write_quantity
-from app.views.pages.forms import Form, submits
-from app.views.pages.market import asset_page
+from app.views.pages.forms import Form, sent_form, submits
+from app.views.pages.market import ORDER_FIELDS, asset_page
 from app.views.pages.sessions import current_username, only_for_users
 
 DONE = {"BUY": "Bought", "SELL": "Sold"}
@@ -31,6 +31,7 @@ only_for_users(blueprint)
 
 
 @blueprint.get("/assets/<asset_id>/review")
+@blueprint.get("/assets/<asset_id>/change", endpoint="back_from_change")
 def back_to_asset(asset_id: str) -> ResponseReturnValue:
     """The page to return to after logging in during a review."""
     return redirect(url_for("market.asset", asset_id=get_asset(asset_id).asset_id), 303)
@@ -52,8 +53,17 @@ def _review_page(form: Form, preview: Preview) -> str:
         asset=get_asset(order.asset_id),
         is_buy=order.side is Side.BUY,
         is_market=order.price_type is PriceType.MARKET,
+        is_price_suggested=not form.value("price") or isinstance(form.refusal, PriceMoved),
         allowance=ALLOWANCE_PERCENT,
     )
+
+
+@blueprint.post("/assets/<asset_id>/change")
+def change(asset_id: str) -> ResponseReturnValue:
+    """From the review back to the order form, with what the person typed in either."""
+    form = sent_form()
+    typed: dict[str, Any] = {name: form.value(name) or None for name in ("order_type", *ORDER_FIELDS)}
+    return redirect(url_for("market.asset", asset_id=get_asset(asset_id).asset_id, **typed), 303)
 
 
 def _after_refusal(form: Form, asset_id: str) -> str:
