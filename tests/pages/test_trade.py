@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+from datetime import timedelta
 from typing import Any
 
 import pytest
 
+from app.domain import clock
 from tests.support.page_client import Answer, Browser
 from tests.support.usage import usage_of
+
+LAST_DAY = (clock.now().date() + timedelta(days=10)).isoformat()
 
 
 def review(browser: Browser, **values: str) -> Answer:
@@ -137,6 +141,54 @@ def test_the_address_fills_in_the_form(rich: Browser) -> None:
     values = rich.get("/assets/BTC?order_type=limit_sell&quantity=3&price=5").form().values
     assert (values["order_type"], values["quantity"], values["price"]) == ("limit_sell", "3", "5")
     assert rich.get("/assets/BTC?order_type=x&quantity=%22%3E").form().values["order_type"] == "market_buy"
+
+
+@pytest.mark.parametrize("path", ["/assets/BTC", "/assets/BTC/review"])
+def test_without_a_price_a_form_keeps_what_was_typed(rich: Browser, market: Any, path: str) -> None:
+    form = rich.get("/assets/BTC").form()
+    form.action = path
+    market.missing.add("BTC")
+    values = {"quantity": "2", "order_type": "limit_buy", "price": "90", "expires_at": LAST_DAY}
+    answer = rich.send(form, **values)
+    assert answer.status == 503 and answer.response.headers["Retry-After"] == "1"
+    assert "There is no current price for this asset. Try again in a minute." in answer.text
+    assert values.items() <= answer.form().values.items() and "applied" not in answer.text
+
+
+def test_the_page_of_an_asset_stands_without_a_price(rich: Browser, stranger: Browser, market: Any) -> None:
+    rich.done("/assets/BTC", quantity="2")
+    market.missing.add("BTC")
+    text = rich.get("/assets/BTC").text
+    assert "There is no price of Bitcoin just now" in text and "2 BTC" in text and "Category Currency" in text
+    assert "no price" not in stranger.get("/assets/ETH").text
+
+
+CHANGED = {
+    "a market order": ({"quantity": "2"}, {"order_type": "market_buy", "quantity": "2", "price": ""}),
+    "its worst price": ({"quantity": "2", "price": "100,25"}, {"quantity": "2", "price": "100.25"}),
+    "an amount": ({"spend": "201"}, {"spend": "201", "quantity": "", "price": ""}),
+    "a limit": (
+        {"quantity": "2", "order_type": "limit_buy", "price": "90", "expires_at": LAST_DAY},
+        {"order_type": "limit_buy", "price": "90", "expires_at": LAST_DAY},
+    ),
+}
+
+
+@pytest.mark.parametrize(("values", "kept"), CHANGED.values(), ids=CHANGED)
+def test_changing_a_reviewed_order_keeps_what_was_typed(
+    rich: Browser, values: dict[str, str], kept: dict[str, str]
+) -> None:
+    form = review(rich, **values).form()
+    form.action = "/assets/BTC/change"
+    there = rich.send(form)
+    assert there.status == 303
+    assert kept.items() <= rich.get(there.location).form().values.items()
+
+
+def test_a_worst_price_typed_into_the_review_goes_back_too(rich: Browser) -> None:
+    form = review(rich, quantity="2").form()
+    form.action = "/assets/BTC/change"
+    assert rich.get(rich.send(form, price="104").location).form().values["price"] == "104"
 
 
 @pytest.mark.parametrize("days", ["1", "7", "30", "365"])

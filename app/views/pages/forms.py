@@ -19,7 +19,7 @@ from app.domain import errors, money
 from app.domain.identifiers import IDEMPOTENCY_KEY, matches
 from app.schemas.amounts import Amount
 from app.schemas.fields import StrictBoolean
-from app.views.errors import RETRY_AFTER_SECONDS, invalid_input, row_of
+from app.views.errors import RETRY_AFTER_SECONDS, answer_error, invalid_input, row_of
 from app.views.paging import ROWS, sent_query
 
 # The label of each field, in the order in which forms ask and errors are listed.
@@ -149,11 +149,12 @@ def read_filter(schema: Schema, **defaults: str) -> tuple[Form, dict[str, Any] |
 
 
 def submits(
-    schema: type[Schema], *, again: Callable[..., str]
+    schema: type[Schema], *, again: Callable[..., str], writes: bool = True
 ) -> Callable[[Callable[..., ResponseReturnValue]], Callable[..., ResponseReturnValue]]:
     """Call the view with the form and its values; when anything is refused, show the form with `again`.
 
-    NotFound is not a fault of the form: it stays an error page.
+    NotFound is not a fault of the form: it stays an error page. `writes` is false where the view changes nothing,
+    whatever happens to it.
     """
 
     def decorate(view: Callable[..., ResponseReturnValue]) -> Callable[..., ResponseReturnValue]:
@@ -166,21 +167,26 @@ def submits(
                 raise
             except errors.ProductError as error:
                 form.refuse(error)
-            return _answer(lambda: again(form, **path), form)
+            return _answer(lambda: again(form, **path), form, writes)
 
         return wrapper
 
     return decorate
 
 
-def _answer(show: Callable[[], str], form: Form) -> Response:
+def _answer(show: Callable[[], str], form: Form, writes: bool) -> Response:
+    assert form.refusal is not None
     try:
         response = make_response(show(), form.status)
-    except errors.Busy:
-        # Busy says that nothing was changed. That is true of this page, but the outcome of the form is unknown.
-        if isinstance(form.refusal, errors.StoreUnavailable):
-            raise form.refusal from None
+    except errors.NotFound:
         raise
+    except errors.ProductError:
+        # What kept this page from being shown says nothing about the form: its own refusal does.
+        is_unknown = isinstance(form.refusal, errors.StoreUnavailable)
+        messages = [message for each in form.errors.values() for message in each]
+        # The words for a form promise that it can be sent again with its key, which this page does not have.
+        detail = str(form.refusal) if is_unknown else " ".join(messages)
+        response = answer_error(row_of(form.refusal), detail=detail, may_be_applied=writes and is_unknown)
     if form.retry_after_seconds:
         response.headers["Retry-After"] = str(form.retry_after_seconds)
     return response

@@ -38,7 +38,7 @@ def back_to_asset(asset_id: str) -> ResponseReturnValue:
 
 
 @blueprint.post("/assets/<asset_id>/review")
-@submits(ReviewInput, again=asset_page)
+@submits(ReviewInput, again=asset_page, writes=False)
 def review(form: Form, data: dict[str, Any], asset_id: str) -> ResponseReturnValue:
     return _review_page(form, get_preview(current_username(), prices=prices(), **data))
 
