@@ -148,7 +148,8 @@ def test_a_form_whose_answer_got_lost_can_be_sent_again(faulty_app: Flask, fault
     assert answer.status == 503 and "it will not be applied twice" in answer.text
     assert answer.response.headers["Retry-After"] == "1"
     again = browser.send(answer.form())
-    assert "Your balance is now 10.00." in browser.get(again.location).text
+    text = browser.get(again.location).text
+    assert "This was done already, at " in text and "Nothing was changed now. Your balance is 10.00." in text
 
 
 # A form, the call from which on nothing comes back any more (the first authenticates), the status, and what the page

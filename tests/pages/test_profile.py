@@ -202,6 +202,19 @@ def test_the_secret_is_shown_once_and_works_as_the_example_says(ann: Browser, ap
     assert "last used" in ann.get("/account/tokens").text
 
 
+def test_a_token_form_sent_again_makes_no_other_token(ann: Browser) -> None:
+    form = ann.get("/account/tokens").form()
+    secret = ann.send(form, name="report").shown.text_of("secret")
+    again = ann.send(form, name="report")
+    assert again.status == 303
+    answer = ann.get(again.location)
+    assert "This was done already, at " in answer.text and "Nothing was changed now. Its secret was" in answer.text
+    assert secret.rpartition(".")[2] not in answer.response.text and answer.text.count("report ") == 2
+    other = ann.send(form, name="other")
+    assert other.status == 422 and "This form was sent before, with other values." in other.text
+    assert ann.send(other.form()).status == 201
+
+
 def test_tokens_are_listed_and_revoked_after_a_question(ann: Browser, app: Flask) -> None:
     assert "You have no token." in ann.get("/account/tokens").text
     secret, page = make_token(ann, name="weekly report")

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from flask import Blueprint, flash, redirect, render_template, url_for
+from flask import Blueprint, redirect, render_template, url_for
 from flask.typing import ResponseReturnValue
 
 from app.domain.assets import get_asset
@@ -20,7 +20,7 @@ from app.services import orders
 from app.services.preview import find_preview, get_preview
 from app.views.http import prices
 from app.views.pages.formatters import write_money, write_quantity
-from app.views.pages.forms import Form, sent_form, submits
+from app.views.pages.forms import Form, flash_outcome, sent_form, submits
 from app.views.pages.market import ORDER_FIELDS, asset_page
 from app.views.pages.sessions import current_username, only_for_users
 
@@ -85,8 +85,10 @@ def place(form: Form, data: dict[str, Any], asset_id: str) -> ResponseReturnValu
         # The user must have seen the quantity, and it must be the same when the form is sent twice.
         return _review_page(form, get_preview(current_username(), prices=prices(), **data))
     del data["spend"]
-    order = orders.place_order(current_username(), prices=prices(), idempotency_key=form.sent_key(), **data).item
-    flash(_what_happened(order))
+    placed = orders.place_order(current_username(), prices=prices(), idempotency_key=form.sent_key(), **data)
+    order = placed.item
+    replay_of = order.created_at if placed.is_replay else None
+    flash_outcome(_what_happened(order), replay_of=replay_of, username=order.username)
     return redirect(url_for("orders.order", order_id=order.order_id), 303)
 
 
