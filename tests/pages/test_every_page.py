@@ -64,6 +64,12 @@ def test_a_form_of_an_ended_session_leads_back_to_its_page(stranger: Browser, pa
     assert stranger.send(form).location == f"/login?next={path}"
 
 
+@pytest.mark.parametrize("method", ["GET", "HEAD", "OPTIONS"])
+def test_what_sends_no_form_is_not_told_that_one_was_not_applied(stranger: Browser, method: str) -> None:
+    stranger.client.open("/deposit", method=method)
+    assert "Your session had ended" not in stranger.get("/login").text
+
+
 @pytest.mark.parametrize("path", FRONT)
 def test_users_go_straight_to_the_dashboard(ann: Browser, path: str) -> None:
     assert ann.get(path, 303).location == "/dashboard"

@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from datetime import timedelta
+from decimal import Decimal
 from typing import Any
 
 import pytest
 
 from app.domain import clock
+from app.prices import MarketStats, MarketSummary
+from app.prices.simulated import SimulatedMarket
 from tests.support.page_client import Answer, Browser
 from tests.support.usage import usage_of
 
@@ -161,6 +165,24 @@ def test_the_page_of_an_asset_stands_without_a_price(rich: Browser, stranger: Br
     text = rich.get("/assets/BTC").text
     assert "There is no price of Bitcoin just now" in text and "2 BTC" in text and "Category Currency" in text
     assert "no price" not in stranger.get("/assets/ETH").text
+
+
+def test_what_is_not_known_of_a_market_is_not_called_no_price(rich: Browser) -> None:
+    class Market(SimulatedMarket):
+        def summaries(self) -> dict[str, MarketSummary]:
+            found = super().summaries()
+            found["BTC"] = replace(found["BTC"], price=Decimal("100.50"), price_change_percentage_24h=None)
+            return {name: each for name, each in found.items() if name != "ETH"}
+
+        def stats(self, asset_id: str) -> MarketStats:
+            unknown = {"price_change_percentage_24h": None, "price_change_percentage_7d": None, "high_24h": None}
+            return replace(super().stats(asset_id), price=Decimal("100.50"), **unknown)
+
+    rich.client.application.extensions["prices"] = Market()
+    text = rich.get("/assets").text
+    assert "Currency 100.50 not known" in text and "Smart contracts no price not known" in text
+    text = rich.get("/assets/BTC").text
+    assert "100.50 not known in 24 hours" in text and "High, 24 hours not known" in text and "no price" not in text
 
 
 CHANGED = {

@@ -110,6 +110,8 @@ class Page(HTMLParser):
             self.faults.append("an image without alt")
         if tag in ENDS_A_PARAGRAPH and "p" in self._stack:
             self.faults.append(f"<{tag}> in a paragraph at {self.getpos()}")
+        if not set(given.get("id", "")).isdisjoint(" \t\n"):
+            self.faults.append(f"the id {given['id']!r} has a space")
         if given.get("id") in self.attributes:
             self.faults.append(f"the id {given['id']} stands twice")
         if "javascript:" in given.get("href", ""):
