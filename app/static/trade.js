@@ -120,7 +120,7 @@ function affordable() {
 // ---- Words
 
 function labelOf(field) {
-  return form.querySelector(`label[for="${field.id}"]`).firstChild.textContent.trim();
+  return field.dataset.name || form.querySelector(`label[for="${field.id}"]`).firstChild.textContent.trim();
 }
 
 function label({buying, atLimit}) {

@@ -141,21 +141,17 @@ REFUSED: dict[str, tuple[dict[str, str], str, str]] = {
     "more than there can be": ({"quantity": "100000000000001"}, "Quantity: choose 0.00000001", "quantity"),
     "no price": ({"quantity": "1", "price": "x"}, "Do not pay more than: write digits", "price"),
     "a price too high": ({"quantity": "1", "price": "1000000001"}, "Do not pay more than: choose", "price"),
-    "an amount too large": ({"spend": "1000000.01"}, "Or the amount to spend: choose 0.01 to 1000000.", "spend"),
+    "an amount too large": ({"spend": "1000000.01"}, "Amount to spend: choose 0.01 to 1000000.", "spend"),
     "worse already": (
         {"quantity": "1", "price": "99"},
         "Do not pay more than: the price is 100 already, so nothing would be placed.",
         "price",
     ),
     "worth too little": ({"quantity": "0.00009999"}, "Quantity: the order is worth less than 0.01.", "quantity"),
-    "an amount worth too little": (
-        {"spend": "0.01"},
-        "Or the amount to spend: the order is worth less than 0.01.",
-        "spend",
-    ),
+    "an amount worth too little": ({"spend": "0.01"}, "Amount to spend: the order is worth less than 0.01.", "spend"),
     "an amount that buys nothing": (
         {"spend": "0.01", "price": "1000000000"},
-        "Or the amount to spend: the order is worth less than 0.01.",
+        "Amount to spend: the order is worth less than 0.01.",
         "spend",
     ),
     "worth too much": ({"quantity": "10001"}, "Quantity: the order is worth 1,000,100.00, more than", "quantity"),
@@ -169,7 +165,7 @@ REFUSED: dict[str, tuple[dict[str, str], str, str]] = {
         "Quantity: the order costs 1,100.00, which is 100.00 more than your cash.",
         "quantity",
     ),
-    "too little cash for an amount": ({"spend": "2000"}, "Or the amount to spend: the order costs", "spend"),
+    "too little cash for an amount": ({"spend": "2000"}, "Amount to spend: the order costs", "spend"),
     "too little cash to reserve": (
         {"type": "limit_buy", "quantity": "11", "price": "99"},
         "Quantity: the order reserves 1,089.00, which is 89.00 more than your cash.",
