@@ -9,6 +9,7 @@ import pytest
 
 from app.domain import clock
 from tests.browser.conftest import NewVisitor
+from tests.support.amounts import COMMAS
 from tests.support.page_client import Browser, SentForm
 from tests.support.visitor import Visitor
 
@@ -228,6 +229,21 @@ def test_the_estimate_says_what_is_accepted(rich: Visitor, steps: list[Step], sa
     take(rich, *steps)
     assert rich.page.inner_text("#estimate").startswith(says)
     rich.press("Place the order").sees("What happened")
+
+
+def test_the_script_reads_a_comma_as_the_server_does(rich: Visitor) -> None:
+    rich.open("/assets/BTC")
+    read = rich.page.evaluate("(texts) => texts.map((text) => text.replace(COMMA, '$1.$2'))", list(COMMAS))
+    assert read == list(COMMAS.values())
+
+
+def test_an_amount_without_a_worst_price_is_reviewed(rich: Visitor) -> None:
+    rich.open("/assets/BTC")
+    take(rich, ("spend", "201"), ("price", ""))
+    rich.sees("An amount to spend needs a worst price: you see one to accept before anything is placed.")
+    rich.press("Place the order").sees("Review your order", "At most 201.00").press("Place the order").sees(
+        "Bought 2 BTC"
+    )
 
 
 def test_an_amount_of_the_cheapest_asset_is_spent_whole(rich: Visitor, market: Any) -> None:

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from app.domain import money
 from app.domain.errors import OrderTooLarge, OrderTooSmall
-from tests.support.amounts import NO_AMOUNT
+from tests.support.amounts import COMMAS, NO_AMOUNT
 
 
 @pytest.mark.parametrize("parse", [money.parse_money, money.parse_quantity, money.parse_price])
@@ -106,35 +106,6 @@ def test_quantities_and_prices_to_the_bounds(parse, text, expected):
 def test_quantities_and_prices_out_of_bounds_or_too_precise(parse, most, text):
     with pytest.raises(money.InvalidAmount):
         parse(text.format(most=most, more=most + 1))
-
-
-# What a person types, and what is read: a point where the comma can only be one.
-COMMAS = {
-    "12,50": "12.50",
-    "0,5": "0.5",
-    "0,125": "0.125",
-    "00,125": "00.125",
-    "1234,567": "1234.567",
-    "1,0000": "1.0000",
-    "12,3": "12.3",
-    "-12,50": "-12.50",
-    "12.50": "12.50",
-    # Three digits after one to three may be thousands.
-    "1,000": "1,000",
-    "12,345": "12,345",
-    "-999,999": "-999,999",
-    # More than one mark is never only a decimal comma.
-    "1,234,567": "1,234,567",
-    "1.234,50": "1.234,50",
-    "1,234.50": "1,234.50",
-    "1,,5": "1,,5",
-    ",5": ",5",
-    "5,": "5,",
-    ",": ",",
-    "+1,5": "+1,5",
-    "1,5 ": "1,5 ",
-    "x": "x",
-}
 
 
 @pytest.mark.parametrize(("text", "read"), COMMAS.items(), ids=COMMAS)
