@@ -113,6 +113,21 @@ def test_an_amount_is_placed_only_after_a_review(rich: Browser) -> None:
     assert answer.status == 200 and "Costs now 200.00" in answer.text
 
 
+@pytest.mark.parametrize(
+    ("price", "says"), [("201", "Buy 1 BTC now"), ("", "Buy 2 BTC now"), ("100.50000001", "Buy 1.99999999 BTC now")]
+)
+def test_another_worst_price_on_the_review_keeps_the_amount(rich: Browser, price: str, says: str) -> None:
+    answer = rich.send(review(rich, spend="201").form(), price=price)
+    assert answer.status == 200 and says in answer.text and "At most 201.00" in answer.text
+    placed = rich.send(answer.form())
+    assert says.replace("Buy", "Bought").removesuffix(" now") in rich.get(placed.location).text
+
+
+def test_a_better_worst_price_on_the_review_is_taken_at_once(rich: Browser) -> None:
+    sent = rich.send(review(rich, spend="201").form(), price="100.25")
+    assert "Bought 2 BTC for 200.00." in rich.get(sent.location).text
+
+
 def test_a_price_that_moved_brings_a_new_quote(rich: Browser, market: Any) -> None:
     form = review(rich, spend="201").form()
     market.set("BTC", "101.00")

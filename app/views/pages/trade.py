@@ -6,6 +6,7 @@ allowance. If the market has moved beyond it, nothing is placed and the review i
 
 from __future__ import annotations
 
+from decimal import Decimal
 from typing import Any
 
 from flask import Blueprint, redirect, render_template, url_for
@@ -13,7 +14,7 @@ from flask.typing import ResponseReturnValue
 
 from app.domain.assets import get_asset
 from app.domain.errors import PriceMoved
-from app.domain.orders import ALLOWANCE_PERCENT, Preview, PriceType, Side
+from app.domain.orders import ALLOWANCE_PERCENT, Preview, PriceType, Side, is_within
 from app.models.orders import Order
 from app.schemas.inputs import ReviewInput, TradeInput
 from app.services import orders
@@ -81,8 +82,9 @@ def _after_refusal(form: Form, asset_id: str) -> str:
 @blueprint.post("/assets/<asset_id>")
 @submits(TradeInput, again=_after_refusal)
 def place(form: Form, data: dict[str, Any], asset_id: str) -> ResponseReturnValue:
-    if data["quantity"] is None:
+    if _must_be_reviewed(**data):
         # The user must have seen the quantity, and it must be the same when the form is sent twice.
+        data["quantity"] = None
         return _review_page(form, get_preview(current_username(), prices=prices(), **data))
     del data["spend"]
     placed = orders.place_order(current_username(), prices=prices(), idempotency_key=form.sent_key(), **data)
@@ -90,6 +92,15 @@ def place(form: Form, data: dict[str, Any], asset_id: str) -> ResponseReturnValu
     replay_of = order.created_at if placed.is_replay else None
     flash_outcome(_what_happened(order), replay_of=replay_of, username=order.username)
     return redirect(url_for("orders.order", order_id=order.order_id), 303)
+
+
+def _must_be_reviewed(
+    *, side: Side, quantity: Decimal | None, spend: Decimal | None, limit_price: Decimal | None, **_: Any
+) -> bool:
+    """Whether the quantity for an amount is not known yet, or may cost more, as after a worst price was raised."""
+    if quantity is None:
+        return True
+    return spend is not None and side is Side.BUY and not is_within(spend, quantity, limit_price)
 
 
 def _what_happened(order: Order) -> str:
