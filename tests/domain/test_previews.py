@@ -9,7 +9,7 @@ import pytest
 from app.domain import money
 from app.domain.errors import InsufficientFunds, InsufficientHolding, OrderTooSmall, PriceMoved
 from app.domain.ledger import CashAccount
-from app.domain.orders import NewOrder, Preview, PriceType, Side, default_limit_price, preview_order
+from app.domain.orders import NewOrder, Preview, PriceType, Side, default_limit_price, is_within, preview_order
 
 
 @pytest.mark.parametrize(
@@ -25,6 +25,14 @@ from app.domain.orders import NewOrder, Preview, PriceType, Side, default_limit_
 )
 def test_what_an_amount_buys(amount: str, price: str, quantity: str) -> None:
     assert money.quantity_for(Decimal(amount), Decimal(price)) == Decimal(quantity)
+
+
+@pytest.mark.parametrize(
+    ("quantity", "price", "within"),
+    [("2", "50.00", True), ("2", "50.00000001", False), ("1.99999999", "50.00000001", True), ("1", None, False)],
+)
+def test_whether_a_purchase_can_cost_more_than_an_amount(quantity: str, price: str | None, within: bool) -> None:
+    assert is_within(Decimal("100.00"), Decimal(quantity), Decimal(price) if price else None) is within
 
 
 @pytest.mark.parametrize(
