@@ -149,6 +149,7 @@ class Page(HTMLParser):
         if self._tags.count("table") != self._tags.count("caption"):
             self.faults.append("a table without caption")
         self.faults += [f"{id_} has no label" for id_ in self._to_label if id_ not in self._labelled]
+        self.faults += [f"{id_} cuts in silence" for id_, given in self.attributes.items() if "maxlength" in given]
         self.faults += [
             f"the form to {form.action} has no csrf token"
             for form in self.forms
