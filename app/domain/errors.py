@@ -134,7 +134,7 @@ class InsufficientHolding(Refusal):
 
 class OrderTooSmall(Refusal):
     code = "order_too_small"
-    message = "The order is worth less than 0.01. Order more of it."
+    message = "The order is worth less than 0.01. Choose a larger quantity or amount."
 
 
 class OrderTooLarge(Refusal):

@@ -21,10 +21,15 @@ CENT = Decimal("0.01")
 ZERO = Decimal("0.00")
 MAX_AMOUNT = Decimal("1000000.00")
 MIN_QUANTITY = Decimal("0.00000001")
-MAX_QUANTITY = Decimal("1000000000")
+# What MAX_AMOUNT buys at the lowest price: no order that its total allows is refused for its quantity.
+MAX_QUANTITY = Decimal("100000000000000")
 MAX_PRICE = Decimal("1000000000")
 
-# A quantity (18 digits) times a price (18 digits) fits with room to spare. A longer result raises; it is not rounded.
+# Text in which a comma can only be the decimal point. Three digits after one to three may be thousands: `1,000`.
+# The script of the order form follows it, so it is written as JavaScript reads it too.
+DECIMAL_COMMA = r"^(-?(?![1-9][0-9]{0,2},[0-9]{3}$)[0-9]+),([0-9]+)$"
+
+# A quantity (23 digits) times a price (18 digits) fits with room to spare. A longer result raises; it is not rounded.
 EXACT = Context(prec=60, traps=[Inexact, InvalidOperation, DivisionByZero, Overflow])
 _ROUNDING = Context(prec=60, traps=[InvalidOperation, DivisionByZero, Overflow])
 _FLOOR = Context(prec=60, rounding=ROUND_FLOOR, traps=[InvalidOperation, DivisionByZero, Overflow])
@@ -34,7 +39,14 @@ class InvalidAmount(ValueError):
     """The text is not an amount of this kind. The message tells the person how to write one."""
 
 
+def with_point(text: str) -> str:
+    """What a person typed, with a point where a comma can only be one: `12,50` is `12.50`, `1,000` stays as it is."""
+    return re.sub(DECIMAL_COMMA, r"\1.\2", text)
+
+
 def _parse(text: str, *, decimals: int, example: str) -> Decimal:
+    if re.fullmatch(r"[1-9][0-9]{0,2},[0-9]{3}", text):
+        raise InvalidAmount(f"Write {text.replace(',', '')} or {text.replace(',', '.')}: this comma can mean either.")
     if len(text) > 40 or not re.fullmatch(r"[0-9]+(\.[0-9]+)?", text):
         raise InvalidAmount(f"Write digits and at most one point, such as {example}.")
     if len(text.partition(".")[2]) > decimals:
@@ -57,10 +69,10 @@ def parse_adjustment(text: str) -> Decimal:
 
 
 def parse_quantity(text: str) -> Decimal:
-    """A quantity of an asset: 0.00000001 to 1000000000. Raises InvalidAmount."""
+    """A quantity of an asset: 0.00000001 to 100000000000000. Raises InvalidAmount."""
     quantity = _parse(text, decimals=8, example="0.25")
     if not MIN_QUANTITY <= quantity <= MAX_QUANTITY:
-        raise InvalidAmount("Choose a quantity from 0.00000001 to 1000000000.")
+        raise InvalidAmount("Choose a quantity from 0.00000001 to 100000000000000.")
     return quantity
 
 
@@ -115,9 +127,8 @@ def _product(quantity: Decimal, price: Decimal, rounding: str) -> Decimal:
 
 
 def quantity_for(amount: Decimal, price: Decimal) -> Decimal:
-    """The largest quantity (8 decimals, at most MAX_QUANTITY) that costs no more than the amount; it can be 0."""
-    quantity = _FLOOR.divide(amount, price).quantize(MIN_QUANTITY, context=_FLOOR)
-    return min(quantity, MAX_QUANTITY)
+    """The largest quantity (8 decimals) that costs no more than the amount, itself up to MAX_AMOUNT; it can be 0."""
+    return _FLOOR.divide(amount, price).quantize(MIN_QUANTITY, context=_FLOOR)
 
 
 def moved_price(price: Decimal, percent: Decimal, *, decimals: int) -> Decimal:

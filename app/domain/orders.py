@@ -101,6 +101,11 @@ def default_limit_price(side: Side, price: Decimal, *, decimals: int) -> Decimal
     return money.moved_price(price, percent, decimals=decimals)
 
 
+def is_within(amount: Decimal, quantity: Decimal, limit_price: Decimal | None) -> bool:
+    """Whether a purchase cannot cost more than an amount: false without a worst price."""
+    return limit_price is not None and money.order_total(quantity, limit_price, buying=True) <= amount
+
+
 @dataclass(frozen=True, slots=True)
 class Preview:
     """What an order would do at this price of the market.

@@ -270,9 +270,9 @@ def list_tokens(username: str) -> list[Token]:
     return list(Token.query(username, Token.SK.startswith("TOKEN#"), consistent_read=True))
 
 
-def add_token(token: Token) -> None:
-    """Store a new token. One call."""
-    token.save(condition=Token.absent())
+def add_token(token: Token) -> bool:
+    """Store a new token; False when the user has one with its id. One call."""
+    return write_if(lambda: token.save(condition=Token.absent()))
 
 
 def delete_token(token: Token) -> None:

@@ -3,6 +3,7 @@
 An amount is sent as text, such as "1000.00", and also read from a JSON number, with an exponent too. Money is USD with
 exactly 2 decimals; prices (USD for one unit) and quantities have at most 8 and are written without trailing zeros. Only
 an adjustment has a sign. No number type computes with an amount before `app.domain.money` has matched its digits.
+Forms read a comma as the point first (`app/views/pages/forms.py`); JSON has no comma.
 """
 
 from __future__ import annotations
@@ -109,7 +110,7 @@ class Adjustment(Money):
 
 
 class Quantity(Amount):
-    """`"0.25"`: 0.00000001 to 1000000000."""
+    """`"0.25"`: 0.00000001 to 100000000000000."""
 
     parse = staticmethod(money.parse_quantity)
     maximum = money.MAX_QUANTITY

@@ -19,7 +19,7 @@ class AssetOutput(Output):
     is_active = fields.Boolean(attribute="asset.is_active")
     symbol = fields.String()
     image = fields.Constant(None, allow_none=True, metadata={"type": "string"})
-    market_cap_rank = fields.Integer(attribute="asset.market_cap_rank")
+    market_cap_rank = fields.Integer()
     price_change_percentage_24h = Number(
         attribute="market.price_change_percentage_24h", dump_default=None, allow_none=True
     )

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from decimal import Decimal
 from typing import Self
 
+from app.domain import money
 from app.domain.assets import CATALOGUE, Asset, get_asset
 from app.domain.errors import PriceUnavailable
 from app.prices import MarketStats, MarketSummary, PricePoint, PriceSource
@@ -13,10 +14,14 @@ from app.prices import MarketStats, MarketSummary, PricePoint, PriceSource
 
 @dataclass(frozen=True)
 class ListedAsset:
-    """An asset and its current market, which is None while the source has no price for it."""
+    """An asset and its current market, which is None while the source has no price for it.
+
+    `market_cap_rank` is its place by market capitalisation in the whole catalogue, from 1.
+    """
 
     asset: Asset
     market: MarketSummary | None
+    market_cap_rank: int
 
     @property
     def symbol(self) -> str:
@@ -29,10 +34,11 @@ class ListedAsset:
 
 @dataclass(frozen=True)
 class AssetDetail:
-    """An asset and everything that is known of its market."""
+    """An asset and everything that is known of its market; ranked as in the list."""
 
     asset: Asset
     market: MarketStats
+    market_cap_rank: int
 
     @property
     def symbol(self) -> str:
@@ -48,16 +54,31 @@ class AssetDetail:
 
 
 def list_assets(prices: PriceSource, *, active_only: bool = False, limit: int = 250) -> list[ListedAsset]:
-    """The first `limit` assets of the catalogue, by market capitalisation, largest first."""
+    """The first `limit` assets by market capitalisation, largest first; last those of which it is not known."""
     markets = prices.summaries()
-    wanted = [asset for asset in CATALOGUE.values() if asset.is_active or not active_only]
-    return [ListedAsset(asset, markets.get(asset.asset_id)) for asset in wanted[:limit]]
+    ranked = sorted(CATALOGUE.values(), key=lambda asset: _size(markets.get(asset.asset_id)), reverse=True)
+    listed = [ListedAsset(asset, markets.get(asset.asset_id), rank) for rank, asset in enumerate(ranked, start=1)]
+    return [each for each in listed if each.asset.is_active or not active_only][:limit]
+
+
+def _size(summary: MarketSummary | None) -> Decimal:
+    return summary.market_cap or money.ZERO if summary else money.ZERO
 
 
 def get_asset_detail(asset_id: str, prices: PriceSource) -> AssetDetail:
     """One asset, its id in any case. Raises AssetNotFound, PriceUnavailable."""
     asset = get_asset(asset_id)
-    return AssetDetail(asset, prices.stats(asset.asset_id))
+    stats = prices.stats(asset.asset_id)
+    rank = next(each.market_cap_rank for each in list_assets(prices) if each.asset is asset)
+    return AssetDetail(asset, stats, rank)
+
+
+def find_stats(asset_id: str, prices: PriceSource) -> MarketStats | None:
+    """The figures of an asset's market; None while the source has no price for it. Raises AssetNotFound."""
+    try:
+        return prices.stats(get_asset(asset_id).asset_id)
+    except PriceUnavailable:
+        return None
 
 
 def get_history(asset_id: str, prices: PriceSource, *, days: int) -> list[PricePoint]:

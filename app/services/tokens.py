@@ -14,7 +14,14 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 
 from app.domain import clock
-from app.domain.errors import AccountSuspended, InsufficientScope, NotAuthenticated, TokenNotFound
+from app.domain.errors import (
+    AccountSuspended,
+    Busy,
+    IdempotencyKeyReused,
+    InsufficientScope,
+    NotAuthenticated,
+    TokenNotFound,
+)
 from app.domain.identifiers import TOKEN_ID, USERNAME
 from app.domain.users import READ_AND_TRADE
 from app.models import users
@@ -46,16 +53,17 @@ class Authentication:
 
 @dataclass(frozen=True)
 class NewToken:
-    """A token and its bearer, which cannot be shown again."""
+    """A token and its bearer, which cannot be shown again: None where the same keyed request had made the token."""
 
     token: Token
-    bearer: str
+    bearer: str | None
 
 
 def issue_login_token(user: User) -> NewToken:
     """A token for LOGIN_TOKEN_LIFETIME, which ends earlier when the user's session epoch is raised. One call."""
     return _issue(
         user,
+        secrets.token_hex(8),
         name="login",
         scopes=READ_AND_TRADE,
         expires_at=clock.now() + LOGIN_TOKEN_LIFETIME,
@@ -63,17 +71,30 @@ def issue_login_token(user: User) -> NewToken:
     )
 
 
-def create_personal_token(user: User, *, name: str, scopes: str, expires_at: datetime | None) -> NewToken:
-    """A named token for scripts. `scopes` is READ or READ_AND_TRADE. One call.
+def create_personal_token(
+    user: User, *, name: str, scopes: str, expires_at: datetime | None, idempotency_key: str | None = None
+) -> NewToken:
+    """A named token for scripts. `scopes` is READ or READ_AND_TRADE. One call, and one for a repeated key.
 
-    Without `expires_at` it lasts for PERSONAL_TOKEN_LIFETIME.
+    Without `expires_at` it lasts for PERSONAL_TOKEN_LIFETIME. While the token of a key exists, the key makes no other.
+    Raises IdempotencyKeyReused when that token was made by another request.
     """
     end = expires_at or clock.now() + PERSONAL_TOKEN_LIFETIME
-    return _issue(user, name=name, scopes=scopes, expires_at=end, session_epoch=None)
+    token_id = _hash(f"{user.username} {idempotency_key}")[:16] if idempotency_key else secrets.token_hex(8)
+    made = _issue(user, token_id, name=name, scopes=scopes, expires_at=end, session_epoch=None)
+    if (made.token.name, made.token.scopes, made.token.expires_at) != (
+        name,
+        scopes,
+        expires_at or made.token.expires_at,
+    ):
+        raise IdempotencyKeyReused()
+    return made
 
 
-def _issue(user: User, *, name: str, scopes: str, expires_at: datetime, session_epoch: int | None) -> NewToken:
-    token_id, secret = secrets.token_hex(8), secrets.token_urlsafe(32)
+def _issue(
+    user: User, token_id: str, *, name: str, scopes: str, expires_at: datetime, session_epoch: int | None
+) -> NewToken:
+    secret = secrets.token_urlsafe(32)
     token = Token(
         *Token.key(user.username, token_id),
         username=user.username,
@@ -86,8 +107,13 @@ def _issue(user: User, *, name: str, scopes: str, expires_at: datetime, session_
         expires_at=expires_at,
         ttl=expires_at,
     )
-    users.add_token(token)
-    return NewToken(token, f"{user.username}.{token_id}.{secret}")
+    if users.add_token(token):
+        return NewToken(token, f"{user.username}.{token_id}.{secret}")
+    made = users.find_token(user.username, token_id)
+    if made is None:
+        # Revoked since.
+        raise Busy()
+    return NewToken(made, None)
 
 
 def list_personal_tokens(username: str) -> list[Token]:

@@ -14,9 +14,9 @@ function written(value) {
 }
 
 function writtenTime(seconds) {
-  const time = new Date(seconds * 1000);
-  const day = time.toLocaleDateString("en-GB", {day: "numeric", month: "short", year: "numeric", timeZone: "UTC"});
-  return `${day}, ${time.toISOString().slice(11, 16)}`;
+  // "Sat, 05 Sep 2026 12:01:00 GMT": the months as the server writes them, which no locale of a browser does.
+  const [, day, month, year, time] = new Date(seconds * 1000).toUTCString().split(/[ ,]+/);
+  return `${Number(day)} ${month} ${year}, ${time.slice(0, 5)}`;
 }
 
 function range(chart, low, high) {

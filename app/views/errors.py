@@ -242,7 +242,7 @@ ROWS = (
         errors.OrderTooSmall,
         422,
         "The order is worth less than 0.01.",
-        "Order more of it.",
+        "Choose a larger quantity or amount.",
         fields=("quantity", "spend"),
     ),
     Row(
@@ -290,6 +290,8 @@ ROWS = (
 
 BY_CLASS = {row.error: row for row in ROWS if not isinstance(row.error, str)}
 BY_STATUS = {row.status: row for row in ROWS if row.by_status}
+# After these nobody knows whether a change was applied. Every other error says that nothing was.
+UNKNOWN_OUTCOME = (BY_CLASS[errors.StoreUnavailable], BY_STATUS[500])
 
 
 def row_of(error: ProductError) -> Row:
@@ -321,8 +323,15 @@ def wants_json() -> bool:
     return request.path.startswith("/api/") or request.path in {"/api", "/health", "/ready", "/metrics"}
 
 
-def answer_error(row: Row, *, status: int = 0, detail: str = "", **more: Any) -> Response:
-    """An error as problem+json or as a page, with the row's status and sentence unless others are given."""
+def answer_error(
+    row: Row, *, status: int = 0, detail: str = "", may_be_applied: bool | None = None, **more: Any
+) -> Response:
+    """An error as problem+json or as a page, with the row's status and sentence unless others are given.
+
+    A page says whether the form that was sent may have been applied; unless it is given, the row tells.
+    """
+    if may_be_applied is None:
+        may_be_applied = row in UNKNOWN_OUTCOME
     status, detail = status or row.status, detail or row.message
     title = HTTPStatus(status).phrase
     if wants_json():
@@ -336,7 +345,14 @@ def answer_error(row: Row, *, status: int = 0, detail: str = "", **more: Any) ->
         response = jsonify({**problem, "request_id": g.request_id, **more})
         response.content_type = "application/problem+json"
     else:
-        page = render_template("error.html", status=status, title=title, detail=detail, errors=more.get("errors", []))
+        page = render_template(
+            "error.html",
+            status=status,
+            title=title,
+            detail=detail,
+            errors=more.get("errors", []),
+            may_be_applied=may_be_applied,
+        )
         response = make_response(page)
     response.status_code = status
     if status == 401 and wants_json():

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import re
+from dataclasses import replace
 from decimal import Decimal
 
 import pytest
 
+from app.prices.simulated import SimulatedMarket
 from tests.support.people import TIME
 
 ASSET = {
@@ -48,8 +50,9 @@ def test_the_inventory(client):
     assert set(body) == {"data", "assets", "total_count", "active_count"}
     assert body["data"] == body["assets"] and len(body["data"]) == body["total_count"] >= 20
     assert all(set(asset) == ASSET for asset in body["data"])
-    ranks = [asset["market_cap_rank"] for asset in body["data"]]
-    assert ranks == sorted(ranks)
+    caps = [asset["market_cap"] for asset in body["data"]]
+    assert caps == sorted(caps, reverse=True)
+    assert [asset["market_cap_rank"] for asset in body["data"]] == list(range(1, len(caps) + 1))
     assert body["active_count"] == sum(asset["is_active"] for asset in body["data"]) < body["total_count"]
     for asset in body["data"]:
         assert isinstance(asset["price_usd"], (int, float)) and asset["price_usd"] > 0
@@ -62,6 +65,36 @@ def test_the_inventory_of_active_assets(client, query):
     body = client.get(f"/api/v1/inventory/assets?{query}").json
     assert all(asset["is_active"] for asset in body["data"])
     assert body["total_count"] == body["active_count"] == len(body["data"])
+
+
+@pytest.fixture
+def upside_down(market_app):
+    """A client where the market capitalisation of ALGO is the largest, and that of BTC is not known."""
+
+    class Market(SimulatedMarket):
+        def summaries(self):
+            caps = {"ALGO": Decimal("9e15"), "BTC": None}
+            found = super().summaries()
+            changed = {name: replace(found[name], market_cap=cap) for name, cap in caps.items()}
+            return {name: each for name, each in (found | changed).items() if name != "ETH"}
+
+    market_app.extensions["prices"] = Market()
+    return market_app.test_client()
+
+
+def test_the_largest_come_first_and_the_unknown_last(upside_down):
+    data = upside_down.get("/api/v1/inventory/assets").json["data"]
+    assert (data[0]["asset_id"], data[0]["market_cap_rank"]) == ("ALGO", 1)
+    assert [(asset["asset_id"], asset["market_cap_rank"]) for asset in data[-2:]] == [("BTC", 24), ("ETH", 25)]
+    [first] = upside_down.get("/api/v1/inventory/assets?limit=1").json["data"]
+    assert first["asset_id"] == "ALGO"
+    active = upside_down.get("/api/v1/inventory/assets?active_only=true").json["data"]
+    ranks = [asset["market_cap_rank"] for asset in active]
+    assert ranks == sorted(ranks) and len(ranks) < 25
+    for asset_id, rank in (("ALGO", 1), ("BTC", 24)):
+        assert upside_down.get(f"/api/v1/inventory/assets/{asset_id}").json["market_cap_rank"] == rank
+    page = upside_down.get("/assets").text
+    assert page.index("/assets/ALGO") < page.index("/assets/SOL") < page.index("/assets/BTC")
 
 
 def test_a_part_of_the_inventory(client):

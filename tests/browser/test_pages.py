@@ -74,6 +74,37 @@ def test_every_page_is_accessible_and_fits_a_small_screen(busy: Visitor) -> None
     assert not wide
 
 
+# The contrasts of the borders of all fields to the field itself, and to what surrounds it.
+CONTRASTS = """() => {
+  const numbers = (colour) => colour.match(/[0-9.]+/g).map(Number);
+  const light = (colour) => numbers(colour).slice(0, 3).map((part) => part / 255)
+    .map((part) => part <= 0.04045 ? part / 12.92 : ((part + 0.055) / 1.055) ** 2.4)
+    .reduce((sum, part, place) => sum + part * [0.2126, 0.7152, 0.0722][place], 0);
+  const contrast = (one, other) => {
+    const [dark, bright] = [light(one), light(other)].sort((a, b) => a - b);
+    return (bright + 0.05) / (dark + 0.05);
+  };
+  const around = (element) => {
+    const colour = getComputedStyle(element).backgroundColor;
+    return (numbers(colour)[3] ?? 1) > 0 || !element.parentElement ? colour : around(element.parentElement);
+  };
+  return [...document.querySelectorAll("main :is(input:not([type=hidden]), select)")].flatMap((field) => {
+    const {borderTopColor, backgroundColor} = getComputedStyle(field);
+    return [backgroundColor, around(field.parentElement)].map((side) => [field.id, contrast(borderTopColor, side)]);
+  });
+}"""
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+def test_borders_of_fields_can_be_seen(busy: Visitor, scheme: str) -> None:
+    """As WCAG 1.4.11 asks."""
+    busy.page.emulate_media(color_scheme=scheme, reduced_motion="reduce")
+    for show in (lambda: busy.open("/account/tokens"), lambda: busy.open("/orders"), lambda: refused_form(busy)):
+        show()
+        found = busy.page.evaluate(CONTRASTS)
+        assert found and all(contrast >= 3 for _, contrast in found), found
+
+
 @pytest.mark.parametrize("path", ["/", "/dashboard", "/assets/BTC"])
 def test_the_first_visit_is_light_and_the_next_is_one_request(
     busy: Visitor, new_visitor: NewVisitor, path: str

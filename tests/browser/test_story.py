@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import re
+from datetime import UTC, datetime
 from typing import Any
 
 import pytest
 
+from app.views.pages.formatters import write_short_time
 from tests.browser.conftest import NewVisitor
 from tests.support.page_client import Browser
 from tests.support.visitor import Visitor
@@ -152,6 +154,27 @@ def test_a_chart_is_read_off(rich: Visitor) -> None:
     rich.page.locator(".reading", has_text=" · ").wait_for()
     rich.page.get_by_text("The same as a table").click()
     assert rich.page.locator("#price-chart tbody tr").count() == 25
+
+
+def test_the_chart_and_the_page_write_a_month_alike(rich: Visitor) -> None:
+    times = [datetime(2026, month, 5, 14, 40, tzinfo=UTC) for month in range(1, 13)]
+    rich.open("/assets/BTC")
+    written = [rich.page.evaluate("writtenTime", time.timestamp()) for time in times]
+    assert written == [write_short_time(time) for time in times]
+
+
+def test_a_form_whose_load_is_stopped_can_be_sent_again(rich: Visitor) -> None:
+    rich.page.clock.install()
+    rich.open("/deposit").fill(amount="10")
+    # For the script the same as a load that the person stops: nothing follows.
+    rich.page.evaluate("addEventListener('submit', (event) => event.preventDefault(), {once: true})")
+    button = rich.page.locator("main").get_by_role("button", name="Deposit")
+    button.click()
+    assert button.is_disabled()
+    rich.page.clock.run_for(6000)
+    assert not button.is_disabled()
+    button.click()
+    rich.page.wait_for_url("**/dashboard")
 
 
 def tab_to(visitor: Visitor, selector: str) -> None:

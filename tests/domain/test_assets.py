@@ -27,11 +27,6 @@ NO_IDS = [
 ]
 
 
-def test_the_catalogue_is_in_rank_order_without_gaps():
-    ranks = [asset.market_cap_rank for asset in ASSETS]
-    assert ranks == list(range(1, 26))
-
-
 def test_the_catalogue_cannot_be_changed():
     with pytest.raises(TypeError):
         CATALOGUE["XYZ"] = CATALOGUE["BTC"]

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from app.domain import money
 from app.domain.errors import OrderTooLarge, OrderTooSmall
-from tests.support.amounts import NO_AMOUNT
+from tests.support.amounts import COMMAS, NO_AMOUNT
 
 
 @pytest.mark.parametrize("parse", [money.parse_money, money.parse_quantity, money.parse_price])
@@ -31,7 +31,11 @@ def test_no_amount_of_any_kind(parse, text):
         (money.parse_adjustment, "--1", "Write digits and at most one point, such as 1000.00."),
         (money.parse_quantity, "ten", "Write digits and at most one point, such as 0.25."),
         (money.parse_quantity, "0.000000001", "At most 8 decimals, such as 0.25."),
-        (money.parse_quantity, "0", "Choose a quantity from 0.00000001 to 1000000000."),
+        (money.parse_quantity, "0", "Choose a quantity from 0.00000001 to 100000000000000."),
+        (money.parse_quantity, "1,000", "Write 1000 or 1.000: this comma can mean either."),
+        (money.parse_money, "12,345", "Write 12345 or 12.345: this comma can mean either."),
+        (money.parse_adjustment, "-1,000", "Write 1000 or 1.000: this comma can mean either."),
+        (money.parse_price, "1,000,000", "Write digits and at most one point, such as 60000.00."),
         (money.parse_price, "ten", "Write digits and at most one point, such as 60000.00."),
         (money.parse_price, "1.000000001", "At most 8 decimals, such as 60000.00."),
         (money.parse_price, "0", "Choose a price above 0, at most 1000000000."),
@@ -84,8 +88,8 @@ def test_what_is_no_adjustment(text):
     ("parse", "text", "expected"),
     [
         (money.parse_quantity, "0.00000001", "0.00000001"),
-        (money.parse_quantity, "1000000000", "1000000000"),
-        (money.parse_quantity, "1000000000.00000000", "1000000000"),
+        (money.parse_quantity, "100000000000000", "100000000000000"),
+        (money.parse_quantity, "100000000000000.00000000", "100000000000000"),
         (money.parse_quantity, "0.10", "0.1"),
         (money.parse_quantity, "00012.50", "12.5"),
         (money.parse_price, "0.00000001", "0.00000001"),
@@ -97,13 +101,16 @@ def test_quantities_and_prices_to_the_bounds(parse, text, expected):
     assert money.plain(parse(text)) == expected
 
 
-@pytest.mark.parametrize("parse", [money.parse_quantity, money.parse_price])
-@pytest.mark.parametrize(
-    "text", ["0.000000001", "0.100000000", "0.00000000", "1000000000.00000001", "1000000001", "9" * 40]
-)
-def test_quantities_and_prices_out_of_bounds_or_too_precise(parse, text):
+@pytest.mark.parametrize(("parse", "most"), [(money.parse_quantity, 10**14), (money.parse_price, 10**9)])
+@pytest.mark.parametrize("text", ["0.000000001", "0.100000000", "0.00000000", "{most}.00000001", "{more}", "9" * 40])
+def test_quantities_and_prices_out_of_bounds_or_too_precise(parse, most, text):
     with pytest.raises(money.InvalidAmount):
-        parse(text)
+        parse(text.format(most=most, more=most + 1))
+
+
+@pytest.mark.parametrize(("text", "read"), COMMAS.items(), ids=COMMAS)
+def test_a_comma_is_a_point_only_where_it_can_be_nothing_else(text, read):
+    assert money.with_point(text) == read
 
 
 @pytest.mark.parametrize(
@@ -133,7 +140,7 @@ def test_a_cost_rounds_up_and_proceeds_round_down(quantity, price, cost, proceed
         ("0.00999999", "1", OrderTooSmall),
         ("0.00000001", "0.00000001", OrderTooSmall),
         ("1", "1000000.01", OrderTooLarge),
-        ("1000000000", "1000000000", OrderTooLarge),
+        ("100000000000000", "1000000000", OrderTooLarge),
     ],
 )
 def test_orders_too_small_or_too_large(quantity, price, refusal, buying):

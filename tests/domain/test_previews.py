@@ -10,7 +10,7 @@ from app.domain import money
 from app.domain.errors import InsufficientFunds, InsufficientHolding, OrderTooSmall, PriceMoved
 from app.domain.holdings import AssetAccount
 from app.domain.ledger import CashAccount
-from app.domain.orders import NewOrder, Preview, PriceType, Side, default_limit_price, preview_order
+from app.domain.orders import NewOrder, Preview, PriceType, Side, default_limit_price, is_within, preview_order
 
 
 @pytest.mark.parametrize(
@@ -20,12 +20,20 @@ from app.domain.orders import NewOrder, Preview, PriceType, Side, default_limit_
         ("100.00", "3", "33.33333333"),
         ("0.01", "60000", "0.00000016"),
         ("0.01", "1000000000", "0"),
-        ("1000000.00", "0.00000001", "1000000000"),
+        ("1000000.00", "0.00000001", "100000000000000"),
         ("50.00", "100", "0.5"),
     ],
 )
 def test_what_an_amount_buys(amount: str, price: str, quantity: str) -> None:
     assert money.quantity_for(Decimal(amount), Decimal(price)) == Decimal(quantity)
+
+
+@pytest.mark.parametrize(
+    ("quantity", "price", "within"),
+    [("2", "50.00", True), ("2", "50.00000001", False), ("1.99999999", "50.00000001", True), ("1", None, False)],
+)
+def test_whether_a_purchase_can_cost_more_than_an_amount(quantity: str, price: str | None, within: bool) -> None:
+    assert is_within(Decimal("100.00"), Decimal(quantity), Decimal(price) if price else None) is within
 
 
 @pytest.mark.parametrize(

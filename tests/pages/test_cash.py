@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
 
+from app.domain import clock
 from tests.support.page_client import Browser
 
 CASH_FORMS = ["/deposit", "/withdraw"]
@@ -46,6 +48,27 @@ def test_money_comes_and_goes(ann: Browser) -> None:
     assert "+350.50" in activity and "−50.00" in activity and "Salary" in activity
 
 
+@pytest.mark.parametrize(
+    ("amount", "shown", "says"),
+    [
+        ("12,50", "12.50", "The balance is 0.00, and this needs 12.50."),
+        ("1234,5", "1234.5", "The balance is 0.00, and this needs 1234.50."),
+        ("1,000", "1,000", "Write 1000 or 1.000: this comma can mean either."),
+        ("1.000,50", "1.000,50", "Write digits and at most one point, such as 1000.00."),
+        ("0,001", "0.001", "At most 2 decimals, such as 1000.00."),
+    ],
+)
+def test_a_form_reads_a_decimal_comma_and_shows_what_it_read(ann: Browser, amount: str, shown: str, says: str) -> None:
+    answer = ann.submit("/withdraw", amount=amount, description="10,5 pears")
+    assert answer.error_of("amount").startswith(says)
+    assert answer.form().values["amount"] == shown and answer.form().values["description"] == "10,5 pears"
+
+
+def test_a_decimal_comma_in_every_form_of_money(ann: Browser) -> None:
+    assert "Deposited 12.50. Your balance is now 12.50." in ann.done("/deposit", amount="12,50").text
+    assert "Withdrew 0.50. Your balance is now 12.00." in ann.done("/withdraw", amount="0,5").text
+
+
 def test_a_message_is_shown_once(ann: Browser) -> None:
     assert "Deposited 1.00." in ann.done("/deposit", amount="1").text
     assert "Deposited 1.00." not in ann.get("/dashboard").text
@@ -59,27 +82,54 @@ def test_more_than_the_balance_is_refused_beside_the_amount(ann: Browser) -> Non
     assert "up to 10.00" in answer.text
 
 
+def test_a_withdrawal_says_its_bounds(ann: Browser) -> None:
+    ann.done("/deposit", amount="1000000")
+    assert "You can withdraw up to 1,000,000.00. " in ann.get("/withdraw").text
+    ann.done("/deposit", amount="0.01")
+    text = ann.get("/withdraw").text
+    assert "You can withdraw up to 1,000,000.00 at once. Your balance is 1,000,000.01." in text
+
+
+NOON = datetime(2026, 6, 1, 12, 1, tzinfo=UTC)
+AGAIN = "This was done already, at 12:01. Nothing was changed now."
+
+
 @pytest.mark.parametrize(
-    ("path", "message"),
+    ("path", "message", "balance"),
     [
-        ("/deposit", "Deposited 10.00. Your balance is now 110.00."),
-        ("/withdraw", "Withdrew 10.00. Your balance is now 90.00."),
+        ("/deposit", "Deposited 10.00. Your balance is now 110.00.", "103.00"),
+        ("/withdraw", "Withdrew 10.00. Your balance is now 90.00.", "83.00"),
     ],
 )
-def test_a_second_click_applies_nothing_and_ends_the_same(ann: Browser, path: str, message: str) -> None:
-    ann.done("/deposit", amount="100")
-    form = ann.get(path).form()
-    for _ in range(3):
+def test_a_form_sent_again_says_so_with_the_balance_of_now(ann: Browser, path: str, message: str, balance: str) -> None:
+    with clock.at(NOON):
+        ann.done("/deposit", amount="100")
+        form = ann.get(path).form()
         sent = ann.send(form, amount="10.00")
-        assert sent.status == 303
         assert message in ann.get(sent.location).text
+    with clock.at(NOON + timedelta(minutes=5)):
+        ann.done("/withdraw", amount="7")
+        for _ in range(2):
+            sent = ann.send(form, amount="10.00")
+            assert sent.status == 303
+            text = ann.get(sent.location).text
+            assert f"{AGAIN} Your balance is {balance}." in text and message not in text
+    with clock.at(NOON + timedelta(days=1)):
+        text = ann.get(ann.send(form, amount="10.00").location).text
+        assert "This was done already, on 1 Jun 2026, 12:01. Nothing was changed now." in text
 
 
-def test_a_second_click_on_an_order_buys_once_and_leads_to_the_same_order(rich: Browser) -> None:
-    form = rich.get("/assets/BTC").form()
-    first, second = [rich.send(form, quantity="60") for _ in range(2)]
-    assert first.location == second.location
-    assert "Bought 60 BTC for 6,000.00." in rich.get(second.location).text
+def test_an_order_sent_again_buys_once_and_leads_to_the_same_order(rich: Browser) -> None:
+    with clock.at(NOON):
+        form = rich.get("/assets/BTC").form()
+        first = rich.send(form, quantity="60")
+        assert "Bought 60 BTC for 6,000.00." in rich.get(first.location).text
+    with clock.at(NOON + timedelta(minutes=5)):
+        rich.done("/withdraw", amount="1")
+        second = rich.send(form, quantity="60")
+        assert first.location == second.location
+        assert f"{AGAIN} Your balance is 3,999.00." in rich.get(second.location).text
+        rich.done("/deposit", amount="1")
     assert "Cash to spend 4,000.00" in rich.get("/dashboard").text
 
 

@@ -44,6 +44,14 @@ def test_no_change_is_a_line_in_the_middle() -> None:
     assert {y for _, y in places(chart("5.00", "5.00", "5.00").line)} == {HEIGHT // 2}
 
 
+def test_small_values_are_written_without_an_exponent() -> None:
+    points = [
+        (datetime(2026, 1, 1, tzinfo=UTC), Decimal("4.2E-7")),
+        (datetime(2026, 1, 2, tzinfo=UTC), Decimal("1E+3")),
+    ]
+    assert line_chart("c", "A chart", points, write=str).points["values"] == ["0.00000042", "1000"]
+
+
 def test_the_extremes_touch_the_margins() -> None:
     drawn = places(chart("10.00", "20.00", "15.00").line)
     assert drawn == [(0, HEIGHT - MARGIN), (WIDTH // 2, MARGIN), (WIDTH, HEIGHT // 2)]

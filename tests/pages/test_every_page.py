@@ -63,6 +63,12 @@ def test_a_form_of_an_ended_session_leads_back_to_its_page(stranger: Browser, pa
     assert stranger.send(form).location == f"/login?next={path}"
 
 
+@pytest.mark.parametrize("method", ["GET", "HEAD", "OPTIONS"])
+def test_what_sends_no_form_is_not_told_that_one_was_not_applied(stranger: Browser, method: str) -> None:
+    stranger.client.open("/deposit", method=method)
+    assert "Your session had ended" not in stranger.get("/login").text
+
+
 @pytest.mark.parametrize("path", FRONT)
 def test_users_go_straight_to_the_dashboard(ann: Browser, path: str) -> None:
     assert ann.get(path, 303).location == "/dashboard"
@@ -147,7 +153,40 @@ def test_a_form_whose_answer_got_lost_can_be_sent_again(faulty_app: Flask, fault
     assert answer.status == 503 and "it will not be applied twice" in answer.text
     assert answer.response.headers["Retry-After"] == "1"
     again = browser.send(answer.form())
-    assert "Your balance is now 10.00." in browser.get(again.location).text
+    text = browser.get(again.location).text
+    assert "This was done already, at " in text and "Nothing was changed now. Your balance is 10.00." in text
+
+
+# A form, the call from which on nothing comes back any more (the first authenticates), the status, and what the page
+# that is left says of the form. Its own page needs the store too.
+LEFT = {
+    "a refused amount": ("/deposit", {"amount": "x"}, 2, 422, "Write digits and at most one point", False),
+    "too little money": ("/withdraw", {"amount": "1"}, 4, 422, "The balance is 0.00, and this needs 1.00.", False),
+    "a deposit that was not decided": ("/deposit", {"amount": "1"}, 2, 503, "The service did not answer in time", True),
+    "a deposit that may be written": ("/deposit", {"amount": "1"}, 3, 503, "The service did not answer in time", True),
+    "a review, which writes nothing": ("/assets/BTC/review", {"quantity": "1"}, 2, 503, "The service did not", False),
+}
+
+
+@pytest.mark.parametrize(("path", "values", "call", "status", "says", "may_be_applied"), LEFT.values(), ids=LEFT)
+def test_a_refusal_whose_page_fails_too_stays_true(
+    faulty_app: Flask,
+    faults: FaultyStore,
+    path: str,
+    values: dict[str, str],
+    call: int,
+    status: int,
+    says: str,
+    may_be_applied: bool,
+) -> None:
+    browser = Browser(faulty_app).register()
+    form = browser.get(path.removesuffix("/review")).form()
+    form.action = path
+    faults.break_call(call, drop, onward=True)
+    answer = browser.send(form, **values)
+    assert answer.status == status and says in answer.text, answer.text
+    assert ("it may have been applied" in answer.text) == may_be_applied
+    assert ("Nothing was applied" in answer.text) != may_be_applied
 
 
 @pytest.mark.parametrize(("name", "digest"), VENDORED.items())

@@ -202,6 +202,19 @@ def test_the_secret_is_shown_once_and_works_as_the_example_says(ann: Browser, ap
     assert "last used" in ann.get("/account/tokens").text
 
 
+def test_a_token_form_sent_again_makes_no_other_token(ann: Browser) -> None:
+    form = ann.get("/account/tokens").form()
+    secret = ann.send(form, name="report").shown.text_of("secret")
+    again = ann.send(form, name="report")
+    assert again.status == 303
+    answer = ann.get(again.location)
+    assert "This was done already, at " in answer.text and "Nothing was changed now. Its secret was" in answer.text
+    assert secret.rpartition(".")[2] not in answer.response.text and answer.text.count("report ") == 2
+    other = ann.send(form, name="other")
+    assert other.status == 422 and "This form was sent before, with other values." in other.text
+    assert ann.send(other.form()).status == 201
+
+
 def test_tokens_are_listed_and_revoked_after_a_question(ann: Browser, app: Flask) -> None:
     assert "You have no token." in ann.get("/account/tokens").text
     secret, page = make_token(ann, name="weekly report")
@@ -263,10 +276,13 @@ def test_every_refusal_names_the_request_and_what_to_do(ann: Browser, path: str,
     assert "/" in answer.shown.links
 
 
+# Each failure, its status, and whether the form that met it may have been applied.
 FAILURES = {
-    "429": errors.TooManyRequests(limit=5, reset_seconds=40),
-    "500": RuntimeError("made by a test"),
-    "503": errors.Busy(),
+    "limit": (errors.TooManyRequests(limit=5, reset_seconds=40), 429, False),
+    "defect": (RuntimeError("made by a test"), 500, True),
+    "busy": (errors.Busy(), 503, False),
+    "price": (errors.PriceUnavailable(), 503, False),
+    "store": (errors.StoreUnavailable(), 503, True),
 }
 
 
@@ -274,24 +290,26 @@ FAILURES = {
 def failing_app(app: Flask, endpoint: str) -> Flask:
     """An application with pages that fail."""
 
-    def fail(status: str) -> NoReturn:
-        raise FAILURES[status]
+    def fail(name: str) -> NoReturn:
+        raise FAILURES[name][0]
 
     made = create_app(config(endpoint))
-    made.add_url_rule("/fails/<status>", view_func=fail, methods=["GET", "POST"])
+    made.add_url_rule("/fails/<name>", view_func=fail, methods=["GET", "POST"])
     return made
 
 
-@pytest.mark.parametrize("status", FAILURES)
-def test_what_may_pass_can_be_tried_again(failing_app: Flask, status: str) -> None:
+@pytest.mark.parametrize("name", FAILURES)
+def test_what_may_pass_can_be_tried_again(failing_app: Flask, name: str) -> None:
+    _, status, may_be_applied = FAILURES[name]
     browser = Browser(failing_app)
-    asked = browser.get(f"/fails/{status}", int(status))
+    asked = browser.get(f"/fails/{name}", status)
     form = browser.get("/login").form()
-    form.action = f"/fails/{status}"
+    form.action = f"/fails/{name}"
     sent = browser.send(form)
     for answer in (asked, sent):
-        assert answer.status == int(status) and "Try again" in answer.text and "" in answer.shown.links
+        assert answer.status == status and "Try again" in answer.text and "" in answer.shown.links
         assert answer.response.headers["X-Request-ID"] in answer.text
-        assert ("Retry-After" in answer.response.headers) == (status != "500")
-    assert ("it may have been applied" in sent.text) == (status != "429")
+        assert ("Retry-After" in answer.response.headers) == (status != 500)
+    assert ("it may have been applied" in sent.text) == may_be_applied
+    assert ("Nothing was applied" in sent.text) != may_be_applied
     assert "applied" not in asked.text

@@ -2,13 +2,21 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+from datetime import timedelta
+from decimal import Decimal
 from typing import Any
 from urllib.parse import parse_qs, urlsplit
 
 import pytest
 
+from app.domain import clock
+from app.prices import MarketStats, MarketSummary
+from app.prices.simulated import SimulatedMarket
 from tests.support.page_client import Answer, Browser
 from tests.support.usage import usage_of
+
+LAST_DAY = (clock.now().date() + timedelta(days=10)).isoformat()
 
 
 def review(browser: Browser, **values: str) -> Answer:
@@ -40,6 +48,7 @@ REVIEWS = {
         "Buy 2 BTC at 90.00 or less.",
         "90",
     ),
+    "commas": ({"quantity": "2,0", "price": "100,5"}, "At most 201.00", "100.5"),
     "limit that is reached": (
         {"quantity": "2", "order_type": "limit_buy", "price": "110"},
         "Costs now 200.00 Price now 100.00 Cash after 9,800.00 BTC after 2 The price is already as good as your limit",
@@ -105,6 +114,21 @@ def test_an_amount_is_placed_only_after_a_review(rich: Browser) -> None:
     assert answer.status == 200 and "Costs now 200.00" in answer.text
 
 
+@pytest.mark.parametrize(
+    ("price", "says"), [("201", "Buy 1 BTC now"), ("", "Buy 2 BTC now"), ("100.50000001", "Buy 1.99999999 BTC now")]
+)
+def test_another_worst_price_on_the_review_keeps_the_amount(rich: Browser, price: str, says: str) -> None:
+    answer = rich.send(review(rich, spend="201").form(), price=price)
+    assert answer.status == 200 and says in answer.text and "At most 201.00" in answer.text
+    placed = rich.send(answer.form())
+    assert says.replace("Buy", "Bought").removesuffix(" now") in rich.get(placed.location).text
+
+
+def test_a_better_worst_price_on_the_review_is_taken_at_once(rich: Browser) -> None:
+    sent = rich.send(review(rich, spend="201").form(), price="100.25")
+    assert "Bought 2 BTC for 200.00." in rich.get(sent.location).text
+
+
 def test_a_price_that_moved_brings_a_new_quote(rich: Browser, market: Any) -> None:
     form = review(rich, spend="201").form()
     market.set("BTC", "101.00")
@@ -119,7 +143,8 @@ def test_a_price_that_moved_out_of_reach_leads_back_to_the_form(rich: Browser, m
     form = review(rich, quantity="99").form()
     market.set("BTC", "500.00")
     answer = rich.send(form)
-    assert answer.status == 409 and answer.error_of("price") and answer.form().values["price"] == "100.5"
+    assert answer.status == 409 and "worse than the 100.5 that you accept" in answer.error_of("price")
+    assert answer.form().values["price"] == "" and answer.form().values["quantity"] == "99"
     assert "Review the order" in answer.text
 
 
@@ -153,6 +178,72 @@ def test_logging_in_leads_back_to_the_asset_as_it_was(rich: Browser, stranger: B
     ways = [link for link in stranger.get(path).shown.links if link.startswith(("/login?", "/register?"))]
     assert [parse_qs(urlsplit(way).query)["next"] for way in ways[-2:]] == [[path], [path]]
     assert stranger.log_in(rich.username, page=ways[-2]).location == path
+
+
+@pytest.mark.parametrize("path", ["/assets/BTC", "/assets/BTC/review"])
+def test_without_a_price_a_form_keeps_what_was_typed(rich: Browser, market: Any, path: str) -> None:
+    form = rich.get("/assets/BTC").form()
+    form.action = path
+    market.missing.add("BTC")
+    values = {"quantity": "2", "order_type": "limit_buy", "price": "90", "expires_at": LAST_DAY}
+    answer = rich.send(form, **values)
+    assert answer.status == 503 and answer.response.headers["Retry-After"] == "1"
+    assert "There is no current price for this asset. Try again in a minute." in answer.text
+    assert values.items() <= answer.form().values.items() and "applied" not in answer.text
+
+
+def test_the_page_of_an_asset_stands_without_a_price(rich: Browser, stranger: Browser, market: Any) -> None:
+    rich.done("/assets/BTC", quantity="2")
+    market.missing.add("BTC")
+    text = rich.get("/assets/BTC").text
+    assert "There is no price of Bitcoin just now" in text and "2 BTC" in text and "Category Currency" in text
+    assert "no price" not in stranger.get("/assets/ETH").text
+
+
+def test_what_is_not_known_of_a_market_is_not_called_no_price(rich: Browser) -> None:
+    class Market(SimulatedMarket):
+        def summaries(self) -> dict[str, MarketSummary]:
+            found = super().summaries()
+            found["BTC"] = replace(found["BTC"], price=Decimal("100.50"), price_change_percentage_24h=None)
+            return {name: each for name, each in found.items() if name != "ETH"}
+
+        def stats(self, asset_id: str) -> MarketStats:
+            unknown = {"price_change_percentage_24h": None, "price_change_percentage_7d": None, "high_24h": None}
+            return replace(super().stats(asset_id), price=Decimal("100.50"), **unknown)
+
+    rich.client.application.extensions["prices"] = Market()
+    text = rich.get("/assets").text
+    assert "Currency 100.50 not known" in text and "Smart contracts no price not known" in text
+    text = rich.get("/assets/BTC").text
+    assert "100.50 not known in 24 hours" in text and "High, 24 hours not known" in text and "no price" not in text
+
+
+CHANGED = {
+    "a market order": ({"quantity": "2"}, {"order_type": "market_buy", "quantity": "2", "price": ""}),
+    "its worst price": ({"quantity": "2", "price": "100,25"}, {"quantity": "2", "price": "100.25"}),
+    "an amount": ({"spend": "201"}, {"spend": "201", "quantity": "", "price": ""}),
+    "a limit": (
+        {"quantity": "2", "order_type": "limit_buy", "price": "90", "expires_at": LAST_DAY},
+        {"order_type": "limit_buy", "price": "90", "expires_at": LAST_DAY},
+    ),
+}
+
+
+@pytest.mark.parametrize(("values", "kept"), CHANGED.values(), ids=CHANGED)
+def test_changing_a_reviewed_order_keeps_what_was_typed(
+    rich: Browser, values: dict[str, str], kept: dict[str, str]
+) -> None:
+    form = review(rich, **values).form()
+    form.action = "/assets/BTC/change"
+    there = rich.send(form)
+    assert there.status == 303
+    assert kept.items() <= rich.get(there.location).form().values.items()
+
+
+def test_a_worst_price_typed_into_the_review_goes_back_too(rich: Browser) -> None:
+    form = review(rich, quantity="2").form()
+    form.action = "/assets/BTC/change"
+    assert rich.get(rich.send(form, price="104").location).form().values["price"] == "104"
 
 
 @pytest.mark.parametrize("days", ["1", "7", "30", "365"])

@@ -1,4 +1,4 @@
-"""Texts that are not an amount of any kind: not money, not a quantity, not a price.
+"""Texts that are not an amount of any kind: not money, not a quantity, not a price; and texts with commas.
 
 The rule is tested with all of them, in `tests/domain/test_money.py`. JSON and forms hand their texts to that rule:
 their tests take `SAMPLE`, and add what only JSON or only a form can send.
@@ -47,3 +47,31 @@ NO_AMOUNT = {
 }
 IN_SAMPLE = ("word", "zero with decimals", "minus", "exponent", "full-width digits", "5000 digits")
 SAMPLE = {name: NO_AMOUNT[name] for name in IN_SAMPLE}
+
+# What a person types, and what is read: a point where the comma can only be one.
+COMMAS = {
+    "12,50": "12.50",
+    "0,5": "0.5",
+    "0,125": "0.125",
+    "00,125": "00.125",
+    "1234,567": "1234.567",
+    "1,0000": "1.0000",
+    "12,3": "12.3",
+    "-12,50": "-12.50",
+    "12.50": "12.50",
+    # Three digits after one to three may be thousands.
+    "1,000": "1,000",
+    "12,345": "12,345",
+    "-999,999": "-999,999",
+    # More than one mark is never only a decimal comma.
+    "1,234,567": "1,234,567",
+    "1.234,50": "1.234,50",
+    "1,234.50": "1,234.50",
+    "1,,5": "1,,5",
+    ",5": ",5",
+    "5,": "5,",
+    ",": ",",
+    "+1,5": "+1,5",
+    "1,5 ": "1,5 ",
+    "x": "x",
+}

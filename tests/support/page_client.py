@@ -110,6 +110,8 @@ class Page(HTMLParser):
             self.faults.append("an image without alt")
         if tag in ENDS_A_PARAGRAPH and "p" in self._stack:
             self.faults.append(f"<{tag}> in a paragraph at {self.getpos()}")
+        if not set(given.get("id", "")).isdisjoint(" \t\n"):
+            self.faults.append(f"the id {given['id']!r} has a space")
         if given.get("id") in self.attributes:
             self.faults.append(f"the id {given['id']} stands twice")
         if "javascript:" in given.get("href", ""):
@@ -147,6 +149,7 @@ class Page(HTMLParser):
         if self._tags.count("table") != self._tags.count("caption"):
             self.faults.append("a table without caption")
         self.faults += [f"{id_} has no label" for id_ in self._to_label if id_ not in self._labelled]
+        self.faults += [f"{id_} cuts in silence" for id_, given in self.attributes.items() if "maxlength" in given]
         self.faults += [
             f"the form to {form.action} has no csrf token"
             for form in self.forms

@@ -1,6 +1,7 @@
 """Prices that a test sets.
 
-`SetPrices` is for tests of the whole application: every asset has a price, as on the simulated market.
+`SetPrices` is for tests of the whole application: every asset but the `missing` ones has a price, as on the simulated
+market.
 `FixedPrices` is for tests of the worker and of models: an asset has the price that the test gave it, or none.
 """
 
@@ -23,20 +24,28 @@ class SetPrices(SimulatedMarket):
         super().__init__()
         self.prices = {asset_id: Decimal(price) for asset_id, price in prices.items()}
         self.stale: set[str] = set()
+        self.missing: set[str] = set()
 
     def set(self, asset_id: str, price: str) -> None:
         self.prices[asset_id] = Decimal(price)
 
     def quote(self, asset_id: str) -> Quote:
+        self._check(asset_id)
         price = self.prices.get(asset_id) or super().quote(asset_id).price
         return Quote(asset_id, price, clock.now(), asset_id in self.stale)
 
     def quotes(self) -> dict[str, Quote]:
-        return {asset_id: self.quote(asset_id) for asset_id in super().quotes()}
+        return {asset_id: self.quote(asset_id) for asset_id in super().quotes() if asset_id not in self.missing}
 
     def stats(self, asset_id: str) -> MarketStats:
+        self._check(asset_id)
         simulated = super().stats(asset_id)
-        return replace(simulated, price=self.prices.get(asset_id, simulated.price))
+        price = self.prices.get(asset_id, simulated.price)
+        return replace(simulated, price=price, is_stale=asset_id in self.stale)
+
+    def _check(self, asset_id: str) -> None:
+        if asset_id in self.missing:
+            raise PriceUnavailable(asset_id=asset_id)
 
 
 class FixedPrices:

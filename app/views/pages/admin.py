@@ -19,7 +19,7 @@ from app.schemas.inputs import AdjustmentInput, PageInput, StatusInput, UserSear
 from app.services import admin
 from app.views.http import prices
 from app.views.pages.formatters import write_money, write_signed_money
-from app.views.pages.forms import Form, read_filter, submits
+from app.views.pages.forms import Form, flash_outcome, read_filter, submits
 from app.views.pages.sessions import logged_in_user, only_for_users
 from app.views.paging import listing, read_page, read_query
 
@@ -112,10 +112,14 @@ def adjustment(username: str) -> str:
 @blueprint.post("/users/<username>/adjustment")
 @submits(AdjustmentInput, again=_adjustment_page)
 def send_adjustment(form: Form, data: dict[str, Any], username: str) -> ResponseReturnValue:
-    made = admin.adjust_balance(logged_in_user(), username, **data, idempotency_key=form.sent_key()).item
-    flash(
+    posted = admin.adjust_balance(logged_in_user(), username, **data, idempotency_key=form.sent_key())
+    made = posted.item
+    flash_outcome(
         f"Adjusted the balance of {username} by {write_signed_money(made.amount)} to {write_money(made.new_balance)}, "
-        f"and recorded {made.actor} as the administrator who did it."
+        f"and recorded {made.actor} as the administrator who did it.",
+        replay_of=made.created_at if posted.is_replay else None,
+        username=username,
+        whose=f"The balance of {username}",
     )
     return redirect(url_for("admin.user", username=username), 303)
 

@@ -13,6 +13,7 @@ from decimal import Decimal
 from itertools import accumulate
 from typing import Any
 
+from app.domain import money
 from app.services.portfolio import Share
 from app.views.pages.formatters import write_short_time
 
@@ -65,7 +66,7 @@ def line_chart(id_: str, title: str, points: Sequence[Point], *, write: Callable
         rows=[(points[place][0], write(points[place][1])) for place in _even_places(len(points), TABLE_ROWS)],
         points={
             "times": [int(time.timestamp()) for time, _ in thinned],
-            "values": [str(value) for _, value in thinned],
+            "values": [money.plain(value) for _, value in thinned],
         },
     )
 

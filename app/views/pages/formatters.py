@@ -86,6 +86,11 @@ def write_days(days: int) -> str:
     return f"{days} day{'' if days == 1 else 's'}"
 
 
+def write_moment(time: datetime) -> str:
+    """`at 14:40` of a time today, else `on 22 Nov 2026, 14:40`."""
+    return f"at {time:%H:%M}" if time.date() == clock.now().date() else f"on {write_short_time(time)}"
+
+
 def transaction_name(transaction_type: str) -> str:
     return TRANSACTION_NAMES[TransactionType(transaction_type)]
 

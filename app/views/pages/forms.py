@@ -8,18 +8,22 @@ from __future__ import annotations
 
 import secrets
 from collections.abc import Callable, Mapping
+from datetime import datetime
 from functools import wraps
 from typing import Any
 
-from flask import Response, make_response, request
+from flask import Response, flash, make_response, request
 from flask.typing import ResponseReturnValue
 from marshmallow import Schema, ValidationError
 
-from app.domain import errors
+from app.domain import errors, money
 from app.domain.identifiers import IDEMPOTENCY_KEY, matches
+from app.models import ledger
+from app.schemas.amounts import Amount
 from app.schemas.fields import StrictBoolean
 from app.schemas.inputs import Input
-from app.views.errors import RETRY_AFTER_SECONDS, invalid_input, row_of
+from app.views.errors import RETRY_AFTER_SECONDS, answer_error, invalid_input, row_of
+from app.views.pages.formatters import write_moment, write_money
 from app.views.paging import ROWS, sent_query
 
 # The label of each field, in the order in which forms ask and errors are listed.
@@ -53,7 +57,11 @@ LABELS = {
 
 
 class Form:
-    """The text typed into a form, and its errors: messages by field, "" for the whole form."""
+    """The text typed into a form, and its errors: messages by field, "" for the whole form.
+
+    A value may also be a suggestion: then the form has the same text under `suggested_` and the field's name. A
+    suggestion is applied like what a person typed, but it is not shown again, and no error is put beside it.
+    """
 
     def __init__(self, typed: Mapping[str, str] | None = None) -> None:
         self.typed = dict(typed or {})
@@ -67,8 +75,12 @@ class Form:
         self._fields: set[str] = set()
 
     def value(self, name: str) -> str:
-        """The text to show in a field: what was typed, but never a password."""
-        return "" if "password" in name else self.typed.get(name, "")
+        """The text to show in a field: what the person typed, but never a password."""
+        return "" if "password" in name or self.is_suggested(name) else self.typed.get(name, "")
+
+    def is_suggested(self, name: str) -> bool:
+        """Whether the page wrote the value of a field, rather than the person."""
+        return name in self.typed and self.typed[name] == self.typed.get(f"suggested_{name}")
 
     def label(self, name: str) -> str:
         return LABELS.get(name, "")
@@ -81,7 +93,12 @@ class Form:
 
     def load(self, schema: Schema, path: Mapping[str, str]) -> dict[str, Any]:
         """The values of a sent form and of its path. Raises InvalidInput."""
-        self._fields = {field.data_key or name for name, field in schema.fields.items()}
+        fields = {field.data_key or name: field for name, field in schema.fields.items()}
+        self._fields = set(fields)
+        # The form then shows what was read.
+        self.typed |= {
+            name: money.with_point(text) for name, text in self.typed.items() if isinstance(fields.get(name), Amount)
+        }
         data: dict[str, Any] = {
             name: text
             for name, text in self.typed.items()
@@ -114,8 +131,8 @@ class Form:
         if isinstance(error, errors.InvalidInput):
             return error.errors
         row = row_of(error)
-        # The first field that was filled in, or else that the form has.
-        names = sorted(row.fields, key=lambda name: not self.typed.get(name))
+        # The first field that the person filled in, or else that the form has.
+        names = sorted(row.fields, key=lambda name: not self.value(name))
         field = next((name for name in names if name in self._fields), "")
         return [errors.FieldError(field, row.page_message or str(error))]
 
@@ -123,6 +140,23 @@ class Form:
 def sent_form() -> Form:
     """The form of this request: text without spaces around it, except in passwords."""
     return Form({name: text if "password" in name else text.strip() for name, text in request.form.items()})
+
+
+def flash_outcome(says: str, *, replay_of: datetime | None, username: str, whose: str = "Your balance") -> None:
+    """Tell with the next page what a form did.
+
+    `replay_of` is when it was done if this is not the first time that it was sent: then nothing was changed, and the
+    balance of `username` is told as it is now. A replay costs one call.
+    """
+    if replay_of:
+        balance = ledger.get_balance(username).current_balance
+        says = f"{already_done(replay_of)} {whose} is {write_money(balance)}."
+    flash(says)
+
+
+def already_done(time: datetime) -> str:
+    """What a form that is sent again is told."""
+    return f"This was done already, {write_moment(time)}. Nothing was changed now."
 
 
 def read_filter(schema: Input, **defaults: str) -> tuple[Form, dict[str, Any] | None]:
@@ -140,11 +174,12 @@ def read_filter(schema: Input, **defaults: str) -> tuple[Form, dict[str, Any] | 
 
 
 def submits(
-    schema: type[Schema], *, again: Callable[..., str]
+    schema: type[Schema], *, again: Callable[..., str], writes: bool = True
 ) -> Callable[[Callable[..., ResponseReturnValue]], Callable[..., ResponseReturnValue]]:
     """Call the view with the form and its values; when anything is refused, show the form with `again`.
 
-    NotFound is not a fault of the form: it stays an error page.
+    NotFound is not a fault of the form: it stays an error page. `writes` is false where the view changes nothing,
+    whatever happens to it.
     """
 
     def decorate(view: Callable[..., ResponseReturnValue]) -> Callable[..., ResponseReturnValue]:
@@ -157,21 +192,26 @@ def submits(
                 raise
             except errors.ProductError as error:
                 form.refuse(error)
-            return _answer(lambda: again(form, **path), form)
+            return _answer(lambda: again(form, **path), form, writes)
 
         return wrapper
 
     return decorate
 
 
-def _answer(show: Callable[[], str], form: Form) -> Response:
+def _answer(show: Callable[[], str], form: Form, writes: bool) -> Response:
+    assert form.refusal is not None
     try:
         response = make_response(show(), form.status)
-    except errors.Busy:
-        # Busy says that nothing was changed. That is true of this page, but the outcome of the form is unknown.
-        if isinstance(form.refusal, errors.StoreUnavailable):
-            raise form.refusal from None
+    except errors.NotFound:
         raise
+    except errors.ProductError:
+        # What kept this page from being shown says nothing about the form: its own refusal does.
+        is_unknown = isinstance(form.refusal, errors.StoreUnavailable)
+        messages = [message for each in form.errors.values() for message in each]
+        # The words for a form promise that it can be sent again with its key, which this page does not have.
+        detail = str(form.refusal) if is_unknown else " ".join(messages)
+        response = answer_error(row_of(form.refusal), detail=detail, may_be_applied=writes and is_unknown)
     if form.retry_after_seconds:
         response.headers["Retry-After"] = str(form.retry_after_seconds)
     return response

@@ -5,13 +5,12 @@ from __future__ import annotations
 from flask import Blueprint, render_template, request
 
 from app.domain import clock, money
-from app.domain.assets import Asset
-from app.domain.orders import ALLOWANCE_PERCENT, Side, default_limit_price
-from app.prices import MAX_HISTORY_DAYS
+from app.domain.assets import Asset, get_asset
+from app.domain.orders import ALLOWANCE_PERCENT, MAX_LIFETIME, Side, default_limit_price
+from app.prices import MAX_HISTORY_DAYS, MarketStats
 from app.schemas.fields import ORDER_TYPES
 from app.schemas.inputs import DaysInput
 from app.services import market, portfolio
-from app.services.market import AssetDetail
 from app.services.portfolio import ValuedHolding, ValuedPortfolio
 from app.views.http import prices
 from app.views.pages.charts import LineChart, line_chart
@@ -22,6 +21,9 @@ from app.views.paging import read_query
 
 # Days of price history to choose from.
 PERIODS = ((1, "1 day"), (7, "7 days"), (30, "30 days"), (MAX_HISTORY_DAYS, "1 year"))
+
+# What a person types into the order form.
+ORDER_FIELDS = ("quantity", "spend", "price", "expires_at")
 
 blueprint = Blueprint("market", __name__)
 
@@ -34,34 +36,40 @@ def assets() -> str:
 @blueprint.get("/assets/<asset_id>")
 def asset(asset_id: str) -> str:
     """The address can fill in the order form: `side=sell`, `all=yes`, or its fields by name."""
-    typed = {name: request.args[name] for name in ("quantity", "spend", "price") if name in request.args}
+    typed = {name: request.args[name] for name in ORDER_FIELDS if name in request.args}
     side = "market_sell" if request.args.get("side") == "sell" else "market_buy"
     wanted = request.args.get("order_type", "")
     return asset_page(Form({**typed, "order_type": wanted if wanted in ORDER_TYPES else side}), asset_id)
 
 
 def asset_page(form: Form, asset_id: str) -> str:
-    """The page of an asset, with the order form for users. Raises AssetNotFound."""
+    """The page of an asset, with the order form for users; also without a price. Raises AssetNotFound."""
     days = read_query(DaysInput())["days"]
-    detail = market.get_asset_detail(asset_id, prices())
+    asset = get_asset(asset_id)
+    stats = market.find_stats(asset_id, prices())
     portfolio = _portfolio()
-    holding = _find_holding(portfolio, detail.asset)
+    holding = _find_holding(portfolio, asset)
+    today = clock.now().date()
     quantity = form.value("quantity")
     if holding and request.args.get("all") == "yes":
         quantity = money.plain(holding.quantity)
     return render_template(
         "asset.html",
         form=form,
-        asset=detail.asset,
-        market=detail.market,
+        asset=asset,
+        market=stats,
         portfolio=portfolio,
         holding=holding,
         quantity_typed=quantity,
-        chart=_price_chart(detail.asset, days),
+        chart=_price_chart(asset, days),
         days=days,
         periods=PERIODS,
-        worst=_worst_prices(detail),
+        tradeable_price=stats.price if stats and not stats.is_stale else None,
+        worst=_worst_prices(asset, stats),
         allowance=ALLOWANCE_PERCENT,
+        bounds=money,
+        first_day=today,
+        last_day=today + MAX_LIFETIME,
     )
 
 
@@ -76,10 +84,12 @@ def _price_chart(asset: Asset, days: int) -> LineChart:
     return line_chart("price-chart", title, points, write=lambda price: write_price(price, asset.asset_id))
 
 
-def _worst_prices(detail: AssetDetail) -> dict[str, str]:
-    """What the script fills in as the worst price of a market order, by its side."""
-    decimals = detail.asset.price_decimals
-    return {side: money.plain(default_limit_price(side, detail.market.price, decimals=decimals)) for side in Side}
+def _worst_prices(asset: Asset, stats: MarketStats | None) -> dict[str, str]:
+    """What the script suggests as the worst price of a market order, by its side; empty without a price."""
+    if stats is None:
+        return {}
+    decimals = asset.price_decimals
+    return {side: money.plain(default_limit_price(side, stats.price, decimals=decimals)) for side in Side}
 
 
 def _portfolio() -> ValuedPortfolio | None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from flask import Blueprint, flash, redirect, render_template, url_for
+from flask import Blueprint, redirect, render_template, url_for
 from flask.typing import ResponseReturnValue
 
 from app.domain.assets import CATALOGUE, get_asset
@@ -16,7 +16,7 @@ from app.models import orders as order_items
 from app.schemas.fields import ORDER_TYPES
 from app.schemas.inputs import Input, OrderListInput, PageInput
 from app.services import orders
-from app.views.pages.forms import Form, submits
+from app.views.pages.forms import Form, flash_outcome, submits
 from app.views.pages.sessions import current_username, only_for_users
 from app.views.paging import listing, read_page, read_query
 
@@ -71,6 +71,10 @@ def transactions(order_id: str) -> str:
 @blueprint.post("/orders/<order_id>")
 @submits(Input, again=_order_page)
 def cancel(form: Form, data: dict[str, Any], order_id: str) -> ResponseReturnValue:
-    orders.cancel_order(current_username(), _checked(order_id), idempotency_key=form.sent_key())
-    flash("Your order is cancelled. What it reserved is yours again.")
+    cancelled = orders.cancel_order(current_username(), _checked(order_id), idempotency_key=form.sent_key())
+    flash_outcome(
+        "Your order is cancelled. What it reserved is yours again.",
+        replay_of=cancelled.item.updated_at if cancelled.is_replay else None,
+        username=current_username(),
+    )
     return redirect(url_for("orders.order", order_id=order_id), 303)

@@ -15,7 +15,7 @@ from app.models.users import Token, User
 from app.schemas.inputs import Input, PasswordInput, ProfileForm, TokenForm
 from app.services import profile, tokens
 from app.views.http import begin_login
-from app.views.pages.forms import Form, submits
+from app.views.pages.forms import Form, already_done, submits
 from app.views.pages.sessions import begin_session, current_username, logged_in_user, only_for_users
 
 SCOPE_NAMES = {READ: "Read only", READ_AND_TRADE: "Read and trade"}
@@ -102,8 +102,12 @@ def token_list() -> str:
 @blueprint.post("/tokens")
 @submits(TokenForm, again=_tokens_page)
 def send_token(form: Form, data: dict[str, Any]) -> ResponseReturnValue:
+    made = tokens.create_personal_token(logged_in_user(), **data, idempotency_key=form.sent_key())
+    if made.bearer is None:
+        advice = "Its secret was shown only then: if you did not copy it, revoke the token and make another."
+        flash(f"{already_done(made.token.created_at)} {advice}")
+        return redirect(url_for("profile.token_list"), 303)
     # No redirect: it would have to carry the secret in its address or in the session.
-    made = tokens.create_personal_token(logged_in_user(), **data)
     return render_template("token_new.html", made=made, names=SCOPE_NAMES, site=request.url_root), 201
 
 

@@ -6,22 +6,23 @@ allowance. If the market has moved beyond it, nothing is placed and the review i
 
 from __future__ import annotations
 
+from decimal import Decimal
 from typing import Any
 
-from flask import Blueprint, flash, redirect, render_template, url_for
+from flask import Blueprint, redirect, render_template, url_for
 from flask.typing import ResponseReturnValue
 
 from app.domain.assets import get_asset
 from app.domain.errors import PriceMoved
-from app.domain.orders import ALLOWANCE_PERCENT, Preview, PriceType, Side
+from app.domain.orders import ALLOWANCE_PERCENT, Preview, PriceType, Side, is_within
 from app.models.orders import Order
 from app.schemas.inputs import ReviewInput, TradeInput
 from app.services import orders
 from app.services.preview import find_preview, get_preview
 from app.views.http import prices
 from app.views.pages.formatters import write_money, write_quantity
-from app.views.pages.forms import Form, submits
-from app.views.pages.market import asset_page
+from app.views.pages.forms import Form, flash_outcome, sent_form, submits
+from app.views.pages.market import ORDER_FIELDS, asset_page
 from app.views.pages.sessions import current_username, only_for_users
 
 DONE = {"BUY": "Bought", "SELL": "Sold"}
@@ -31,13 +32,14 @@ only_for_users(blueprint)
 
 
 @blueprint.get("/assets/<asset_id>/review")
+@blueprint.get("/assets/<asset_id>/change", endpoint="back_from_change")
 def back_to_asset(asset_id: str) -> ResponseReturnValue:
     """The page to return to after logging in during a review."""
     return redirect(url_for("market.asset", asset_id=get_asset(asset_id).asset_id), 303)
 
 
 @blueprint.post("/assets/<asset_id>/review")
-@submits(ReviewInput, again=asset_page)
+@submits(ReviewInput, again=asset_page, writes=False)
 def review(form: Form, data: dict[str, Any], asset_id: str) -> ResponseReturnValue:
     return _review_page(form, get_preview(current_username(), prices=prices(), **data))
 
@@ -52,8 +54,17 @@ def _review_page(form: Form, preview: Preview) -> str:
         asset=get_asset(order.asset_id),
         is_buy=order.side is Side.BUY,
         is_market=order.price_type is PriceType.MARKET,
+        is_price_suggested=not form.value("price") or isinstance(form.refusal, PriceMoved),
         allowance=ALLOWANCE_PERCENT,
     )
+
+
+@blueprint.post("/assets/<asset_id>/change")
+def change(asset_id: str) -> ResponseReturnValue:
+    """From the review back to the order form, with what the person typed in either."""
+    form = sent_form()
+    typed: dict[str, Any] = {name: form.value(name) or None for name in ("order_type", *ORDER_FIELDS)}
+    return redirect(url_for("market.asset", asset_id=get_asset(asset_id).asset_id, **typed), 303)
 
 
 def _after_refusal(form: Form, asset_id: str) -> str:
@@ -71,13 +82,25 @@ def _after_refusal(form: Form, asset_id: str) -> str:
 @blueprint.post("/assets/<asset_id>")
 @submits(TradeInput, again=_after_refusal)
 def place(form: Form, data: dict[str, Any], asset_id: str) -> ResponseReturnValue:
-    if data["quantity"] is None:
+    if _must_be_reviewed(**data):
         # The user must have seen the quantity, and it must be the same when the form is sent twice.
+        data["quantity"] = None
         return _review_page(form, get_preview(current_username(), prices=prices(), **data))
     del data["spend"]
-    order = orders.place_order(current_username(), prices=prices(), idempotency_key=form.sent_key(), **data).item
-    flash(_what_happened(order))
+    placed = orders.place_order(current_username(), prices=prices(), idempotency_key=form.sent_key(), **data)
+    order = placed.item
+    replay_of = order.created_at if placed.is_replay else None
+    flash_outcome(_what_happened(order), replay_of=replay_of, username=order.username)
     return redirect(url_for("orders.order", order_id=order.order_id), 303)
+
+
+def _must_be_reviewed(
+    *, side: Side, quantity: Decimal | None, spend: Decimal | None, limit_price: Decimal | None, **_: Any
+) -> bool:
+    """Whether the quantity for an amount is not known yet, or may cost more, as after a worst price was raised."""
+    if quantity is None:
+        return True
+    return spend is not None and side is Side.BUY and not is_within(spend, quantity, limit_price)
 
 
 def _what_happened(order: Order) -> str:

@@ -431,8 +431,8 @@ ACTIONS: dict[str, Callable[[Model, ModelUser, Mapping[str, Any]], Row]] = {
 
 # Decimals, the least and the most.
 MONEY = (2, Decimal("0.01"), Decimal(1_000_000))
-QUANTITY = (8, Decimal("0.00000001"), Decimal(1_000_000_000))
-PRICE = QUANTITY
+QUANTITY = (8, Decimal("0.00000001"), Decimal(100_000_000_000_000))
+PRICE = (8, Decimal("0.00000001"), Decimal(1_000_000_000))
 
 
 def read_amount(text: str, kind: tuple[int, Decimal, Decimal], *, is_signed: bool = False) -> Decimal:

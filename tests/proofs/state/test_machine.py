@@ -98,7 +98,7 @@ QUANTITIES = st.sampled_from(
         "7.77777777",
         "20000",
         *PARTS,
-        "1000000001",
+        "100000000000001",
         "0.000000001",
         "0",
         " 1",
@@ -303,7 +303,7 @@ class Story(RuleBasedStateMachine):
         if order_type.endswith("sell"):
             return person.holdings.get(asset_id, Decimal(0))
         at = Decimal(price) if price else self.model.prices.get(asset_id, Decimal(1))
-        return min(person.cash / at, Decimal(10**9))
+        return min(person.cash / at, Decimal(10**14))
 
     @precondition(lambda self: self.open_orders())
     @rule(user=users, credential=CREDENTIALS, is_own=MOSTLY, is_open=MOSTLY, back=BACK, is_keyed=IS_KEYED)
