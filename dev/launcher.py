@@ -12,7 +12,8 @@ settings, those name the database and no engine is started.
 Two engines would corrupt the data. So the engine process itself holds a lock from before it opens its file until it
 ends, however it ends. The lock's text says where that engine listens.
 
-All that the launcher starts ends with it. It imports nothing of the application: that would double the time to start.
+All that the launcher starts ends with it. Of the application it imports the settings alone, in `run`: the rest would
+double the time to start.
 """
 
 import ctypes
@@ -92,6 +93,9 @@ def main(arguments: list[str]) -> None:
     """Run one command; if it is refused, print why and exit with 2."""
     commands: dict[str, Callable[..., None]] = {each.__name__: each for each in (run, dev, engine, flask, child)}
     name, *rest = arguments or ["run"]
+    # As everywhere, blank means unset: gunicorn fails at a blank WEB_CONCURRENCY before it reads its settings.
+    for setting in [each for each, value in os.environ.items() if not value.strip()]:
+        del os.environ[setting]
     try:
         if name not in commands:
             raise Refused(f"There is no command {name!r}: use one of {', '.join(commands)}.")
@@ -107,6 +111,7 @@ def run(*, web: str | None = None) -> None:
     `web` replaces the command of the web server. Raises Refused before anything is started.
     """
     directory = data_directory(os.environ)
+    check_settings(os.environ | web_settings(os.environ, directory))
     commands = parse_procfile(Path("Procfile").read_text()).processes
     commands["web"] = web or commands["web"]
     with hold_port(os.environ):  # held, so that the engine is not given the same port
@@ -189,16 +194,20 @@ def data_directory(settings: Mapping[str, str]) -> Path:
     return directory
 
 
-def port_number(text: str) -> int:
-    """Return the TCP port that text names. Raises Refused."""
-    if text.isascii() and text.isdigit() and len(text) <= 5 and 1 <= int(text) <= 65535:
-        return int(text)
-    raise Refused(f"PORT is {text!r}, which is not a port: set it to a number from 1 to 65535.")
+def check_settings(settings: Mapping[str, str]) -> None:
+    """Check every setting of the processes before any is started. Raises Refused."""
+    sys.path.insert(0, str(Path(__file__).parents[1]))
+    from app.config import Config, WrongSetting
+
+    try:
+        Config.from_environment(settings)
+    except WrongSetting as wrong:
+        raise Refused(str(wrong)) from wrong
 
 
 def hold_port(settings: Mapping[str, str]) -> socket.socket:
     """Return a socket that holds the web server's PORT (8000) until it is closed. Raises Refused."""
-    port = port_number(settings.get("PORT") or "8000")
+    port = int(settings.get("PORT") or 8000)
     deadline = time.monotonic() + STOP_SECONDS
     while not settings.get("BIND"):
         try:
