@@ -39,6 +39,7 @@ from honcho.environ import parse_procfile
 from honcho.manager import Manager
 
 ENGINE = Path("node_modules/@dynoxide/linux-x64/dynoxide")
+DATABASE = "orders.db"
 # Any of these, or DYNAMODB_ENDPOINT, names a database: no engine is started.
 AWS_SETTINGS = (
     *("AWS_PROFILE", "AWS_ACCESS_KEY_ID", "AWS_WEB_IDENTITY_TOKEN_FILE", "AWS_REGION", "AWS_DEFAULT_REGION"),
@@ -120,7 +121,7 @@ def run(*, web: str | None = None) -> None:
             del commands["engine"]
         else:
             engine_file()
-            os.close(_take_lock(directory))  # the engine takes it again
+            os.close(take_lock(directory))  # the engine takes it again
             os.environ["DYNAMODB_ENDPOINT"] = f"http://127.0.0.1:{free_port()}"
     os.environ.update(web_settings(os.environ, directory))
     supervise(commands)
@@ -138,16 +139,21 @@ def engine() -> None:
     """
     binary, directory = engine_file(), data_directory(os.environ)
     endpoint = os.environ.get("DYNAMODB_ENDPOINT") or f"http://127.0.0.1:{free_port()}"
-    lock = _take_lock(directory)
+    lock = take_lock(directory)
     os.write(lock, f"{os.getpid()} {endpoint}\n".encode())
     os.set_inheritable(lock, True)
-    os.execv(binary, engine_command(binary, urlsplit(endpoint).port or 0, directory / "orders.db"))
+    os.execv(binary, engine_command(binary, urlsplit(endpoint).port or 0, directory / DATABASE))
 
 
 def flask(*arguments: str) -> None:
-    """Become a flask command on the database of `run`. Without a running engine, start one that ends with it."""
-    directory = data_directory(os.environ)
-    if not external_database(os.environ):
+    """Become a flask command on the database of `run`. Without a running engine, start one that ends with it.
+
+    Only commands that create tables may begin in an empty folder. Raises Refused.
+    """
+    is_external = external_database(os.environ)
+    may_begin = is_external or arguments[:1] == ("demo",) or arguments[:2] == ("tables", "create")
+    directory = data_directory(os.environ) if may_begin else existing_data(os.environ)
+    if not is_external:
         os.environ["DYNAMODB_ENDPOINT"] = _engine_in_use(directory) or _start_engine(directory)
     os.environ.update(web_settings(os.environ, directory))
     os.execv(sys.executable, [sys.executable, "-m", "flask", "--app", "wsgi", *arguments])
@@ -191,6 +197,14 @@ def data_directory(settings: Mapping[str, str]) -> Path:
         tempfile.TemporaryFile(dir=directory).close()
     except OSError as error:
         raise Refused(f"DATA_DIR {directory} cannot be used ({error.strerror}): choose another folder.") from error
+    return directory
+
+
+def existing_data(settings: Mapping[str, str]) -> Path:
+    """Return DATA_DIR where the engine's data is in it; nothing is made. Raises Refused."""
+    directory = Path(settings.get("DATA_DIR") or "var").absolute()
+    if not (directory / DATABASE).is_file():
+        raise Refused(f"There is no data in DATA_DIR {directory}: check its name, or start `make run` with it first.")
     return directory
 
 
@@ -312,7 +326,7 @@ def _engine_in_use(directory: Path) -> str:
     return str(found)
 
 
-def _take_lock(directory: Path) -> int:
+def take_lock(directory: Path) -> int:
     """Return a descriptor that holds the lock. Raises Refused if another process keeps it."""
     lock = _poll(lambda: _try_lock(directory), STOP_SECONDS)
     if lock is None:
