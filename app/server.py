@@ -9,7 +9,7 @@ from collections.abc import Iterable
 
 from flask import Flask
 
-from app.domain.errors import StoreUnavailable
+from app.cli.failures import DATABASE_ERRORS, sentence_of
 from app.models.create_tables import create_tables, tables_answer
 
 # How long a client may pause while it sends a request or reads its answer.
@@ -31,12 +31,12 @@ def limit_pauses(listeners: Iterable[socket.socket]) -> None:
 
 
 def create_missing_tables(app: Flask) -> None:
-    """Create the tables that do not exist; end the process with a message if DynamoDB does not answer."""
+    """Create the tables that do not exist; end the process with a message where that is not possible."""
     try:
         with app.app_context():
             create_tables()
-    except StoreUnavailable:
-        sys.exit("DynamoDB does not answer: check DYNAMODB_ENDPOINT or the AWS settings.")
+    except DATABASE_ERRORS as error:
+        sys.exit(sentence_of(error))
 
 
 def warm_up(app: Flask) -> None:

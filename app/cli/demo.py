@@ -10,9 +10,8 @@ import click
 from flask import current_app
 from flask.cli import with_appcontext
 
-from app.cli.demo_accounts import USERNAMES, is_complete, is_demo_password, plan_demo
+from app.cli.demo_accounts import USERNAMES, is_complete, is_demo_password, plan_demo, set_demo_password
 from app.domain import clock
-from app.domain.errors import UsernameTaken
 from app.models.create_tables import create_tables
 from app.prices.simulated import SimulatedMarket
 
@@ -26,27 +25,20 @@ def demo(months: int) -> None:
     password = _password(str(current_app.config["SECRET_KEY"]))
     if is_complete():
         click.echo("The demonstration accounts are already there; nothing was changed.")
+        if not is_demo_password(password):
+            set_demo_password(password)
+            click.echo("Their password is the one below again: it had been changed, or SECRET_KEY had.")
     else:
         _fill(password, months)
-    _print_accounts(password)
+    click.echo(f"Users: {', '.join(USERNAMES)} (the last is an administrator, the one before is suspended)")
+    click.echo(f"Password of each: {password}")
 
 
 def _fill(password: str, months: int) -> None:
     market = SimulatedMarket(speed=current_app.config["MARKET_SPEED"], clock=clock.now)
-    try:
-        plan = plan_demo(market, password, months=months)
-    except UsernameTaken as error:
-        raise click.ClickException(str(error)) from error
+    plan = plan_demo(market, password, months=months)
     with click.progressbar(length=len(plan.steps), label="A year of activity", file=sys.stderr) as bar:
         plan.carry_out(bar.update)
-
-
-def _print_accounts(password: str) -> None:
-    click.echo(f"Users: {', '.join(USERNAMES)} (the last is an administrator, the one before is suspended)")
-    if is_demo_password(password):
-        click.echo(f"Password of each: {password}")
-    else:
-        click.echo("At least one of their passwords has been changed since.")
 
 
 def _password(secret_key: str) -> str:

@@ -13,8 +13,9 @@ from flask import current_app
 from flask.cli import AppGroup
 
 from app import metrics
+from app.cli.failures import DATABASE_ERRORS, Failed, sentence_of
 from app.domain.errors import ProductError
-from app.models.create_tables import tables_answer
+from app.models.create_tables import check_tables, tables_answer
 from app.services.worker import Round, Worker
 
 SECONDS_BETWEEN_ROUNDS = 2.0
@@ -26,47 +27,53 @@ orders = AppGroup("orders", help="Limit orders that wait for their price.")
 @orders.command("run")
 @click.option("--once", is_flag=True, help="Run one round and stop, for schedulers.")
 def run(once: bool) -> None:
-    """Fill and expire open orders, until SIGTERM or Ctrl-C."""
+    """Fill and expire open orders, until SIGTERM or Ctrl-C. One round that is given up ends with status 3."""
     stopping = threading.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda *_: stopping.set())
     _serve_counters()
     worker = Worker(current_app.extensions["prices"], is_stopping=stopping.is_set)
+    if once:
+        check_tables()
+        if not _run_round(worker):
+            raise Failed("The round was given up; the log names the cause.")
+        return
     # It may start together with the database, before the tables exist.
     while not tables_answer():
-        if once:
-            raise click.ClickException(
-                "The tables do not answer. Check that DynamoDB can be reached and that the tables exist."
-            )
         if stopping.wait(SECONDS_BETWEEN_ROUNDS / 4):
             return
     while True:
         _run_round(worker)
         # Jitter, so that workers that started together do not keep working in step.
-        if once or stopping.wait(SECONDS_BETWEEN_ROUNDS * random.uniform(0.5, 1.5)):
+        if stopping.wait(SECONDS_BETWEEN_ROUNDS * random.uniform(0.5, 1.5)):
             return
 
 
 def _serve_counters() -> None:
     if address := current_app.config["WORKER_METRICS"]:
-        metrics.serve_counters(*address)
+        try:
+            metrics.serve_counters(*address)
+        except OSError as error:
+            host, port = address
+            raise click.UsageError(f"WORKER_METRICS_PORT {port} of {host} cannot be used: {error.strerror}.") from error
 
 
-def _run_round(worker: Worker) -> None:
+def _run_round(worker: Worker) -> bool:
+    """Whether the round was done."""
     counters = metrics.worker_counters()
     started = time.monotonic()
     try:
         with current_app.extensions["database"].active() as used:
             done = worker.run_round()
-    except ProductError as error:
+    except (ProductError, *DATABASE_ERRORS) as error:
         counters.count_round_given_up()
-        log.warning("round given up: %s", error)
-        return
+        log.warning("round given up: %s", sentence_of(error))
+        return False
     except Exception:
         # The next round may succeed, and other orders wait.
         counters.count_round_given_up()
         log.exception("round given up")
-        return
+        return False
     finally:
         metrics.count_usage(used, "orders run")
     counters.count_round(
@@ -78,3 +85,4 @@ def _run_round(worker: Worker) -> None:
         click.echo(
             f"filled {done.filled}, expired {done.expired}, lost to another worker {done.lost}, failed {done.failed}"
         )
+    return True

@@ -236,7 +236,7 @@ def test_a_round_that_is_given_up(faulty_app, faults):
     assert runner.invoke(args=["orders", "run", "--once"]).exit_code == 0
     moved = Moved(faulty_app)
     faults.inject("Query", drop, drop, drop)
-    assert runner.invoke(args=["orders", "run", "--once"]).exit_code == 0
+    assert runner.invoke(args=["orders", "run", "--once"]).exit_code == 3
     assert moved("worker_rounds_total", outcome="given_up") == 1
     assert moved("worker_rounds_total", outcome="done") == moved("worker_last_round_timestamp_seconds") == 0
     assert moved("dynamodb_resends_total", operation="Query", route="orders run") == 2
