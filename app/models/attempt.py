@@ -67,7 +67,7 @@ def cause_of(error: BaseException) -> str:
     The message of a refusal is left out where it may quote the request; that of a failure is the database's own.
     """
     if isinstance(error, ClientError):
-        status = error.response["ResponseMetadata"].get("HTTPStatusCode", 0)
+        status = error.response["ResponseMetadata"]["HTTPStatusCode"]
         answer = error.response["Error"]
         message = f", {answer.get('Message', '')[:200]}" if status >= 500 else ", after a send without an answer"
         return f"HTTP {status} {answer['Code']}{message}"
