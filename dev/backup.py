@@ -10,7 +10,8 @@ database, so that a copy by `cp` holds an older state, or nothing.
 import os
 import sqlite3
 import sys
-from contextlib import closing, suppress
+from collections.abc import Iterator
+from contextlib import closing, contextmanager, suppress
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -35,7 +36,10 @@ def backup(file: Path | None = None) -> str:
     if file is None:
         file = directory / "backups" / f"{_moment()}.db"
         file.parent.mkdir(mode=0o700, exist_ok=True)
-    _save(directory / DATABASE, file)
+    if file.exists():
+        raise Refused(f"{file} exists: name a new file.")
+    with _whole_copy(directory / DATABASE, file) as copy:
+        copy.rename(file)
     return f"Saved DATA_DIR {directory} as {file}."
 
 
@@ -50,14 +54,16 @@ def restore(file: Path | None = None) -> str:
     directory = data_directory(os.environ)
     lock = take_lock(directory)
     kept = ""
-    if (database := directory / DATABASE).exists():
-        if os.environ.get("REPLACE") != "yes":
-            raise Refused(
-                f"DATA_DIR {directory} has data, last changed {_changed(database)}, and {file} was saved "
-                f"{_changed(file)}: set REPLACE=yes to replace it, or another DATA_DIR."
-            )
-        kept = f" What was there is now {_set_aside(database)}."
-    _save(file, database)
+    database = directory / DATABASE
+    if database.exists() and os.environ.get("REPLACE") != "yes":
+        raise Refused(
+            f"DATA_DIR {directory} has data, last changed {_changed(database)}, and {file} was saved {_changed(file)}: "
+            "set REPLACE=yes to replace it, or another DATA_DIR."
+        )
+    with _whole_copy(file, database) as copy:
+        if replaced := _set_aside(database):
+            kept = f" What was there is now {replaced}."
+        copy.rename(database)
     os.close(lock)
     return f"Restored {file} into DATA_DIR {directory}.{kept} Check it with make audit."
 
@@ -74,33 +80,39 @@ def check(file: Path) -> None:
         raise Refused(f"{file} {'is damaged' if tables else 'has no tables'}: choose another copy.")
 
 
-def _save(database: Path, file: Path) -> None:
-    """Make a file from a database, whole or not at all. Raises Refused if the file exists."""
+@contextmanager
+def _whole_copy(database: Path, file: Path) -> Iterator[Path]:
+    """A checked copy of a database, beside the file that it will become. It is removed unless it was renamed.
+
+    Raises Refused.
+    """
     unfinished = file.with_name(f".{file.name}.{os.getpid()}")
     try:
-        if file.exists():
-            raise Refused(f"{file} exists: name a new file.")
         # Only for its owner: it has e-mail addresses and hashes of passwords.
         unfinished.touch(mode=0o600)
         _copy(database, unfinished)
         check(unfinished)
-        unfinished.rename(file)
+        yield unfinished
     except OSError as error:
         raise Refused(f"{file} cannot be written ({error.strerror}): name another file.") from error
     finally:
         unfinished.unlink(missing_ok=True)
 
 
-def _set_aside(database: Path) -> Path:
-    """Move a database that nobody uses among the backups, with the files beside it that SQLite may have left."""
+def _set_aside(database: Path) -> Path | None:
+    """Move a database that nobody uses among the backups, with the files beside it that SQLite may have left.
+
+    Such a file without its database goes too: SQLite would write its content into the next one.
+    """
     with suppress(sqlite3.Error), closing(_open(database)) as unused:
         unused.execute("PRAGMA journal_mode = DELETE")
     kept = database.parent / "backups" / f"{_moment()}-replaced.db"
-    kept.parent.mkdir(mode=0o700, exist_ok=True)
-    for suffix in ("", "-wal", "-shm", "-journal"):
-        with suppress(FileNotFoundError):
-            os.rename(f"{database}{suffix}", f"{kept}{suffix}")
-    return kept
+    left = [suffix for suffix in ("", "-wal", "-shm", "-journal") if Path(f"{database}{suffix}").exists()]
+    if left:
+        kept.parent.mkdir(mode=0o700, exist_ok=True)
+    for suffix in left:
+        os.rename(f"{database}{suffix}", f"{kept}{suffix}")
+    return kept if left else None
 
 
 def _copy(source: Path, target: Path) -> None:

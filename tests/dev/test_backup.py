@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import resource
 import shutil
 import signal
 import sqlite3
@@ -10,9 +11,10 @@ import stat
 import subprocess
 import sys
 import threading
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import closing
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 
 import pytest
@@ -33,8 +35,10 @@ WRITERS = 4
 Saved = tuple[Path, Path, str]
 
 
-def run(command: str, data: Path, file: Path | str = "", **settings: str) -> tuple[int, str, str]:
-    """The status of a command, and what it printed."""
+def run(
+    command: str, data: Path, file: Path | str = "", options: Mapping[str, Any] = MappingProxyType({}), **settings: str
+) -> tuple[int, str, str]:
+    """The status of a command, and what it printed; `options` are those of subprocess."""
     ended = subprocess.run(
         [sys.executable, "-m", "dev.backup", command, str(file)],
         cwd=ROOT,
@@ -42,6 +46,7 @@ def run(command: str, data: Path, file: Path | str = "", **settings: str) -> tup
         capture_output=True,
         text=True,
         timeout=60,
+        **options,
     )
     assert "Traceback" not in ended.stderr
     return ended.returncode, ended.stdout, ended.stderr
@@ -159,6 +164,34 @@ def test_damaged_data_can_be_replaced(saved: Saved) -> None:
     assert run("restore", data, file, REPLACE="yes")[0] == 0
     with engine(data / "orders.db") as endpoint:
         assert amounts(endpoint, name) == ["1.00"]
+
+
+def test_what_an_older_database_left_does_not_get_into_the_restored_one(saved: Saved, tmp_path: Path) -> None:
+    _, file, name = saved
+    other = folder(tmp_path / "other")
+    port = free_port()
+    killed = start_engine(port, other / "orders.db")
+    with make_app(f"http://127.0.0.1:{port}").app_context():
+        open_trader("7.00")
+    killed.kill()
+    killed.wait()
+    (other / "orders.db").unlink()
+    assert (other / "orders.db-wal").stat().st_size > 0
+    assert run("restore", other, file)[0] == 0
+    with engine(other / "orders.db") as endpoint:
+        assert amounts(endpoint, name) == ["1.00"]
+
+
+def test_a_restore_that_fails_leaves_the_data(saved: Saved) -> None:
+    data, file, _ = saved
+    before = (data / "orders.db").read_bytes()
+    small = {"preexec_fn": lambda: resource.setrlimit(resource.RLIMIT_FSIZE, (20_000, 20_000))}
+    status, _, errors = run("restore", data, file, small, REPLACE="yes")
+    assert (status, errors.count("\n")) == (2, 1)
+    assert (data / "orders.db").read_bytes() == before
+    assert {each.name for each in data.iterdir()} <= {"orders.db", "lock"}
+    assert run("backup", data, data.parent / "new.db", small)[0] == 2
+    assert {each.name for each in data.parent.iterdir()} == {"data", "saved.db"}
 
 
 def test_nothing_is_restored_into_a_running_copy(saved: Saved) -> None:
