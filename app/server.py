@@ -9,7 +9,6 @@ from collections.abc import Iterable
 
 from flask import Flask
 
-from app.cli.failures import DATABASE_ERRORS, sentence_of
 from app.models.create_tables import create_tables, tables_answer
 
 # How long a client may pause while it sends a request or reads its answer.
@@ -32,6 +31,9 @@ def limit_pauses(listeners: Iterable[socket.socket]) -> None:
 
 def create_missing_tables(app: Flask) -> None:
     """Create the tables that do not exist; end the process with a message where that is not possible."""
+    # Imported here: it brings the counters, which must come after gunicorn.conf.py has said where they are kept.
+    from app.cli.failures import DATABASE_ERRORS, sentence_of
+
     try:
         with app.app_context():
             create_tables()
