@@ -19,6 +19,7 @@ from app.models.create_tables import check_tables, tables_answer
 from app.services.worker import Round, Worker
 
 SECONDS_BETWEEN_ROUNDS = 2.0
+PATIENCE_SECONDS = 10
 
 log = logging.getLogger(__name__)
 orders = AppGroup("orders", help="Limit orders that wait for their price.")
@@ -38,15 +39,20 @@ def run(once: bool) -> None:
         if not _run_round(worker):
             raise Failed("The round was given up; the log names the cause.")
         return
-    # It may start together with the database, before the tables exist.
-    while not tables_answer():
-        if stopping.wait(SECONDS_BETWEEN_ROUNDS / 4):
-            return
-    while True:
+    _wait_for_tables(stopping)
+    while not stopping.is_set():
         _run_round(worker)
         # Jitter, so that workers that started together do not keep working in step.
-        if stopping.wait(SECONDS_BETWEEN_ROUNDS * random.uniform(0.5, 1.5)):
-            return
+        stopping.wait(SECONDS_BETWEEN_ROUNDS * random.uniform(0.5, 1.5))
+
+
+def _wait_for_tables(stopping: threading.Event) -> None:
+    """It may start together with the database, before the tables exist."""
+    tell_at = time.monotonic() + PATIENCE_SECONDS
+    while not tables_answer() and not stopping.wait(SECONDS_BETWEEN_ROUNDS / 4):
+        if time.monotonic() > tell_at:
+            tell_at = float("inf")
+            log.warning("still waiting for the tables: check that the database answers and that they exist")
 
 
 def _serve_counters() -> None:

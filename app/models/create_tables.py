@@ -60,15 +60,25 @@ def _enable_ttl() -> None:
 
 
 def check_tables() -> None:
-    """Read both tables. Two calls, which also open the connections of a new process.
-
-    Raises Busy, and StoreUnavailable also where a table is missing or may not be read.
-    """
+    """Read both tables. Two calls. Raises Busy, and StoreUnavailable also where a table is missing or refused."""
     try:
-        Token.find(Token.key("ready", "ready"), consistent=False)
-        Order.find(Order.key("ready"), consistent=False)
+        _read_tables()
     except PynamoDBException as error:
         raise unavailable("GetItem", str(error.cause_response_code)) from error
+
+
+def tables_answer() -> bool:
+    """Whether both tables can be read now. Two calls, which also open the connections of a new process."""
+    try:
+        _read_tables()
+    except (Busy, StoreUnavailable, PynamoDBException):
+        return False
+    return True
+
+
+def _read_tables() -> None:
+    Token.find(Token.key("ready", "ready"), consistent=False)
+    Order.find(Order.key("ready"), consistent=False)
 
 
 def check_writes() -> None:
@@ -81,12 +91,3 @@ def check_writes() -> None:
             add_hit(PROOF_OF_WRITING, "write", now=clock.now())
         except PynamoDBException as error:
             raise unavailable("UpdateItem", str(error.cause_response_code)) from error
-
-
-def tables_answer() -> bool:
-    """Whether both tables can be read now. Two calls."""
-    try:
-        check_tables()
-    except (Busy, StoreUnavailable):
-        return False
-    return True

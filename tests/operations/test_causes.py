@@ -14,6 +14,7 @@ import pytest
 
 from app.factory import create_app
 from app.models import database
+from app.models.create_tables import tables_answer
 from dev.launcher import end_with_parent, engine_command, engine_file, free_port, wait_until_ready
 from tests.support.applications import config, make_app
 from tests.support.faults import drop, refuse, truncate
@@ -84,6 +85,15 @@ def test_an_outage_fills_no_log(impatient: None, causes: Causes, monkeypatch: py
     for moment in (1000.0, 1000.5, 1000.9, 1001.1, 1001.2, 1002.2):  # noqa: B007
         problem(client.get("/ready"), 503, "store_unavailable")
     assert len(causes()) == 3
+
+
+def test_missing_tables_are_a_cause_for_a_probe_and_none_for_a_start(endpoint: str, causes: Causes) -> None:
+    """The worker starts beside the process that makes them."""
+    lost = create_app(config(endpoint, users_table="missing_users", orders_table="missing_orders"))
+    with lost.app_context():
+        assert not tables_answer() and causes() == []
+    problem(lost.test_client().get("/ready"), 503, "store_unavailable")
+    assert causes() == ["store unavailable: GetItem: ResourceNotFoundException"]
 
 
 class FullDisk:
