@@ -13,6 +13,7 @@ import sys
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from decimal import Decimal
+from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -63,6 +64,8 @@ class Config:
     log_level: str = "INFO"
     # Whether to count anything and show it at /metrics.
     metrics: bool = True
+    # Where gunicorn's workers share their counters. Only checked: the library for counters reads the variable itself.
+    metrics_folder: str | None = None
     # A port for /metrics alone, instead of beside the pages; gunicorn.conf.py listens there.
     metrics_port: int | None = None
     # The port at which `flask orders run` shows its counters; None means nowhere.
@@ -223,6 +226,14 @@ def _read_host(text: str) -> str:
     return host
 
 
+def _read_folder(text: str) -> str:
+    folder = Path(text).absolute()
+    exists = next(each for each in (folder, *folder.parents) if each.exists())
+    if not exists.is_dir() or not os.access(exists, os.W_OK | os.X_OK):
+        raise ValueError
+    return text
+
+
 def _read_bind(text: str) -> str:
     if re.fullmatch(r"unix:\S+|fd://[0-9]+", text):
         return text
@@ -266,6 +277,7 @@ _SETTINGS = {
     "BCRYPT_ROUNDS": ("bcrypt_rounds", _whole(4, 16)),
     "LOG_LEVEL": ("log_level", _one_of(*LOG_LEVELS)),
     "METRICS": ("metrics", _SWITCH),
+    "PROMETHEUS_MULTIPROC_DIR": ("metrics_folder", _Kind("a folder that can be written or made", _read_folder)),
     "METRICS_PORT": ("metrics_port", _PORT),
     "WORKER_METRICS_PORT": ("worker_metrics_port", _PORT),
     "METRICS_HOST": ("metrics_host", _Kind("a host name or an IP address", _read_host)),

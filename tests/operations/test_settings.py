@@ -88,6 +88,9 @@ ROWS = {
         ("LOUD", "WARN", "20"),
     ),
     "METRICS": Row("metrics", SWITCH, NOT_A_SWITCH),
+    "PROMETHEUS_MULTIPROC_DIR": Row(
+        "metrics_folder", {" /tmp/counters/new ": "/tmp/counters/new", ".": "."}, ("/dev/null", "/dev/null/counters")
+    ),
     "METRICS_PORT": Row("metrics_port", {" 9100 ": 9100}, (*NOT_A_PORT, "8000")),
     "WORKER_METRICS_PORT": Row("worker_metrics_port", {"9101": 9101}, NOT_A_PORT),
     "METRICS_HOST": Row(
