@@ -23,13 +23,13 @@ def demo(months: int) -> None:
     """Fill demonstration accounts with a year of activity; complete them after an interruption."""
     create_tables()
     password = _password(str(current_app.config["SECRET_KEY"]))
-    if is_complete():
-        click.echo("The demonstration accounts are already there; nothing was changed.")
-        if not is_demo_password(password):
-            set_demo_password(password)
-            click.echo("Their password is the one below again: it had been changed, or SECRET_KEY had.")
-    else:
+    if not is_complete():
         _fill(password, months)
+    elif is_demo_password(password):
+        click.echo("The demonstration accounts are already there; nothing was changed.")
+    else:
+        set_demo_password(password)
+        click.echo("The demonstration accounts are already there; their password was set again.")
     click.echo(f"Users: {', '.join(USERNAMES)} (the last is an administrator, the one before is suspended)")
     click.echo(f"Password of each: {password}")
 
