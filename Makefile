@@ -55,6 +55,17 @@ audit: $(RUNTIME) $(ENGINE)  ## Check every invariant of the books in the same d
 .PHONY: upgrade
 upgrade: $(RUNTIME) $(ENGINE)  ## Bring a database that an older version wrote up to date (make run does so by itself)
 	@$(CHILD) flask upgrade
+.PHONY: promote
+promote: $(RUNTIME) $(ENGINE)  ## Make the user $NAME an administrator in the same database
+	@$(CHILD) flask users promote "$$NAME"
+
+.PHONY: backup
+backup: $(RUNTIME)  ## Save the data of $DATA_DIR as $FILE (a new one in its backups/), also while it runs
+	@$(BIN)/python -m dev.backup backup "$$FILE"
+
+.PHONY: restore
+restore: $(RUNTIME)  ## Put the saved $FILE into $DATA_DIR, which must not run; REPLACE=yes if it has data
+	@$(BIN)/python -m dev.backup restore "$$FILE"
 
 .PHONY: tables
 tables: $(RUNTIME) $(ENGINE)  ## Create the DynamoDB tables that do not exist

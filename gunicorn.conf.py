@@ -1,29 +1,20 @@
 """How gunicorn serves the application, on a laptop and in production."""
 
 import os
-import sys
 
 from gunicorn.glogging import Logger
 
 from app import logs, server, shared_counters
 from app.config import Config
 
-try:
-    settings = Config.from_environment()
-except ValueError as error:
-    sys.exit(f"The settings cannot be used. {error}")
+settings = Config.or_exit()
 
-bind = os.environ.get("BIND") or f"127.0.0.1:{os.environ.get('PORT') or '8000'}"
-if settings.metrics and settings.metrics_port:
-    # The workers answer at all addresses; the application shows the counters at this one only.
-    binds = bind.split(",")
-    if any(each.rpartition(":")[2] == str(settings.metrics_port) for each in binds):
-        sys.exit(f"METRICS_PORT is {settings.metrics_port}, where the pages are: set it to another port.")
-    bind = [*binds, f"{settings.metrics_host}:{settings.metrics_port}"]
+# The workers answer at each; with METRICS_PORT the application shows the counters at that port only.
+bind = settings.web_addresses
 
 # Threads, because a request mostly waits for DynamoDB, and bcrypt releases the interpreter lock.
 worker_class = "app.server.Worker"
-workers = int(os.environ.get("WEB_CONCURRENCY") or os.cpu_count() or 1)
+workers = settings.web_workers or os.cpu_count() or 1
 threads = 8
 
 # The application is built once and the workers are forked from it, which starts faster and
@@ -69,7 +60,7 @@ logger_class = ServerLogger
 
 def on_starting(arbiter):
     """CREATE_TABLES is for laptops; `flask tables create` would import the application a second time."""
-    if os.environ.get("CREATE_TABLES") == "true":
+    if settings.create_tables:
         server.create_missing_tables(arbiter.app.callable)
 
 

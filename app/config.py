@@ -1,17 +1,29 @@
-"""Settings: read once from the environment, typed and checked. Importing this module does nothing."""
+"""Settings: read once from the environment, typed and checked. Importing this module does nothing.
+
+A blank variable counts as unset. Case and surrounding space do not matter where they mean nothing. Any other value
+that is not understood is refused by `WrongSetting`. It imports little, because the launcher checks the settings too.
+"""
 
 from __future__ import annotations
 
+import ipaddress
+import os
+import re
+import sys
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from decimal import Decimal
+from pathlib import Path
+from typing import Any
+from urllib.parse import urlsplit
 
-from environs import Env
-from marshmallow.validate import OneOf, Range
+from app.prices import CoinGeckoPlan, CoinGeckoSettings
 
-from app.logs import LEVELS
-from app.prices import CoinGeckoSettings
+LOG_LEVELS = ("DEBUG", "INFO", "WARNING", "ERROR")
 
-PORTS = Range(1, 65535)
+
+class WrongSetting(ValueError):
+    """A setting cannot be used. The sentence names it and says what it may be and what it was; secrets stay secret."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -25,6 +37,13 @@ class Config:
     aws_region: str = "us-east-1"
     users_table: str = "users"
     orders_table: str = "orders"
+    # Whether gunicorn creates missing tables when it starts, as it does on a laptop.
+    create_tables: bool = False
+    # Where gunicorn listens: `bind`, or else this port of loopback.
+    bind: str | None = None
+    port: int = 8000
+    # Processes of gunicorn; None is one for each core.
+    web_workers: int | None = None
     # `simulated`, a market that works offline, or `coingecko`, the real one.
     price_source: str = "simulated"
     # How much faster than the wall clock the simulated market's clock runs.
@@ -45,6 +64,8 @@ class Config:
     log_level: str = "INFO"
     # Whether to count anything and show it at /metrics.
     metrics: bool = True
+    # Where gunicorn's workers share their counters. Only checked: the library for counters reads the variable itself.
+    metrics_folder: str | None = None
     # A port for /metrics alone, instead of beside the pages; gunicorn.conf.py listens there.
     metrics_port: int | None = None
     # The port at which `flask orders run` shows its counters; None means nowhere.
@@ -53,50 +74,218 @@ class Config:
     metrics_host: str = "127.0.0.1"
 
     @property
+    def web_addresses(self) -> list[str]:
+        """Where gunicorn listens, in its own words: for people, and where METRICS_PORT is set, for the scraper."""
+        addresses = [self.bind or f"127.0.0.1:{self.port}"]
+        if self.metrics and self.metrics_port:
+            host = f"[{self.metrics_host}]" if ":" in self.metrics_host else self.metrics_host
+            addresses.append(f"{host}:{self.metrics_port}")
+        return addresses
+
+    @property
     def worker_metrics(self) -> tuple[str, int] | None:
         """The address and port at which the worker shows its counters, if any."""
         return (self.metrics_host, self.worker_metrics_port) if self.metrics and self.worker_metrics_port else None
 
     @staticmethod
-    def from_environment() -> Config:
-        """Raises environs.EnvError or ValueError, naming the variable that is missing or wrong."""
-        env = Env()
-        return Config(
-            secret_key=env.str("SECRET_KEY", validate=_long_enough),
-            dynamodb_endpoint=env.str("DYNAMODB_ENDPOINT", None) or None,
-            aws_region=env.str("AWS_REGION", "") or env.str("AWS_DEFAULT_REGION", "") or "us-east-1",
-            users_table=env.str("USERS_TABLE", "users"),
-            orders_table=env.str("ORDERS_TABLE", "orders"),
-            price_source=env.str("PRICE_SOURCE", "simulated"),
-            market_speed=env.decimal("MARKET_SPEED", Decimal(1)),
-            coingecko=_coingecko_settings(env),
-            cookie_secure=env.bool("COOKIE_SECURE", True),
-            cors_origins=tuple(env.list("CORS_ORIGINS", [])),
-            trusted_proxies=env.int("TRUSTED_PROXIES", 0),
-            bcrypt_rounds=env.int("BCRYPT_ROUNDS", 12),
-            log_level=env.str("LOG_LEVEL", "INFO", validate=OneOf(LEVELS)),
-            metrics=env.bool("METRICS", True),
-            metrics_port=env.int("METRICS_PORT", None, validate=PORTS),
-            worker_metrics_port=env.int("WORKER_METRICS_PORT", None, validate=PORTS),
-            metrics_host=env.str("METRICS_HOST", "") or "127.0.0.1",
+    def from_environment(environment: Mapping[str, str] = os.environ) -> Config:
+        """Raises WrongSetting for the first variable that cannot be used."""
+        coingecko = CoinGeckoSettings(**_read(_COINGECKO, environment))
+        config = Config(**{"secret_key": "", **_read(_SETTINGS, environment)}, coingecko=coingecko)
+        _check_together(config)
+        return config
+
+    @staticmethod
+    def or_exit() -> Config:
+        """The settings of the environment; ends the process with one sentence and status 2 if one cannot be used."""
+        try:
+            return Config.from_environment()
+        except WrongSetting as wrong:
+            print(wrong, file=sys.stderr)
+            sys.exit(2)
+
+
+@dataclass(frozen=True)
+class _Kind:
+    """`what` a setting may be, and how its text, which is not blank, is read. `read` raises ValueError."""
+
+    what: str
+    read: Callable[[str], Any]
+    is_secret: bool = False
+
+
+def _read(settings: Mapping[str, tuple[str, _Kind]], environment: Mapping[str, str]) -> dict[str, Any]:
+    """The fields that are set; of two variables for one field, the later counts. Raises WrongSetting."""
+    fields: dict[str, Any] = {}
+    for name, (field, kind) in settings.items():
+        if text := environment.get(name, "").strip():
+            try:
+                fields[field] = kind.read(text)
+            except (ValueError, ArithmeticError):
+                was = f"a text of {len(text)} characters" if kind.is_secret else repr(text)
+                raise WrongSetting(f"{name} must be {kind.what}, not {was}.") from None
+    return fields
+
+
+def _check_together(config: Config) -> None:
+    """Raises WrongSetting where settings that are right alone do not go together."""
+    if not config.secret_key:
+        raise WrongSetting(f"SECRET_KEY must be {_SECRET.what}, and is not set.")
+    if config.orders_table == config.users_table:
+        raise WrongSetting(f"ORDERS_TABLE must be another name than USERS_TABLE, not {config.orders_table!r}.")
+    if config.metrics and config.web_addresses[0].endswith(f":{config.metrics_port}"):
+        raise WrongSetting(f"METRICS_PORT must be another port than that of the pages, not '{config.metrics_port}'.")
+    _check_coingecko(config.coingecko)
+
+
+def _check_coingecko(settings: CoinGeckoSettings) -> None:
+    if settings.cache_seconds >= settings.max_age_seconds:
+        raise WrongSetting(
+            f"COINGECKO_CACHE_SECONDS must be less than PRICE_MAX_AGE_SECONDS, {settings.max_age_seconds}, "
+            f"not '{settings.cache_seconds}'."
+        )
+    if settings.plan is CoinGeckoPlan.PRO and not settings.api_key:
+        raise WrongSetting("COINGECKO_API_KEY must be the key of the plan where COINGECKO_PLAN is pro, and is not set.")
+    plan = next(
+        (plan for plan in CoinGeckoPlan if urlsplit(plan.url).hostname == urlsplit(settings.root).hostname), None
+    )
+    if plan not in {None, settings.plan}:
+        raise WrongSetting(
+            f"COINGECKO_PLAN must be {plan} where COINGECKO_URL is {settings.url!r}, not '{settings.plan}'."
         )
 
 
-def _coingecko_settings(env: Env) -> CoinGeckoSettings:
-    default = CoinGeckoSettings()
-    return CoinGeckoSettings(
-        url=env.str("COINGECKO_URL", default.url, validate=_web_address),
-        api_key=env.str("COINGECKO_API_KEY", "") or None,
-        cache_seconds=env.int("COINGECKO_CACHE_SECONDS", default.cache_seconds),
-        max_age_seconds=env.int("PRICE_MAX_AGE_SECONDS", default.max_age_seconds),
-    )
+def _pattern(what: str, pattern: str, *, is_secret: bool = False) -> _Kind:
+    def read(text: str) -> str:
+        if not re.fullmatch(pattern, text, re.ASCII):
+            raise ValueError
+        return text
+
+    return _Kind(what, read, is_secret)
 
 
-def _web_address(url: str) -> None:
-    if not url.startswith(("https://", "http://")):
-        raise ValueError("COINGECKO_URL must be an address such as https://api.coingecko.com/api/v3")
+def _one_of(*words: str) -> _Kind:
+    known = {word.lower(): word for word in words}
+
+    def read(text: str) -> str:
+        if text.lower() not in known:
+            raise ValueError
+        return known[text.lower()]
+
+    return _Kind(f"{', '.join(words[:-1])} or {words[-1]}", read)
 
 
-def _long_enough(secret_key: str) -> None:
-    if len(secret_key) < 16:
-        raise ValueError("SECRET_KEY must have at least 16 characters, such as: openssl rand -hex 32")
+def _whole(least: int, most: int) -> _Kind:
+    def read(text: str) -> int:
+        if not re.fullmatch("[0-9]{1,9}", text) or not least <= int(text) <= most:
+            raise ValueError
+        return int(text)
+
+    return _Kind(f"a whole number from {least} to {most}", read)
+
+
+def _read_switch(text: str) -> bool:
+    word = text.lower()
+    if word not in _ON | _OFF:
+        raise ValueError
+    return word in _ON
+
+
+def _read_speed(text: str) -> Decimal:
+    if not re.fullmatch(r"[0-9]{1,7}(\.[0-9]{1,3})?", text) or not Decimal("0.001") <= Decimal(text) <= 1_000_000:
+        raise ValueError
+    return Decimal(text)
+
+
+def _read_address(text: str) -> str:
+    """An http address without what would not be used. Raises ValueError; `port` does so for one above 65535."""
+    address = urlsplit(text)
+    is_plain = address.scheme in {"http", "https"} and address.username is None and address.port != 0
+    if not is_plain or address.query or address.fragment or re.search(r"\s", text):
+        raise ValueError
+    _read_host(address.hostname or "")
+    return text.rstrip("/")
+
+
+def _read_origins(text: str) -> tuple[str, ...]:
+    """As browsers send them: in lower case, without a slash at the end."""
+    origins = tuple(each.strip().lower().removesuffix("/") for each in text.split(",") if each.strip())
+    for origin in origins:
+        # The library for CORS takes `*` for every origin, and most other signs for a regular expression.
+        if origin != "*" and not re.fullmatch(r"https?://[a-z0-9.-]+(:[0-9]{1,5})?", origin):
+            raise ValueError
+    return origins
+
+
+def _read_host(text: str) -> str:
+    host = text[1:-1] if text.startswith("[") and text.endswith("]") else text
+    if ":" in host:
+        return str(ipaddress.IPv6Address(host))
+    if not re.fullmatch(r"[A-Za-z0-9]([A-Za-z0-9.-]*[A-Za-z0-9])?", host):
+        raise ValueError
+    return host
+
+
+def _read_folder(text: str) -> str:
+    folder = Path(text).absolute()
+    exists = next(each for each in (folder, *folder.parents) if each.exists())
+    if not exists.is_dir() or not os.access(exists, os.W_OK | os.X_OK):
+        raise ValueError
+    return text
+
+
+def _read_bind(text: str) -> str:
+    if re.fullmatch(r"unix:\S+|fd://[0-9]+", text):
+        return text
+    host, colon, port = text.rpartition(":")
+    if not colon or (":" in host and not host.startswith("[")):
+        raise ValueError
+    _PORT.read(port)
+    if host:
+        _read_host(host)
+    return text
+
+
+_ON, _OFF = {"true", "t", "on", "yes", "y", "1"}, {"false", "f", "off", "no", "n", "0"}
+_SECRET = _pattern("16 characters or more, such as openssl rand -hex 32 prints", r"(?s).{16,}", is_secret=True)
+_SWITCH = _Kind("true or false, on or off, yes or no, 1 or 0", _read_switch)
+_PORT = _whole(1, 65535)
+_ADDRESS = _Kind("an address such as https://host or http://127.0.0.1:8080/path", _read_address)
+_REGION = _pattern("a region such as eu-central-1", r"[A-Za-z0-9]([A-Za-z0-9-]{0,61}[A-Za-z0-9])?")
+_TABLE = _pattern("3 to 255 letters, digits, dots, hyphens or underscores", r"[A-Za-z0-9_.-]{3,255}")
+
+# The variable, its field, and what it may be. Defaults are those of the fields.
+_SETTINGS = {
+    "SECRET_KEY": ("secret_key", _SECRET),
+    "DYNAMODB_ENDPOINT": ("dynamodb_endpoint", _ADDRESS),
+    "AWS_DEFAULT_REGION": ("aws_region", _REGION),
+    "AWS_REGION": ("aws_region", _REGION),
+    "USERS_TABLE": ("users_table", _TABLE),
+    "ORDERS_TABLE": ("orders_table", _TABLE),
+    "CREATE_TABLES": ("create_tables", _SWITCH),
+    "BIND": ("bind", _Kind("an address such as 0.0.0.0:8000, [::]:8000 or unix:/run/web.sock", _read_bind)),
+    "PORT": ("port", _PORT),
+    "WEB_CONCURRENCY": ("web_workers", _whole(1, 1000)),
+    "PRICE_SOURCE": ("price_source", _one_of("simulated", "coingecko")),
+    "MARKET_SPEED": ("market_speed", _Kind("a number from 0.001 to 1000000", _read_speed)),
+    "COOKIE_SECURE": ("cookie_secure", _SWITCH),
+    "CORS_ORIGINS": (
+        "cors_origins",
+        _Kind("origins such as https://shop.example, separated by commas, or *", _read_origins),
+    ),
+    "TRUSTED_PROXIES": ("trusted_proxies", _whole(0, 100)),
+    "BCRYPT_ROUNDS": ("bcrypt_rounds", _whole(4, 16)),
+    "LOG_LEVEL": ("log_level", _one_of(*LOG_LEVELS)),
+    "METRICS": ("metrics", _SWITCH),
+    "PROMETHEUS_MULTIPROC_DIR": ("metrics_folder", _Kind("a folder that can be written or made", _read_folder)),
+    "METRICS_PORT": ("metrics_port", _PORT),
+    "WORKER_METRICS_PORT": ("worker_metrics_port", _PORT),
+    "METRICS_HOST": ("metrics_host", _Kind("a host name or an IP address", _read_host)),
+}
+_COINGECKO = {
+    "COINGECKO_PLAN": ("plan", _Kind("demo or pro", lambda text: CoinGeckoPlan(text.lower()))),
+    "COINGECKO_URL": ("url", _ADDRESS),
+    "COINGECKO_API_KEY": ("api_key", _pattern("printable characters without a space", "[!-~]+", is_secret=True)),
+    "COINGECKO_CACHE_SECONDS": ("cache_seconds", _whole(1, 86_400)),
+    "PRICE_MAX_AGE_SECONDS": ("max_age_seconds", _whole(1, 86_400)),
+}

@@ -30,12 +30,11 @@ PREFIXES = rf"({PREFIX})(, ?({PREFIX}))*"
 EXPOSED_HEADERS = ("X-Request-ID", "Idempotent-Replayed", "Retry-After", "Server-Timing")
 
 
-def create_app(config: Config | None = None) -> Flask:
-    """The application with this configuration, by default from the environment.
+def create_app(config: Config) -> Flask:
+    """The application with this configuration.
 
     The work factor of password hashes and the level of the log hold for the whole process.
     """
-    config = config or Config.from_environment()
     logs.configure(config.log_level)
     passwords.configure(config.bcrypt_rounds)
     app = Flask("app", static_folder=None)

@@ -15,8 +15,6 @@ import structlog
 from structlog.stdlib import ProcessorFormatter
 from structlog.typing import EventDict, Processor
 
-LEVELS = ("DEBUG", "INFO", "WARNING", "ERROR")
-
 # What every line has; `request_id` comes from the current request, if there is one.
 COMMON: list[Processor] = [
     structlog.contextvars.merge_contextvars,
@@ -38,7 +36,7 @@ class _Handler(logging.StreamHandler[TextIO]):
 
 
 def configure(level: str) -> None:
-    """Write all logs of this process here, the application's own from `level` (one of LEVELS) up."""
+    """Write all logs of this process here, the application's own from `level` (DEBUG, INFO, WARNING or ERROR) up."""
     structlog.configure(
         processors=[structlog.stdlib.filter_by_level, *COMMON, ProcessorFormatter.wrap_for_formatter],
         logger_factory=structlog.stdlib.LoggerFactory(),

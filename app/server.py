@@ -14,7 +14,6 @@ from flask import Flask
 from gunicorn.http.body import LengthReader
 from gunicorn.workers.gthread import ThreadWorker
 
-from app.domain.errors import StoreUnavailable
 from app.models.create_tables import create_tables, tables_answer
 from app.models.upgrade import bring_up_to_date
 
@@ -117,14 +116,17 @@ def limit_pauses(listeners: Iterable[socket.socket]) -> None:
 def create_missing_tables(app: Flask) -> None:
     """Create the tables that do not exist, and upgrade those of an older version.
 
-    Ends the process with a message if DynamoDB does not answer.
+    Ends the process with a message where that is not possible.
     """
+    # Imported here: it brings the counters, which must come after gunicorn.conf.py has said where they are kept.
+    from app.cli.failures import DATABASE_ERRORS, sentence_of
+
     try:
         with app.app_context():
             create_tables()
             bring_up_to_date()
-    except StoreUnavailable:
-        sys.exit("DynamoDB does not answer: check DYNAMODB_ENDPOINT or the AWS settings.")
+    except DATABASE_ERRORS as error:
+        sys.exit(sentence_of(error))
 
 
 def warm_up(app: Flask) -> None:

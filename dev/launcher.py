@@ -12,7 +12,8 @@ settings, those name the database and no engine is started.
 Two engines would corrupt the data. So the engine process itself holds a lock from before it opens its file until it
 ends, however it ends. The lock's text says where that engine listens.
 
-All that the launcher starts ends with it. It imports nothing of the application: that would double the time to start.
+All that the launcher starts ends with it. Of the application it imports the settings alone, in `run`: the rest would
+double the time to start.
 """
 
 import ctypes
@@ -38,6 +39,7 @@ from honcho.environ import parse_procfile
 from honcho.manager import Manager
 
 ENGINE = Path("node_modules/@dynoxide/linux-x64/dynoxide")
+DATABASE = "orders.db"
 # Any of these, or DYNAMODB_ENDPOINT, names a database: no engine is started.
 AWS_SETTINGS = (
     *("AWS_PROFILE", "AWS_ACCESS_KEY_ID", "AWS_WEB_IDENTITY_TOKEN_FILE", "AWS_REGION", "AWS_DEFAULT_REGION"),
@@ -103,6 +105,9 @@ def main(arguments: list[str]) -> None:
     """Run one command; if it is refused, print why and exit with 2."""
     commands: dict[str, Callable[..., None]] = {each.__name__: each for each in (run, dev, engine, flask, child)}
     name, *rest = arguments or ["run"]
+    # As everywhere, blank means unset: gunicorn fails at a blank WEB_CONCURRENCY before it reads its settings.
+    for setting in [each for each, value in os.environ.items() if not value.strip()]:
+        del os.environ[setting]
     try:
         if name not in commands:
             raise Refused(f"There is no command {name!r}: use one of {', '.join(commands)}.")
@@ -118,6 +123,7 @@ def run(*, web: str | None = None) -> None:
     `web` replaces the command of the web server. Raises Refused before anything is started.
     """
     directory = data_directory(os.environ)
+    check_settings(os.environ | web_settings(os.environ, directory))
     commands = parse_procfile(Path("Procfile").read_text()).processes
     commands["web"] = web or commands["web"]
     with hold_port(os.environ):  # held, so that the engine is not given the same port
@@ -126,7 +132,7 @@ def run(*, web: str | None = None) -> None:
             del commands["engine"]
         else:
             engine_file()
-            os.close(_take_lock(directory))  # the engine takes it again
+            os.close(take_lock(directory))  # the engine takes it again
             os.environ["DYNAMODB_ENDPOINT"] = f"http://127.0.0.1:{free_port()}"
     os.environ.update(web_settings(os.environ, directory))
     supervise(commands)
@@ -144,16 +150,21 @@ def engine() -> None:
     """
     binary, directory = engine_file(), data_directory(os.environ)
     endpoint = os.environ.get("DYNAMODB_ENDPOINT") or f"http://127.0.0.1:{free_port()}"
-    lock = _take_lock(directory)
+    lock = take_lock(directory)
     os.write(lock, f"{os.getpid()} {endpoint}\n".encode())
     os.set_inheritable(lock, True)
-    os.execv(binary, engine_command(binary, urlsplit(endpoint).port or 0, directory / "orders.db"))
+    os.execv(binary, engine_command(binary, urlsplit(endpoint).port or 0, directory / DATABASE))
 
 
 def flask(*arguments: str) -> None:
-    """Become a flask command on the database of `run`. Without a running engine, start one that ends with it."""
-    directory = data_directory(os.environ)
-    if not external_database(os.environ):
+    """Become a flask command on the database of `run`. Without a running engine, start one that ends with it.
+
+    Only commands that create tables may begin in an empty folder. Raises Refused.
+    """
+    is_external = external_database(os.environ)
+    may_begin = is_external or arguments[:1] == ("demo",) or arguments[:2] == ("tables", "create")
+    directory = data_directory(os.environ) if may_begin else existing_data(os.environ)
+    if not is_external:
         os.environ["DYNAMODB_ENDPOINT"] = _engine_in_use(directory) or _start_engine(directory)
     os.environ.update(web_settings(os.environ, directory))
     os.execv(sys.executable, [sys.executable, "-m", "flask", "--app", "wsgi", *arguments])
@@ -201,16 +212,28 @@ def data_directory(settings: Mapping[str, str]) -> Path:
     return directory
 
 
-def port_number(text: str) -> int:
-    """Return the TCP port that text names. Raises Refused."""
-    if text.isascii() and text.isdigit() and len(text) <= 5 and 1 <= int(text) <= 65535:
-        return int(text)
-    raise Refused(f"PORT is {text!r}, which is not a port: set it to a number from 1 to 65535.")
+def existing_data(settings: Mapping[str, str]) -> Path:
+    """Return DATA_DIR where the engine's data is in it; nothing is made. Raises Refused."""
+    directory = Path(settings.get("DATA_DIR") or "var").absolute()
+    if not (directory / DATABASE).is_file():
+        raise Refused(f"There is no data in DATA_DIR {directory}: check its name, or start `make run` with it first.")
+    return directory
+
+
+def check_settings(settings: Mapping[str, str]) -> None:
+    """Check every setting of the processes before any is started. Raises Refused."""
+    sys.path.insert(0, str(Path(__file__).parents[1]))
+    from app.config import Config, WrongSetting
+
+    try:
+        Config.from_environment(settings)
+    except WrongSetting as wrong:
+        raise Refused(str(wrong)) from wrong
 
 
 def hold_port(settings: Mapping[str, str]) -> socket.socket:
     """Return a socket that holds the web server's PORT (8000) until it is closed. Raises Refused."""
-    port = port_number(settings.get("PORT") or "8000")
+    port = int(settings.get("PORT") or 8000)
     deadline = time.monotonic() + STOP_SECONDS
     while not settings.get("BIND"):
         try:
@@ -315,7 +338,7 @@ def _engine_in_use(directory: Path) -> str:
     return str(found)
 
 
-def _take_lock(directory: Path) -> int:
+def take_lock(directory: Path) -> int:
     """Return a descriptor that holds the lock. Raises Refused if another process keeps it."""
     lock = _poll(lambda: _try_lock(directory), STOP_SECONDS)
     if lock is None:

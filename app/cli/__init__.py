@@ -12,6 +12,7 @@ from app import models
 from app.audit.rows import MODELS
 from app.cli.audit import audit
 from app.cli.demo import demo
+from app.cli.failures import in_a_sentence
 from app.cli.orders import orders
 from app.cli.tables import tables
 from app.cli.upgrade import upgrade
@@ -20,7 +21,7 @@ from app.cli.users import users
 
 def init_app(app: Flask) -> None:
     for command in (audit, demo, orders, tables, upgrade, users):
-        app.cli.add_command(command)
+        app.cli.add_command(in_a_sentence(command))
     app.shell_context_processor(_shell_names)
 
 

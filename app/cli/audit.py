@@ -10,18 +10,19 @@ import click
 from flask.cli import with_appcontext
 
 from app.audit.run import Report, Violation, audit_all, audit_user, count_items
+from app.cli.failures import Failed, Username
 from app.models.upgrade import is_current
 
 
 @click.command("audit")
-@click.option("--user", "username", help="Audit one user only.")
+@click.option("--user", "username", type=Username(), help="Audit one user only.")
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON document.")
 @with_appcontext
 def audit(username: str | None, as_json: bool) -> None:
-    """Recompute every invariant from the items themselves; exit with 1 if one does not hold."""
+    """Recompute every invariant from the items themselves; exit with 1 if one does not hold, 3 if it cannot look."""
     if not is_current():
-        raise click.ClickException("An older version wrote this store. Run `flask upgrade`, then the audit again.")
-    report = audit_user(username.lower()) if username else _audit_all()
+        raise Failed("An older version wrote this store. Run `flask upgrade`, then the audit again.")
+    report = audit_user(username) if username else _audit_all()
     if username and not report.items:
         raise click.BadParameter(f"There are no items of a user {username}.", param_hint="--user")
     _print_json(report) if as_json else _print(report)

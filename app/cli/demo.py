@@ -10,7 +10,7 @@ import click
 from flask import current_app
 from flask.cli import with_appcontext
 
-from app.cli.demo_accounts import USERNAMES, is_complete, is_demo_password, plan_demo
+from app.cli.demo_accounts import USERNAMES, is_complete, is_demo_password, plan_demo, set_demo_password
 from app.domain import clock
 from app.models.create_tables import create_tables
 from app.models.upgrade import bring_up_to_date
@@ -25,11 +25,15 @@ def demo(months: int) -> None:
     create_tables()
     bring_up_to_date()
     password = _password(str(current_app.config["SECRET_KEY"]))
-    if is_complete():
+    if not is_complete():
+        _fill(password, months)
+    elif is_demo_password(password):
         click.echo("The demonstration accounts are already there; nothing was changed.")
     else:
-        _fill(password, months)
-    _print_accounts(password)
+        set_demo_password(password)
+        click.echo("The demonstration accounts are already there; their password was set again.")
+    click.echo(f"Users: {', '.join(USERNAMES)} (the last is an administrator, the one before is suspended)")
+    click.echo(f"Password of each: {password}")
 
 
 def _fill(password: str, months: int) -> None:
@@ -37,14 +41,6 @@ def _fill(password: str, months: int) -> None:
     plan = plan_demo(market, password, months=months)
     with click.progressbar(length=len(plan.steps), label="A year of activity", file=sys.stderr) as bar:
         plan.carry_out(bar.update)
-
-
-def _print_accounts(password: str) -> None:
-    click.echo(f"Users: {', '.join(USERNAMES)} (the last is an administrator, the one before is suspended)")
-    if is_demo_password(password):
-        click.echo(f"Password of each: {password}")
-    else:
-        click.echo("At least one of their passwords has been changed since.")
 
 
 def _password(secret_key: str) -> str:

@@ -18,17 +18,18 @@ import click
 
 from app.domain import clock, money
 from app.domain.assets import CATALOGUE
+from app.domain.errors import Busy
 from app.domain.orders import PriceType, Side, reaches
 from app.domain.users import Role, UserStatus
 from app.models import order_changes as order_book
 from app.models.idempotency import IdempotencyClaim
 from app.models.ledger import Balance
 from app.models.orders import Order, get_order
-from app.models.users import User, find_user, find_user_by_email, set_role, set_status
+from app.models.users import User, find_user, find_user_by_email, get_user, set_password, set_role, set_status
 from app.prices import PriceSource
 from app.services import cash, orders
 from app.services.auth import Registration, register
-from app.services.passwords import is_password
+from app.services.passwords import hash_password, is_password
 
 CUSTOMER, SUSPENDED, ADMIN = "demo", "demo_suspended", "demo_admin"
 USERNAMES = (CUSTOMER, SUSPENDED, ADMIN)
@@ -68,6 +69,16 @@ def is_demo_password(password: str) -> bool:
     return all(user is not None and is_password(password, user.password_hash) for user in users)
 
 
+def set_demo_password(password: str) -> None:
+    """Give all demonstration accounts this password. Only for a complete demonstration, so that they are no one else's.
+
+    Raises Busy.
+    """
+    for username in USERNAMES:
+        if not set_password(get_user(username), hash_password(password), now=clock.now()):
+            raise Busy()
+
+
 def plan_demo(market: PriceSource, password: str, *, months: int) -> Plan:
     """Register the users and plan the rest: a year until now, or the year that an earlier run began.
 
@@ -105,7 +116,8 @@ def _check_ownership(username: str, password: str) -> None:
         )
     if user is not None and not is_password(password, user.password_hash):
         raise click.ClickException(
-            f"The user {username} exists and is not part of this demonstration. Remove that user first."
+            f"The user {username} exists, with another password than this demonstration's. If an earlier run made it, "
+            "set the SECRET_KEY of that run; otherwise choose other tables or another DATA_DIR."
         )
 
 

@@ -13,12 +13,14 @@ from flask import current_app
 from flask.cli import AppGroup
 
 from app import metrics
+from app.cli.failures import DATABASE_ERRORS, Failed, sentence_of
 from app.domain.errors import ProductError
-from app.models.create_tables import tables_answer
+from app.models.create_tables import check_tables, tables_answer
 from app.models.expired import Sweeper
 from app.services.worker import Round, Worker
 
 SECONDS_BETWEEN_ROUNDS = 2.0
+PATIENCE_SECONDS = 10
 
 log = logging.getLogger(__name__)
 orders = AppGroup("orders", help="Limit orders that wait for their price.")
@@ -27,27 +29,33 @@ orders = AppGroup("orders", help="Limit orders that wait for their price.")
 @orders.command("run")
 @click.option("--once", is_flag=True, help="Run one round and stop, for schedulers.")
 def run(once: bool) -> None:
-    """Fill and expire open orders, until SIGTERM or Ctrl-C."""
+    """Fill and expire open orders, until SIGTERM or Ctrl-C. One round that is given up ends with status 3."""
     stopping = threading.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda *_: stopping.set())
     _serve_counters()
     worker = Worker(current_app.extensions["prices"], is_stopping=stopping.is_set)
+    if once:
+        check_tables()
+        if not _run_round(worker):
+            raise Failed("The round was given up; the log names the cause.")
+        return
+    _wait_for_tables(stopping)
     sweeper = Sweeper()
-    # It may start together with the database, before the tables exist.
-    while not tables_answer():
-        if once:
-            raise click.ClickException(
-                "The tables do not answer. Check that DynamoDB can be reached and that the tables exist."
-            )
-        if stopping.wait(SECONDS_BETWEEN_ROUNDS / 4):
-            return
-    while True:
-        if _run_round(worker) and not (once or stopping.is_set()):
+    while not stopping.is_set():
+        if _run_round(worker) and not stopping.is_set():
             _sweep(sweeper)
         # Jitter, so that workers that started together do not keep working in step.
-        if once or stopping.wait(SECONDS_BETWEEN_ROUNDS * random.uniform(0.5, 1.5)):
-            return
+        stopping.wait(SECONDS_BETWEEN_ROUNDS * random.uniform(0.5, 1.5))
+
+
+def _wait_for_tables(stopping: threading.Event) -> None:
+    """It may start together with the database, before the tables exist."""
+    tell_at = time.monotonic() + PATIENCE_SECONDS
+    while not tables_answer() and not stopping.wait(SECONDS_BETWEEN_ROUNDS / 4):
+        if time.monotonic() > tell_at:
+            tell_at = float("inf")
+            log.warning("still waiting for the tables: check that the database answers and that they exist")
 
 
 def _serve_counters() -> None:
@@ -55,21 +63,20 @@ def _serve_counters() -> None:
         try:
             metrics.serve_counters(*address)
         except OSError as error:
-            raise click.ClickException(
-                f"WORKER_METRICS_PORT is {address[1]}, which cannot be used ({error.strerror}): set it to another port."
-            ) from error
+            host, port = address
+            raise click.UsageError(f"WORKER_METRICS_PORT {port} of {host} cannot be used: {error.strerror}.") from error
 
 
 def _run_round(worker: Worker) -> bool:
-    """Whether the round was done, and not given up."""
+    """Whether the round was done."""
     counters = metrics.worker_counters()
     started = time.monotonic()
     try:
         with current_app.extensions["database"].active() as used:
             done = worker.run_round()
-    except ProductError as error:
+    except (ProductError, *DATABASE_ERRORS) as error:
         counters.count_round_given_up()
-        log.warning("round given up: %s", error)
+        log.warning("round given up: %s", sentence_of(error))
         return False
     except Exception:
         # The next round may succeed, and other orders wait.
@@ -94,8 +101,8 @@ def _sweep(sweeper: Sweeper) -> None:
     try:
         with current_app.extensions["database"].active() as used:
             sweeper.sweep()
-    except ProductError as error:
-        log.warning("items past their time were not deleted: %s", error)
+    except (ProductError, *DATABASE_ERRORS) as error:
+        log.warning("items past their time were not deleted: %s", sentence_of(error))
     except Exception:
         # Nothing depends on it, and orders wait.
         log.exception("items past their time were not deleted")

@@ -61,6 +61,24 @@ class Attempt:
         return Busy() if code in THROTTLED else None
 
 
+def cause_of(error: BaseException) -> str:
+    """Why an operation failed, in words for the log that contain no address, key or value.
+
+    The message of a refusal is left out where it may quote the request; that of a failure is the database's own.
+    """
+    if isinstance(error, ClientError):
+        status = error.response["ResponseMetadata"]["HTTPStatusCode"]
+        answer = error.response["Error"]
+        message = f", {answer.get('Message', '')[:200]}" if status >= 500 else ", after a send without an answer"
+        return f"HTTP {status} {answer['Code']}{message}"
+    # botocore's messages name addresses, and quote what a program for credentials printed.
+    names, reason, each = [type(error).__name__], "", error.__cause__ or error.__context__
+    while each is not None:
+        reason = (each.strerror if isinstance(each, OSError) else "") or reason
+        each = each.__cause__ or each.__context__
+    return ", ".join(filter(None, [*names, reason]))
+
+
 current: ContextVar[Attempt] = ContextVar("attempt")
 
 

@@ -7,6 +7,7 @@ again) or `StoreUnavailable` (the outcome is unknown), not as botocore's excepti
 
 from __future__ import annotations
 
+import logging
 import os
 import threading
 import time
@@ -24,6 +25,11 @@ from app.domain.errors import StoreUnavailable
 from app.models import attempt
 from app.models.attempt import Attempt
 from app.models.meter import READS, Meter
+
+SECONDS_BETWEEN_CAUSES = 1
+
+log = logging.getLogger(__name__)
+_cause_told_at = float("-inf")
 
 
 class Database:
@@ -83,7 +89,7 @@ class Database:
         self._process_id = os.getpid()
 
     def open_connection(self) -> Connection:
-        """A connection with a client of its own, for a caller that registers hooks on it."""
+        """A connection with a client of its own, for a caller that registers hooks on it. Raises StoreUnavailable."""
         connection = _Connection(
             region=self._region,
             host=self._endpoint,
@@ -92,8 +98,11 @@ class Database:
             max_retry_attempts=2,
             max_pool_connections=self._max_connections,
         )
-        # The client is built here, under the lock: otherwise botocore builds one for each racing thread.
-        attempt.listen(connection.client.meta.events)
+        try:
+            # The client is built here, under the lock: otherwise botocore builds one for each racing thread.
+            attempt.listen(connection.client.meta.events)
+        except BotoCoreError as error:  # a profile that does not exist, half of a pair of keys
+            raise unavailable("connect", attempt.cause_of(error)) from error
         return connection
 
 
@@ -116,6 +125,15 @@ def note_conflict(change: str) -> None:
         active[1].conflicts[change] += 1
 
 
+def unavailable(operation: str, cause: str) -> StoreUnavailable:
+    """The error to raise. Its cause goes into the log, at most once a second, since an outage fails every request."""
+    global _cause_told_at
+    if (now := time.monotonic()) - _cause_told_at >= SECONDS_BETWEEN_CAUSES:
+        _cause_told_at = now
+        log.warning("store unavailable: %s: %s", operation, cause)
+    return StoreUnavailable()
+
+
 class _Connection(Connection):
     """PynamoDB's connection; every call passes here, is counted, and has its failure translated."""
 
@@ -130,14 +148,17 @@ class _Connection(Connection):
             # PynamoDB's own error leaves out the metadata that botocore's has.
             cause = error.__cause__ if isinstance(error.__cause__, ClientError) else error
             response = cause.response
-            raise this.outcome(cause) or error from cause
+            failure = this.outcome(cause)
+            if isinstance(failure, StoreUnavailable):
+                failure = unavailable(operation_name, attempt.cause_of(cause))
+            raise failure or error from cause
         except BotoCoreError as error:
-            raise StoreUnavailable() from error
+            raise unavailable(operation_name, attempt.cause_of(error)) from error
         finally:
             attempt.current.reset(before)
             meter().record(operation_name, response, time.monotonic() - started, resends=this.resends)
         if not _is_whole(operation_name, response):
-            raise StoreUnavailable()
+            raise unavailable(operation_name, "the answer was cut off, or is not DynamoDB's")
         return dict(response)
 
 

@@ -213,19 +213,18 @@ def _set_or_remove(attribute: Attribute[Any], value: Any) -> Action:
     return attribute.remove() if value is None else attribute.set(value)
 
 
-def set_password(user: User, password_hash: str, *, now: datetime) -> User:
-    """Replace the password, and end every session and login token. One call.
+@retry_while_busy
+def set_password(user: User, password_hash: str, *, now: datetime) -> bool:
+    """Replace the password, and end every session and login token. One call. Raises Busy.
 
-    Raises Busy when the password was changed since the user was read.
+    False when the password was changed since the user was read, and nothing was written.
     """
     actions: list[Action] = [
         User.password_hash.set(password_hash),
         User.session_epoch.set(int(user.session_epoch) + 1),
         User.updated_at.set(now),
     ]
-    if not write_if(lambda: user.update(actions, condition=User.password_hash == user.password_hash)):
-        raise Busy()
-    return user
+    return write_if(lambda: user.update(actions, condition=User.password_hash == user.password_hash))
 
 
 def set_status(username: str, status: UserStatus, *, now: datetime) -> User:

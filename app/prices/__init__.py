@@ -10,6 +10,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from datetime import datetime
 from decimal import Decimal
+from enum import StrEnum
 from typing import TYPE_CHECKING, Protocol
 
 from app.domain.assets import Asset, find_asset
@@ -78,24 +79,41 @@ class MarketSummary:
     is_stale: bool = False
 
 
+class CoinGeckoPlan(StrEnum):
+    """Which of CoinGecko's plans a key is from. Without a key, the public API of DEMO answers too."""
+
+    DEMO = "demo"
+    PRO = "pro"
+
+    @property
+    def url(self) -> str:
+        """Where this plan is served; the other one's address refuses its keys."""
+        return f"https://{'pro-' if self is CoinGeckoPlan.PRO else ''}api.coingecko.com/api/v3"
+
+    @property
+    def key_header(self) -> str:
+        """The header in which its key is sent."""
+        return f"x-cg-{self}-api-key"
+
+
 @dataclass(frozen=True, kw_only=True)
 class CoinGeckoSettings:
-    """How to call CoinGecko. Raises ValueError if prices would be stale before the next fetch."""
+    """How to call CoinGecko."""
 
-    url: str = "https://api.coingecko.com/api/v3"
-    # A demo key, free of charge, raises the limit of calls a minute. None calls without a key.
+    plan: CoinGeckoPlan = CoinGeckoPlan.DEMO
+    # Another address than the plan's own, such as a proxy's.
+    url: str | None = None
+    # A demo key is free of charge and raises the limit of calls a minute. None calls without a key.
     api_key: str | None = field(default=None, repr=False)
-    # How long all processes use one answer for all their requests.
+    # How long all processes use one answer for all their requests: less than `max_age_seconds`.
     cache_seconds: int = 30
     # An older price is shown as stale and not traded on. CoinGecko's own prices are up to about a minute old.
     max_age_seconds: int = 120
 
-    def __post_init__(self) -> None:
-        if not 0 < self.cache_seconds < self.max_age_seconds:
-            raise ValueError(
-                f"cache_seconds, {self.cache_seconds}, must be above 0 and less than max_age_seconds, "
-                f"{self.max_age_seconds}."
-            )
+    @property
+    def root(self) -> str:
+        """The address that paths are added to."""
+        return self.url or self.plan.url
 
 
 class PriceSource(Protocol):

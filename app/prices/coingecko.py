@@ -61,8 +61,8 @@ class CoinGecko(PriceSource):
         """Makes no call. `max_wait_seconds` bounds the wait for another thread's first answer."""
         self._clock = clock
         self._max_age = timedelta(seconds=settings.max_age_seconds)
-        headers = {"x-cg-demo-api-key": settings.api_key} if settings.api_key else {}
-        self._api = JsonApi(settings.url, headers)
+        headers = {settings.plan.key_header: settings.api_key} if settings.api_key else {}
+        self._api = JsonApi(settings.root, headers)
         self._charts_pause = Pause(clock)
         cached = partial(Cached, clock=clock, max_wait_seconds=max_wait_seconds)
         markets = SharedFetch(

@@ -10,7 +10,6 @@ from app.domain import clock
 from app.domain.errors import FieldError, InvalidInput
 from app.domain.users import NAME_ADVICE, contains_name
 from app.models import users
-from app.models.batch import retry_while_busy
 from app.models.users import User
 from app.services.auth import LoginAttempt, note_failure
 from app.services.passwords import hash_password, is_password
@@ -30,12 +29,11 @@ def log_out_everywhere(username: str) -> User:
     return users.end_sessions(username, now=clock.now())
 
 
-@retry_while_busy
 def change_password(attempt: LoginAttempt, current_password: str, new_password: str) -> User:
     """Set a new password for the user of an attempt, which ends every session and login token. Two calls.
 
-    Raises InvalidInput when the current password is wrong, which counts as a failed login, or when the new one
-    contains the username or e-mail address. Raises Busy.
+    Raises InvalidInput when the current password is wrong, which counts as one failed login, when it was changed
+    meanwhile, or when the new one contains the username or e-mail address. Raises Busy.
     """
     user = users.get_user(attempt.name)
     if not is_password(current_password, user.password_hash):
@@ -43,4 +41,6 @@ def change_password(attempt: LoginAttempt, current_password: str, new_password: 
         raise InvalidInput(FieldError("current_password", "This is not your current password."))
     if contains_name(new_password, user.username, user.email):
         raise InvalidInput(FieldError("new_password", NAME_ADVICE))
-    return users.set_password(user, hash_password(new_password), now=clock.now())
+    if not users.set_password(user, hash_password(new_password), now=clock.now()):
+        raise InvalidInput(FieldError("current_password", "Your password was changed a moment ago. Enter the new one."))
+    return user

@@ -10,6 +10,7 @@ import hashlib
 import hmac
 import re
 import secrets
+from contextlib import suppress
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
@@ -20,6 +21,7 @@ from app.domain.errors import (
     IdempotencyKeyReused,
     InsufficientScope,
     NotAuthenticated,
+    StoreUnavailable,
     TokenNotFound,
 )
 from app.domain.identifiers import TOKEN_ID, USERNAME
@@ -134,8 +136,8 @@ def revoke_personal_token(username: str, token_id: str) -> None:
 def authenticate(bearer: str) -> Authentication:
     """The user and the token of a bearer.
 
-    One call for a valid one, and once an hour a second one that notes the use of a personal token. Raises
-    NotAuthenticated, AccountSuspended.
+    One call for a valid one, and once an hour a second one that notes the use of a personal token, if it can be
+    noted. Raises NotAuthenticated, AccountSuspended.
     """
     match = re.fullmatch(_BEARER, bearer)
     if not match:
@@ -163,10 +165,11 @@ def _find(username: str, token_id: str, secret: str, *, consistent: bool) -> Aut
 
 
 def _note_use(token: Token) -> None:
-    """Note the use of a personal token with one write an hour, not one for each request."""
+    """Note the use of a personal token with one write an hour, not one for each request; a later one, if it fails."""
     now = clock.now()
     if token.is_personal and (token.last_used_at is None or now - token.last_used_at >= LAST_USE_PRECISION):
-        users.note_token_use(token, now=now, precision=LAST_USE_PRECISION)
+        with suppress(Busy, StoreUnavailable):
+            users.note_token_use(token, now=now, precision=LAST_USE_PRECISION)
 
 
 def _hash(secret: str) -> str:

@@ -10,7 +10,7 @@ import pytest
 from app.factory import create_app
 from tests.support.applications import config
 from tests.support.faults import cancel, drop, lose_answer, refuse, truncate
-from tests.support.people import problem
+from tests.support.people import PASSWORD, problem
 
 CONFLICT = cancel("TransactionConflict", "None", "None", "None", "None", "None")
 THROTTLED_STEP = cancel("None", "ThrottlingError")
@@ -203,3 +203,41 @@ def test_calls_that_were_resent_are_counted(person, faults):
     faults.inject("GetItem", drop)
     response = person.get("/balance")
     assert "3 calls" in response.headers["Server-Timing"] and len(faults.operations) == 3
+
+
+THROTTLE = refuse("ThrottlingException")
+BROKEN = refuse("InternalServerError", status=500)
+BOOKKEEPING_FAULTS = {"broken": BROKEN, "throttled": THROTTLE, "dropped": drop, "lost answer": lose_answer}
+
+
+@pytest.mark.parametrize("fault", BOOKKEEPING_FAULTS.values(), ids=BOOKKEEPING_FAULTS)
+def test_a_request_does_not_depend_on_noting_the_use_of_its_token(person, faults, fault):
+    made = person.post("/auth/tokens", {"name": "script", "scopes": "read"}).json
+    headers = {"Authorization": f"Bearer {made['access_token']}"}
+    faults.inject("UpdateItem", *[fault] * 3)
+    assert person.get("/balance", headers=headers).status_code == 200
+    assert faults.waiting == 0, "the use was to be noted"
+    assert person.get("/balance", headers=headers).status_code == 200
+    [token] = person.get("/auth/tokens").json["data"]
+    assert token["last_used_at"], "the next request notes it"
+
+
+def calls_of(faults, operation):
+    return [call for call in faults.calls if call.operation == operation]
+
+
+def test_a_wrong_password_counts_once_also_while_counting_fails(person, faults):
+    body = {"current_password": "not the password", "new_password": "nine purple lanterns"}
+    # Authentication, the failures so far, the user, and the first of two counting writes; the second one fails.
+    faults.break_call(5, THROTTLE, onward=True)
+    problem(person.post("/auth/password", body), 503, "busy")
+    assert len(calls_of(faults, "UpdateItem")) == 2
+    assert len(calls_of(faults, "GetItem")) == 1, "the password is looked at once"
+
+
+def test_only_the_write_of_a_new_password_is_tried_again(person, faults):
+    faults.heal()
+    faults.inject("UpdateItem", *[THROTTLE] * 6)
+    body = {"current_password": PASSWORD, "new_password": "nine purple lanterns"}
+    assert person.post("/auth/password", body).status_code == 204
+    assert len(calls_of(faults, "UpdateItem")) == 3 and len(calls_of(faults, "GetItem")) == 1

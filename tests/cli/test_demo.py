@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 from datetime import datetime, timedelta
 from typing import Any
 
@@ -125,6 +126,22 @@ def test_a_second_run_changes_nothing_and_says_so(first_run: Result, run: Run, s
     assert password_in(again) == password_in(first_run)
 
 
+def test_after_the_secret_changed_it_sets_the_password_that_it_prints(
+    first_run: Result, run: Run, endpoint: str, demo_app: Flask, midnight: datetime
+) -> None:
+    renewed = create_app(replace(config(endpoint, **TABLES), secret_key="another secret for tests"))
+    result = renewed.test_cli_runner().invoke(args=["demo"])
+    assert result.exit_code == 0, result.output
+    assert password_in(result) != password_in(first_run)
+    for username in ("demo", "demo_admin"):
+        who = {"username": username, "password": password_in(result)}
+        assert renewed.test_client().post("/api/v1/auth/login", json=who).status_code == 200
+    assert "set again" in result.stdout
+    assert password_in(run("demo")) == password_in(first_run), "the first secret gives the first password again"
+    who = {"username": "demo", "password": password_in(first_run)}
+    assert demo_app.test_client().post("/api/v1/auth/login", json=who).status_code == 200
+
+
 def test_an_interrupted_run_is_completed(endpoint: str, demo_app: Flask) -> None:
     app = create_app(config(endpoint, users_table="demo_cut_users", orders_table="demo_cut_orders"))
     runner = app.test_cli_runner()
@@ -204,7 +221,7 @@ def test_a_name_that_belongs_to_somebody_else_is_left_alone(endpoint: str, demo_
         app.test_cli_runner().invoke(args=["tables", "create"])
         demo_accounts.plan_demo(SimulatedMarket(clock=clock.now), "their password", months=1)
     result = app.test_cli_runner().invoke(args=["demo"])
-    assert result.exit_code == 1 and "not part of this demonstration" in result.output
+    assert result.exit_code == 1 and "with another password" in result.output
     with app.app_context():
         assert not list_transactions("demo", ALL).items
 

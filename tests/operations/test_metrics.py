@@ -7,9 +7,7 @@ import re
 from datetime import timedelta
 
 import pytest
-from environs import EnvError
 
-from app.config import Config
 from app.domain import clock
 from app.domain.errors import StoreUnavailable
 from app.factory import create_app
@@ -286,43 +284,7 @@ def test_a_round_that_is_given_up(faulty_app, faults):
     assert runner.invoke(args=["orders", "run", "--once"]).exit_code == 0
     moved = Moved(faulty_app)
     faults.inject("Query", drop, drop, drop)
-    assert runner.invoke(args=["orders", "run", "--once"]).exit_code == 0
+    assert runner.invoke(args=["orders", "run", "--once"]).exit_code == 3
     assert moved("worker_rounds_total", outcome="given_up") == 1
     assert moved("worker_rounds_total", outcome="done") == moved("worker_last_round_timestamp_seconds") == 0
     assert moved("dynamodb_resends_total", operation="Query", route="orders run") == 2
-
-
-SETTINGS = {
-    "nothing set": ({}, ("INFO", True, None, None, "127.0.0.1")),
-    "off": ({"METRICS": "off"}, ("INFO", False, None, None, "127.0.0.1")),
-    "ports": (
-        {"METRICS": "on", "METRICS_PORT": "9100", "WORKER_METRICS_PORT": "9101", "METRICS_HOST": "0.0.0.0"},
-        ("INFO", True, 9100, 9101, "0.0.0.0"),
-    ),
-    "level": ({"LOG_LEVEL": "WARNING"}, ("WARNING", True, None, None, "127.0.0.1")),
-}
-
-
-@pytest.mark.parametrize(("given", "read"), SETTINGS.values(), ids=SETTINGS)
-def test_settings(monkeypatch, given, read):
-    for name, value in {"SECRET_KEY": "a secret for tests only", **given}.items():
-        monkeypatch.setenv(name, value)
-    made = Config.from_environment()
-    assert (made.log_level, made.metrics, made.metrics_port, made.worker_metrics_port, made.metrics_host) == read
-
-
-@pytest.mark.parametrize(
-    "name, value",
-    [
-        ("METRICS", "maybe"),
-        ("METRICS_PORT", "0"),
-        ("METRICS_PORT", "web"),
-        ("WORKER_METRICS_PORT", "65536"),
-        ("LOG_LEVEL", "LOUD"),
-    ],
-)
-def test_a_wrong_setting_is_named(monkeypatch, name, value):
-    monkeypatch.setenv("SECRET_KEY", "a secret for tests only")
-    monkeypatch.setenv(name, value)
-    with pytest.raises(EnvError, match=name):
-        Config.from_environment()

@@ -21,10 +21,9 @@ from hypothesis import strategies as st
 from urllib3.exceptions import MaxRetryError
 from urllib3.response import HTTPResponse
 
-from app.config import Config
 from app.domain.assets import CATALOGUE
 from app.domain.errors import PriceUnavailable
-from app.prices import CoinGeckoSettings, MarketSummary, create_price_source
+from app.prices import CoinGeckoPlan, CoinGeckoSettings, MarketSummary, create_price_source
 from app.prices.coingecko import MAX_POINTS, CoinGecko
 from app.prices.fetching import _RETRY, MAX_BODY_BYTES
 
@@ -146,12 +145,33 @@ class TestRequest:
         source.quotes()
         assert api.calls[0].request.req_kwargs["timeout"] == (2, 5)
 
-    @pytest.mark.parametrize("key, sent", [("CG-demo", "CG-demo"), (None, None)])
-    def test_address_and_key_are_settings(self, api, clock, key, sent):
-        api.get("http://prices.example/coins/markets", body=body())
-        source = CoinGecko(CoinGeckoSettings(url="http://prices.example/", api_key=key), clock=clock)
-        assert source.quotes()
-        assert api.calls[0].request.headers.get("x-cg-demo-api-key") == sent
+    @pytest.mark.parametrize(
+        "settings, address, keys",
+        [
+            ({}, "https://api.coingecko.com/api/v3", {}),
+            ({"api_key": "CG-1"}, "https://api.coingecko.com/api/v3", {"x-cg-demo-api-key": "CG-1"}),
+            (
+                {"plan": CoinGeckoPlan.PRO, "api_key": "CG-1"},
+                "https://pro-api.coingecko.com/api/v3",
+                {"x-cg-pro-api-key": "CG-1"},
+            ),
+            (
+                {"url": "http://prices.example", "api_key": "CG-1"},
+                "http://prices.example",
+                {"x-cg-demo-api-key": "CG-1"},
+            ),
+            (
+                {"url": "http://prices.example", "plan": CoinGeckoPlan.PRO, "api_key": "CG-1"},
+                "http://prices.example",
+                {"x-cg-pro-api-key": "CG-1"},
+            ),
+        ],
+    )
+    def test_each_plan_has_its_address_and_its_header(self, api, clock, settings, address, keys):
+        api.get(f"{address}/coins/markets", body=body())
+        assert CoinGecko(CoinGeckoSettings(**settings), clock=clock).quotes()
+        sent = api.calls[0].request.headers
+        assert {name: value for name, value in sent.items() if name.startswith("x-cg-")} == keys
 
     def test_the_key_is_not_shown(self):
         assert "CG-demo" not in repr(CoinGeckoSettings(api_key="CG-demo"))
@@ -721,26 +741,3 @@ class TestSettings:
     def test_the_factory_makes_one_without_a_call(self, api):
         assert isinstance(create_price_source("coingecko", speed=Decimal(1)), CoinGecko)
         assert not api.calls
-
-    @pytest.mark.parametrize("cache_seconds, max_age_seconds", [(0, 120), (-1, 120), (30, 30), (30, 10)])
-    def test_ages_that_cannot_work_are_refused(self, cache_seconds, max_age_seconds):
-        with pytest.raises(ValueError, match="cache_seconds"):
-            CoinGeckoSettings(cache_seconds=cache_seconds, max_age_seconds=max_age_seconds)
-
-    def test_the_environment_sets_them(self, monkeypatch):
-        monkeypatch.setenv("SECRET_KEY", "0123456789abcdef")
-        assert Config.from_environment().coingecko == CoinGeckoSettings()
-        variables = {
-            "COINGECKO_URL": "http://localhost:1",
-            "COINGECKO_API_KEY": "CG-demo",
-            "COINGECKO_CACHE_SECONDS": "60",
-            "PRICE_MAX_AGE_SECONDS": "300",
-        }
-        for name, value in variables.items():
-            monkeypatch.setenv(name, value)
-        assert Config.from_environment().coingecko == CoinGeckoSettings(
-            url="http://localhost:1", api_key="CG-demo", cache_seconds=60, max_age_seconds=300
-        )
-        monkeypatch.setenv("COINGECKO_URL", "localhost:1")
-        with pytest.raises(ValueError, match="COINGECKO_URL"):
-            Config.from_environment()

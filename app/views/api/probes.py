@@ -6,7 +6,7 @@ from typing import Any
 
 from app import __version__
 from app.domain.errors import Busy, StoreUnavailable
-from app.models.create_tables import tables_answer
+from app.models.create_tables import check_tables, check_writes
 from app.schemas.outputs import HealthOutput
 from app.views.api.blueprint import JsonBlueprint
 
@@ -24,7 +24,7 @@ def health() -> Any:
 @blueprint.refuses(Busy, StoreUnavailable)
 @blueprint.response(200, HealthOutput)
 def ready() -> Any:
-    """Both tables can be read."""
-    if not tables_answer():
-        raise StoreUnavailable()
+    """Both tables can be read, and a write in this minute succeeded."""
+    check_tables()
+    check_writes()
     return {"status": "healthy", "service": "order-processor", "version": __version__}

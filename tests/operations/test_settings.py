@@ -1,0 +1,240 @@
+"""Settings: how each is written, what each refuses, and how the processes end that cannot use one."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from decimal import Decimal
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import pytest
+
+from app import config
+from app.config import Config, WrongSetting
+from app.prices import CoinGeckoPlan, CoinGeckoSettings
+from dev.launcher import free_port
+
+ROOT = Path(__file__).parents[2]
+SECRET = "a secret for tests only"
+
+
+class Row(NamedTuple):
+    """A setting: its field, what each spelling means, and what is refused."""
+
+    field: str
+    spellings: dict[str, Any]
+    refused: tuple[str, ...]
+
+
+SWITCH = {
+    **dict.fromkeys(("true", "TRUE", " on ", "Yes", "1"), True),
+    **dict.fromkeys(("false", "False", "off\n", "NO", "0"), False),
+}
+NOT_A_SWITCH = ("maybe", "2", "-1", "true false", "none")
+NOT_A_PORT = ("0", "-1", "65536", "80.0", "web", "1_0", "０", "0x50", "8000 8001")
+NOT_A_TABLE = ("ab", "a" * 256, "my table", "users;", "täble")
+NOT_AN_ADDRESS = (
+    *("localhost:8000", "ftp://host", "http://", "http://:80", "http://host:65536", "http://host:0", "http://a b"),
+    *("http://user:secret@host", "http://host?query", "http://host#part", "http://ho_st", "http://[::1", "http://-"),
+)
+ROWS = {
+    "SECRET_KEY": Row("secret_key", {f" {SECRET}\n": SECRET, "x" * 16: "x" * 16}, ("x" * 15, "changeme")),
+    "DYNAMODB_ENDPOINT": Row(
+        "dynamodb_endpoint",
+        {
+            "http://127.0.0.1:8000": "http://127.0.0.1:8000",
+            " https://Host/ ": "https://Host",
+            "http://[::1]:1": "http://[::1]:1",
+        },
+        NOT_AN_ADDRESS,
+    ),
+    "AWS_REGION": Row(
+        "aws_region", {" eu-central-1 ": "eu-central-1", "local": "local"}, ("eu central", "-", "eu_1", "x" * 64)
+    ),
+    "AWS_DEFAULT_REGION": Row("aws_region", {"eu-west-1": "eu-west-1"}, ("eu/west",)),
+    "USERS_TABLE": Row("users_table", {" my.Users-1_ ": "my.Users-1_", "abc": "abc"}, NOT_A_TABLE),
+    "ORDERS_TABLE": Row("orders_table", {"Orders2": "Orders2"}, (*NOT_A_TABLE, "users")),
+    "CREATE_TABLES": Row("create_tables", SWITCH, NOT_A_SWITCH),
+    "BIND": Row(
+        "bind",
+        {text: text.strip() for text in ("0.0.0.0:80", " :8000", "[::]:80", "host.example:1", "unix:/run/a", "fd://3")},
+        ("0.0.0.0", "host:", "host:web", "::1:80", "[::1:80", "host:65536", "unix:", "ho st:80", "0.0.0.0:80,:81"),
+    ),
+    "PORT": Row("port", {"80": 80, " 65535 ": 65535, "08000": 8000}, NOT_A_PORT),
+    "WEB_CONCURRENCY": Row("web_workers", {"1": 1, " 16 ": 16}, ("0", "-2", "two", "1.5", "1001")),
+    "PRICE_SOURCE": Row("price_source", {"Simulated": "simulated", " COINGECKO ": "coingecko"}, ("coin gecko", "none")),
+    "MARKET_SPEED": Row(
+        "market_speed",
+        {"60": Decimal(60), " 0.5 ": Decimal("0.5"), "1000000": Decimal(1_000_000), "0.001": Decimal("0.001")},
+        ("0", "-1", "fast", "NaN", "Infinity", "1e9", "1000000.1", "0.0001", "1,5", "1E-999999999", "٣"),
+    ),
+    "COOKIE_SECURE": Row("cookie_secure", SWITCH, NOT_A_SWITCH),
+    "CORS_ORIGINS": Row(
+        "cors_origins",
+        {
+            "https://a.example": ("https://a.example",),
+            " https://A.example/ , http://localhost:3000,, ": ("https://a.example", "http://localhost:3000"),
+            "*": ("*",),
+        },
+        ("a.example", "https://a.example/path", "https://*.a.example", "null", "https://a.example https://b.example"),
+    ),
+    "TRUSTED_PROXIES": Row("trusted_proxies", {"0": 0, " 2 ": 2}, ("-1", "one", "1.0", "101", "10.0.0.1")),
+    "BCRYPT_ROUNDS": Row("bcrypt_rounds", {"4": 4, "16": 16}, ("3", "17", "0", "-4", "many")),
+    "LOG_LEVEL": Row(
+        "log_level",
+        {"info": "INFO", " Debug ": "DEBUG", "warning": "WARNING", "ERROR": "ERROR"},
+        ("LOUD", "WARN", "20"),
+    ),
+    "METRICS": Row("metrics", SWITCH, NOT_A_SWITCH),
+    "PROMETHEUS_MULTIPROC_DIR": Row(
+        "metrics_folder", {" /tmp/counters/new ": "/tmp/counters/new", ".": "."}, ("/dev/null", "/dev/null/counters")
+    ),
+    "METRICS_PORT": Row("metrics_port", {" 9100 ": 9100}, (*NOT_A_PORT, "8000")),
+    "WORKER_METRICS_PORT": Row("worker_metrics_port", {"9101": 9101}, NOT_A_PORT),
+    "METRICS_HOST": Row(
+        "metrics_host",
+        {"0.0.0.0": "0.0.0.0", "::1": "::1", "[::1]": "::1", " Localhost": "Localhost", "a.b-c": "a.b-c"},
+        ("a b", "http://host", "host:80", ":::", "-", "host/"),
+    ),
+    "COINGECKO_PLAN": Row("coingecko.plan", {" Demo": CoinGeckoPlan.DEMO}, ("free", "demo key", "enterprise")),
+    "COINGECKO_URL": Row(
+        "coingecko.url",
+        {
+            "http://proxy:1/v3/": "http://proxy:1/v3",
+            "https://api.coingecko.com/api/v3": "https://api.coingecko.com/api/v3",
+        },
+        NOT_AN_ADDRESS,
+    ),
+    "COINGECKO_API_KEY": Row("coingecko.api_key", {" CG-abc ": "CG-abc"}, ("CG-ä", "a key", "CG\r\nX: 1")),
+    "COINGECKO_CACHE_SECONDS": Row("coingecko.cache_seconds", {"60": 60}, ("0", "-1", "120", "1000", "soon", "1.5")),
+    "PRICE_MAX_AGE_SECONDS": Row("coingecko.max_age_seconds", {"300": 300}, ("0", "never", "86401")),
+}
+
+
+def read(**environment: str) -> Config:
+    return Config.from_environment({"SECRET_KEY": SECRET, **environment})
+
+
+def field_of(settings: Config, name: str) -> Any:
+    value: Any = settings
+    for part in name.split("."):
+        value = getattr(value, part)
+    return value
+
+
+def test_the_table_has_every_setting() -> None:
+    assert ROWS.keys() == {**config._SETTINGS, **config._COINGECKO}.keys()
+
+
+def test_readme_lists_every_setting() -> None:
+    documented = (ROOT / "README.md").read_text() + (ROOT / "docs" / "operations.md").read_text()
+    assert [name for name in ROWS if f"`{name}`" not in documented] == []
+
+
+@pytest.mark.parametrize(
+    "name, text, value", [(name, text, value) for name, row in ROWS.items() for text, value in row.spellings.items()]
+)
+def test_each_spelling(name: str, text: str, value: Any) -> None:
+    assert field_of(read(**{name: text}), ROWS[name].field) == value
+
+
+@pytest.mark.parametrize("name, text", [(name, text) for name, row in ROWS.items() for text in row.refused])
+def test_each_wrong_value_is_refused_by_name(name: str, text: str) -> None:
+    with pytest.raises(WrongSetting) as refused:
+        read(**{name: text})
+    sentence = str(refused.value)
+    assert sentence.startswith(f"{name} must be ") and sentence.endswith(".") and "\n" not in sentence
+    if name in {"SECRET_KEY", "COINGECKO_API_KEY"}:
+        assert text not in sentence and f"{len(text)} characters" in sentence
+    else:
+        assert repr(text) in sentence
+
+
+@pytest.mark.parametrize("name", ROWS.keys() - {"SECRET_KEY"})
+@pytest.mark.parametrize("blank", ["", " ", "\t\n"])
+def test_blank_is_unset(name: str, blank: str) -> None:
+    assert read(**{name: blank}) == read() == Config(secret_key=SECRET)
+
+
+@pytest.mark.parametrize("environment", [{}, {"SECRET_KEY": ""}, {"SECRET_KEY": "  "}])
+def test_without_a_secret_nothing_starts(environment: dict[str, str]) -> None:
+    with pytest.raises(WrongSetting, match="^SECRET_KEY must be 16 characters or more, .* and is not set.$"):
+        Config.from_environment(environment)
+
+
+PRO = {"COINGECKO_PLAN": "pro", "COINGECKO_API_KEY": "CG-1"}
+TOGETHER = {
+    "one name for two tables": ({"USERS_TABLE": "all", "ORDERS_TABLE": "all"}, "ORDERS_TABLE"),
+    "the port of the pages": ({"PORT": "9100", "METRICS_PORT": "9100"}, "METRICS_PORT"),
+    "the port of BIND": ({"BIND": "0.0.0.0:9100", "METRICS_PORT": "9100"}, "METRICS_PORT"),
+    "a port that is not used": ({"BIND": "0.0.0.0:80", "METRICS_PORT": "8000"}, None),
+    "no metrics": ({"PORT": "9100", "METRICS_PORT": "9100", "METRICS": "off"}, None),
+    "kept too long": ({"COINGECKO_CACHE_SECONDS": "60", "PRICE_MAX_AGE_SECONDS": "60"}, "COINGECKO_CACHE_SECONDS"),
+    "too old too soon": ({"PRICE_MAX_AGE_SECONDS": "30"}, "COINGECKO_CACHE_SECONDS"),
+    "a plan without its key": ({"COINGECKO_PLAN": "pro"}, "COINGECKO_API_KEY"),
+    "a plan with its key": (PRO, None),
+    "a plan behind a proxy": ({**PRO, "COINGECKO_URL": "http://proxy:1"}, None),
+    "the other plan's address": ({**PRO, "COINGECKO_URL": "https://api.coingecko.com/api/v3"}, "COINGECKO_PLAN"),
+    "the address alone": ({"COINGECKO_URL": "https://pro-api.coingecko.com/api/v3"}, "COINGECKO_PLAN"),
+}
+
+
+@pytest.mark.parametrize("environment, refused", TOGETHER.values(), ids=TOGETHER)
+def test_settings_that_do_not_go_together(environment: dict[str, str], refused: str | None) -> None:
+    if refused is None:
+        assert read(**environment)
+        return
+    with pytest.raises(WrongSetting, match=f"^{refused} must be "):
+        read(**environment)
+
+
+def test_of_two_regions_the_first_counts() -> None:
+    assert read(AWS_REGION="eu-west-1", AWS_DEFAULT_REGION="us-west-2").aws_region == "eu-west-1"
+
+
+def test_where_gunicorn_listens() -> None:
+    assert read().web_addresses == ["127.0.0.1:8000"]
+    assert read(PORT="80", METRICS_PORT="9100").web_addresses == ["127.0.0.1:80", "127.0.0.1:9100"]
+    assert read(BIND=":80", METRICS_PORT="9100", METRICS_HOST="::1").web_addresses == [":80", "[::1]:9100"]
+
+
+def test_the_defaults_of_coingecko() -> None:
+    assert read().coingecko == CoinGeckoSettings()
+
+
+PROCESSES = {
+    "gunicorn": ["-m", "gunicorn", "wsgi:app"],
+    "a flask command": ["-m", "flask", "--app", "wsgi", "tables", "create"],
+    "the worker": ["-m", "flask", "--app", "wsgi", "orders", "run"],
+    "make run": ["dev/launcher.py"],
+    "make dev": ["dev/launcher.py", "dev"],
+    "make audit": ["dev/launcher.py", "flask", "demo"],
+}
+
+
+@pytest.mark.parametrize("command", PROCESSES.values(), ids=PROCESSES)
+@pytest.mark.parametrize(
+    "setting, sentence",
+    [
+        ({"LOG_LEVEL": "loud"}, "LOG_LEVEL must be DEBUG, INFO, WARNING or ERROR, not 'loud'.\n"),
+        ({"TRUSTED_PROXIES": "-1"}, "TRUSTED_PROXIES must be a whole number from 0 to 100, not '-1'.\n"),
+    ],
+)
+def test_a_process_ends_with_one_sentence_and_status_2(
+    tmp_path: Path, command: list[str], setting: dict[str, str], sentence: str
+) -> None:
+    environment = {
+        "PATH": os.environ["PATH"],
+        "SECRET_KEY": SECRET,
+        "DATA_DIR": str(tmp_path),
+        "DYNAMODB_ENDPOINT": "http://127.0.0.1:1",
+        "PORT": str(free_port()),
+        "FLASK_SKIP_DOTENV": "1",
+        **setting,
+    }
+    ended = subprocess.run(
+        [sys.executable, *command], cwd=ROOT, env=environment, capture_output=True, text=True, timeout=60
+    )
+    assert (ended.returncode, ended.stderr) == (2, sentence)
