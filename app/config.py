@@ -39,8 +39,8 @@ class Config:
     orders_table: str = "orders"
     # Whether gunicorn creates missing tables when it starts, as it does on a laptop.
     create_tables: bool = False
-    # Where gunicorn listens: `bind`, or else this port of loopback.
-    bind: str | None = None
+    # Where gunicorn listens: at each of `bind`, or else at this port of loopback.
+    bind: tuple[str, ...] = ()
     port: int = 8000
     # Processes of gunicorn; None is one for each core.
     web_workers: int | None = None
@@ -74,9 +74,14 @@ class Config:
     metrics_host: str = "127.0.0.1"
 
     @property
+    def page_addresses(self) -> list[str]:
+        """Where gunicorn serves the pages and the API, in its own words."""
+        return list(self.bind) or [f"127.0.0.1:{self.port}"]
+
+    @property
     def web_addresses(self) -> list[str]:
-        """Where gunicorn listens, in its own words: for people, and where METRICS_PORT is set, for the scraper."""
-        addresses = [self.bind or f"127.0.0.1:{self.port}"]
+        """Where gunicorn listens: for people, and where METRICS_PORT is set, for the scraper."""
+        addresses = self.page_addresses
         if self.metrics and self.metrics_port:
             host = f"[{self.metrics_host}]" if ":" in self.metrics_host else self.metrics_host
             addresses.append(f"{host}:{self.metrics_port}")
@@ -133,7 +138,7 @@ def _check_together(config: Config) -> None:
         raise WrongSetting(f"SECRET_KEY must be {_SECRET.what}, and is not set.")
     if config.orders_table == config.users_table:
         raise WrongSetting(f"ORDERS_TABLE must be another name than USERS_TABLE, not {config.orders_table!r}.")
-    if config.metrics and config.web_addresses[0].endswith(f":{config.metrics_port}"):
+    if config.metrics and any(each.endswith(f":{config.metrics_port}") for each in config.page_addresses):
         raise WrongSetting(f"METRICS_PORT must be another port than that of the pages, not '{config.metrics_port}'.")
     _check_coingecko(config.coingecko)
 
@@ -234,6 +239,10 @@ def _read_folder(text: str) -> str:
     return text
 
 
+def _read_binds(text: str) -> tuple[str, ...]:
+    return tuple(_read_bind(each.strip()) for each in text.split(","))
+
+
 def _read_bind(text: str) -> str:
     if re.fullmatch(r"unix:\S+|fd://[0-9]+", text):
         return text
@@ -263,7 +272,7 @@ _SETTINGS = {
     "USERS_TABLE": ("users_table", _TABLE),
     "ORDERS_TABLE": ("orders_table", _TABLE),
     "CREATE_TABLES": ("create_tables", _SWITCH),
-    "BIND": ("bind", _Kind("an address such as 0.0.0.0:8000, [::]:8000 or unix:/run/web.sock", _read_bind)),
+    "BIND": ("bind", _Kind("addresses such as 0.0.0.0:8000, [::]:8000 or unix:/run/web.sock", _read_binds)),
     "PORT": ("port", _PORT),
     "WEB_CONCURRENCY": ("web_workers", _whole(1, 1000)),
     "PRICE_SOURCE": ("price_source", _one_of("simulated", "coingecko")),

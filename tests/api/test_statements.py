@@ -18,7 +18,7 @@ from app.prices import PricePoint
 from app.services.statements import open_statement, write_csv
 from tests.support.books import check_books, query
 from tests.support.deposits import write_deposits
-from tests.support.people import NOON, Person, fields_named, problem, register
+from tests.support.people import LONG_AGO, NOON, Person, fields_named, problem, register
 from tests.support.prices import FixedPrices
 from tests.support.usage import AUTHENTICATION, metered, usage_of
 
@@ -208,7 +208,8 @@ TRADED = [
 @pytest.fixture(scope="module")
 def dealer(app: Flask) -> Person:
     person = register(app)
-    person.deposit("1000")
+    with clock.at(LONG_AGO):
+        person.deposit("1000")
     for moment, order_type, asset_id in TRADED:
         with clock.at(clock.from_text(moment)):
             assert (

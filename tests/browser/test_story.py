@@ -63,7 +63,7 @@ def test_a_limit_order_from_its_reserve_to_its_refund(rich: Visitor) -> None:
     rich.sees("Reserves 180.00 until the price is there. Leaves 820.00 in cash.")
     rich.press("Place the order").sees("is open and waits for its price", "Reserved", "Waiting")
     order = rich.path
-    rich.open("/dashboard").sees("Open orders", "Buy 2 BTC", "In open orders 180.00", "Total value 1,000.00")
+    rich.open("/dashboard").sees("Open orders", "Buy 2 BTC", "Cash in open orders 180.00", "Total value 1,000.00")
     rich.open(order).press("Cancel the order").sees("Cancelled", "what was reserved came back to you")
     rich.page.get_by_role("button", name="Its transactions").click()
     rich.sees("Order payment", "Order refund")
@@ -74,7 +74,7 @@ def test_what_open_sells_reserve_is_counted(rich: Visitor) -> None:
     rich.open("/assets/BTC").choose("Sell at a limit").fill(quantity="2", price="150")
     rich.sees("Brings 300.00 when the price is there. Leaves 0 BTC.")
     rich.press("Place the order").sees("waits for its price")
-    rich.open("/dashboard").sees("Total value 1,000.00", "Assets in open orders 200.00")
+    rich.open("/dashboard").sees("Total value 1,000.00", "2 BTC, 2 of it in open orders")
 
 
 @pytest.mark.parametrize("script", [True, False])

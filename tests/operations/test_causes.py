@@ -158,7 +158,7 @@ def test_ready_writes_once_a_minute_for_all_processes(app: Any, store: Any, endp
     make_app(endpoint, users="ready_users", orders="ready_orders")
     for _ in range(3):
         assert create_app(config(endpoint, **settings)).test_client().get("/ready").status_code == 200
-    rows = store.scan(TableName="ready_users")["Items"]
+    rows = [row for row in store.scan(TableName="ready_users")["Items"] if row["entity_type"]["S"] != "STORE"]
     assert len(rows) in {1, 2}  # two when a minute ended meanwhile
     assert {row["entity_type"]["S"] for row in rows} == {"RATE"} and all(row["hits"]["N"] == "1" for row in rows)
 

@@ -17,7 +17,7 @@ from app.domain.orders import Side
 from app.models import order_changes
 from app.models.orders import Order, iterate_fillable_orders
 from tests.support.books import check_books, query
-from tests.support.people import NOON, TIME, Person, fields_named, problem
+from tests.support.people import LONG_AGO, NOON, TIME, Person, fields_named, problem
 from tests.support.prices import SetPrices
 from tests.support.usage import AUTHENTICATION, metered, usage, usage_of
 
@@ -28,10 +28,11 @@ Fill = Callable[[dict[str, Any], str], Order]
 def trader(new_user, market: SetPrices, market_app: Flask) -> Person:
     """Someone with 1000.00 and 2 ETH, where BTC costs 100.00 and ETH 50.00."""
     person = new_user(market_app)
-    person.deposit("1100")
     market.set("BTC", "100.00")
     market.set("ETH", "50.00")
-    person.buy("ETH", "2")
+    with clock.at(LONG_AGO):
+        person.deposit("1100")
+        person.buy("ETH", "2")
     return person
 
 

@@ -150,7 +150,9 @@ def test_a_worker_that_starts_ends_what_is_past_its_time_also_from_earlier_days(
     now = clock.now()
     with clock.at(now):
         late = [
-            place_limit(trader, side, "0.1", "100", expires_at=now - ago) for ago in MOMENTS.values() for side in Side
+            place_limit(trader, side, "0.1", "100", expires_at=now - ago)
+            for ago in reversed(MOMENTS.values())
+            for side in Side
         ]
         waits = place_limit(trader, Side.BUY, "0.1", "100", expires_at=now + timedelta(minutes=1))
         cash = books_of(store, trader).balance["current_balance"]
@@ -289,10 +291,8 @@ def damaged() -> Iterator[Order]:
 
 
 def test_an_order_that_fails_does_not_stop_the_others(worker, prices, trader, damaged, caplog):
-    fill, expire = (
-        place_limit(trader, Side.BUY, "1", "100"),
-        place_limit(trader, Side.BUY, "1", "100", expires_at=clock.now() - timedelta(seconds=1)),
-    )
+    expire = place_limit(trader, Side.BUY, "1", "100", expires_at=clock.now() - timedelta(seconds=1))
+    fill = place_limit(trader, Side.BUY, "1", "100")
     prices.set("BTC", "90")
     assert done_of(worker) == (1, 1, 0, 1)
     assert (status_of(fill), status_of(expire), status_of(damaged)) == ("COMPLETED", "EXPIRED", "PENDING")
@@ -391,8 +391,8 @@ def test_an_order_that_shows_in_its_index_after_midnight_is_ended(trader):
 
 def test_the_order_of_someone_suspended_is_filled_and_ended_like_any_other(worker, prices, trader, store):
     """It was placed while the account was good, and its end gives back what it holds."""
-    fill = place_limit(trader, Side.BUY, "1", "100")
     expire = place_limit(trader, Side.SELL, "1", "500", expires_at=clock.now() - timedelta(seconds=1))
+    fill = place_limit(trader, Side.BUY, "1", "100")
     set_status(trader, UserStatus.SUSPENDED, now=clock.now())
     prices.set("BTC", "100")
     assert done_of(worker) == (1, 1, 0, 0)
@@ -531,9 +531,9 @@ def test_what_a_fill_and_an_end_cost(noon_worker, prices, trader):
     prices.prices = {"BTC": Decimal(100)}
     seller = open_trader("1", BTC="1")  # another one: no two trades of a person in an asset have the same moment
     with clock.at(NOON):
+        place_limit(trader, Side.BUY, "1", "1", expires_at=NOON - timedelta(seconds=1))
         place_limit(trader, Side.BUY, "1", "100")
         place_limit(seller, Side.SELL, "1", "100")
-        place_limit(trader, Side.BUY, "1", "1", expires_at=NOON - timedelta(seconds=1))
         with metered() as meter:
             assert done_of(noon_worker) == (2, 1, 0, 0)
     assert meter.operations == [
@@ -588,8 +588,8 @@ def command(endpoint: str) -> Iterator[Command]:
 
 # The simulated BTC is always below 100,000 and above 1,000.
 def test_one_round_as_a_command(command, trader):
-    fills = place_limit(trader, Side.BUY, "0.01", "100000"), place_limit(trader, Side.SELL, "1", "1")
     late = place_limit(trader, Side.BUY, "0.01", "1", expires_at=clock.now() - timedelta(days=3))
+    fills = place_limit(trader, Side.BUY, "0.01", "100000"), place_limit(trader, Side.SELL, "1", "1")
     waits = place_limit(trader, Side.BUY, "0.01", "1"), place_limit(trader, Side.SELL, "1", "100000")
     process = command("--once")
     output, _ = process.communicate(timeout=60)

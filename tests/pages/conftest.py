@@ -8,9 +8,11 @@ from typing import Any
 import pytest
 from flask import Flask
 
+from app.domain import clock
 from tests.support.accounts import deposit
 from tests.support.books import check_books
 from tests.support.page_client import Browser
+from tests.support.people import LONG_AGO
 
 NewBrowser = Callable[..., Browser]
 
@@ -47,6 +49,6 @@ def rich(new_browser: NewBrowser, market_app: Flask, market: Any) -> Browser:
     market.set("BTC", "100.00")
     market.set("ETH", "10.00")
     browser = new_browser(market_app).enter()
-    with market_app.app_context():
+    with market_app.app_context(), clock.at(LONG_AGO):
         deposit(browser.username, "10000.00")
     return browser

@@ -22,7 +22,15 @@ from tests.support.people import PASSWORD, registration
 PREFIX = "/shop"
 ADDRESSES = re.compile(r'\s(?:href|src|action|formaction|data-[a-z]+)="(/[^"]*|[a-z]+:[^"]*)"')
 # A form's own address, a download, and what is for programs.
-NOT_LINKED = {"/assets/<asset_id>/review", "/statement.csv", "/health", "/ready", "/metrics"}
+NOT_LINKED = {
+    "/assets/<asset_id>/review",
+    "/assets/<asset_id>/change",
+    "/statement.csv",
+    "/activity/trades.csv",
+    "/health",
+    "/ready",
+    "/metrics",
+}
 
 
 class Proxy:

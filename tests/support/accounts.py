@@ -15,6 +15,7 @@ from app.models import order_changes
 from app.models.balance_changes import open_account, post_transaction
 from app.models.orders import Order, new_order_id, open_book
 from app.models.users import User
+from tests.support.people import LONG_AGO
 
 _numbers = itertools.count(1)
 
@@ -35,14 +36,15 @@ def user_item(username: str, *, password_hash: str = "-", now: datetime | None =
 
 
 def open_trader(cash: str = "0", **holdings: str) -> str:
-    """The username of a new account with this cash and these quantities, each bought at 1.00."""
+    """The username of an old account with this cash and these quantities, each bought at 1.00."""
     name = f"trader_{next(_numbers)}"
-    open_account(user_item(name))
-    for asset_id, quantity in holdings.items():
-        deposit(name, str(Decimal(quantity).quantize(Decimal("0.01"))))
-        place(name, Side.BUY, quantity, asset_id=asset_id, price="1")
-    if Decimal(cash):
-        deposit(name, cash)
+    with clock.at(LONG_AGO):
+        open_account(user_item(name))
+        for asset_id, quantity in holdings.items():
+            deposit(name, str(Decimal(quantity).quantize(Decimal("0.01"))))
+            place(name, Side.BUY, quantity, asset_id=asset_id, price="1")
+        if Decimal(cash):
+            deposit(name, cash)
     return name
 
 

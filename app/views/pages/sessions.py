@@ -167,7 +167,7 @@ def _ask_to_log_in() -> ResponseReturnValue | None:
     if is_logged_in():
         return None
     wanted = here()
-    if request.method not in {"GET", "HEAD"}:
+    if request.method not in {"GET", "HEAD", "OPTIONS"}:
         # The page of the form has the same address.
         wanted = current_path()
         flash("Your session had ended, so nothing was applied. Log in and send the form again.")

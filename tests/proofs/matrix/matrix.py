@@ -38,7 +38,7 @@ from tests.support.accounts import deposit, place, user_item
 from tests.support.applications import config, tables_named
 from tests.support.books import check_books, plain_row, query
 from tests.support.faults import Call, FaultyStore
-from tests.support.people import PASSWORD, Person, caller
+from tests.support.people import LONG_AGO, PASSWORD, Person, caller
 from tests.support.prices import FixedPrices, SetPrices
 
 IS_FULL = os.environ.get("MATRIX") == "full"
@@ -114,9 +114,10 @@ class Arena:
             actor = self._actor(f"template_{next(_numbers)}_")
             if use_case.opens:
                 with self.app.app_context():
-                    user = open_account(user_item(actor.name, password_hash=self.password_hash))
-                    deposit(actor.name, "1005.00")
-                    place(actor.name, Side.BUY, "5", price="1")
+                    with clock.at(LONG_AGO):
+                        user = open_account(user_item(actor.name, password_hash=self.password_hash))
+                        deposit(actor.name, "1005.00")
+                        place(actor.name, Side.BUY, "5", price="1")
                     actor.person.token = tokens.issue_login_token(user).bearer
                     use_case.prepare(actor)
             self._templates[use_case.name] = Template(

@@ -160,10 +160,10 @@ def test_two_workers(arena):
     for _ in range(ROUNDS):
         username = open_trader("10000", BTC="10")
         due = [
+            place_limit(username, Side.BUY, "4", "100", expires_at=clock.now() - timedelta(seconds=1)),
             place_limit(username, Side.BUY, "1", "100"),
             place_limit(username, Side.BUY, "2", "130"),
             place_limit(username, Side.SELL, "3", "99.99"),
-            place_limit(username, Side.BUY, "4", "100", expires_at=clock.now() - timedelta(seconds=1)),
         ]
         waits = [place_limit(username, Side.BUY, "5", "99.99"), place_limit(username, Side.SELL, "6", "100.01")]
         rounds = arena.run_at_once(*(worker.run_round for worker in workers))
@@ -175,7 +175,7 @@ def test_two_workers(arena):
         assert (total["filled"], total["expired"]) == (3, 1), rounds
         books = arena.books(username)
         status = {row["order_id"]: row["status"] for row in books.orders}
-        assert [status[order.order_id] for order in due] == ["COMPLETED"] * 3 + ["EXPIRED"]
+        assert [status[order.order_id] for order in due] == ["EXPIRED"] + ["COMPLETED"] * 3
         for order in waits:
             assert status[order.order_id] == "PENDING"
             order_changes.cancel_order(username, order.order_id)
