@@ -18,7 +18,7 @@ from app.prices import PricePoint
 from app.services.statements import open_statement, write_csv
 from tests.support.books import check_books, query
 from tests.support.deposits import write_deposits
-from tests.support.people import LONG_AGO, NOON, Person, fields_named, problem, register
+from tests.support.people import LONG_AGO, NOON, Person, caller, fields_named, problem, register
 from tests.support.prices import FixedPrices
 from tests.support.usage import AUTHENTICATION, metered, usage_of
 
@@ -438,6 +438,39 @@ def test_what_open_orders_reserve_is_part_of_the_history(trader, store, order_ty
         age(store, trader.username, 2)
         trader.order(order_type, "BTC", "2", price=price)
         assert history(trader, 5) == [("0.00", "0.00", "0.00")] * 3 + [("800.00", "200.00", "1000.00")] * 3
+
+
+@pytest.mark.parametrize("days", [1, 30, 365])
+@pytest.mark.parametrize(("order_type", "price"), [("limit_sell", "900"), ("limit_buy", "1")])
+def test_an_order_that_is_long_past_its_end_is_still_owned(trader, days, order_type, price):
+    """No worker ran for 95 days, so it is open, and what it reserves is the owner's all the time."""
+    placed = NOON - timedelta(days=95)
+    with clock.at(placed):
+        trader.deposit("1000")
+        trader.buy("BTC", "2")
+        trader.place(order_type, "BTC", "2", price=price, expires_at=clock.to_text(placed + timedelta(days=1)))
+    with clock.at(NOON):
+        assert history(trader, days)[-min(days, 95) - 1 :] == [("800.00", "200.00", "1000.00")] * (min(days, 95) + 1)
+
+
+def test_what_happens_while_a_history_is_read_is_in_all_of_it_or_in_none(app, faulty_app, faults, monkeypatch):
+    """Here a purchase, between the reading of the portfolio and that of the trades."""
+    person = register(faulty_app)
+    for each in (app, faulty_app):
+        monkeypatch.setitem(each.extensions, "prices", FixedPrices(BTC="100"))
+    with clock.at(NOON - timedelta(days=2)):
+        person.deposit("1000")
+        person.buy("BTC", "2")
+
+    def buy_more(forwarder: Any, sent: bytes) -> Any:
+        with clock.at(NOON):
+            Person(caller(app), person.username, "", person.token).buy("BTC", "3")
+        return forwarder.forward(sent)
+
+    faults.break_call(3, buy_more)
+    with clock.at(NOON):
+        assert history(person, 3) == [("0.00", "0.00", "0.00")] + [("800.00", "200.00", "1000.00")] * 3
+        assert history(person, 3)[-1] == ("500.00", "500.00", "1000.00")
 
 
 @pytest.mark.parametrize("days", ["0", "366", "-1", "x", "1.5", "", "１"])
