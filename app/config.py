@@ -34,6 +34,8 @@ class Config:
     secret_key: str
     # Any service that speaks DynamoDB's API; None is AWS, which botocore finds by its own rules.
     dynamodb_endpoint: str | None = None
+    # How operations travel there: `curl`, or `botocore`, which takes more processor time.
+    dynamodb_transport: str = "curl"
     aws_region: str = "us-east-1"
     users_table: str = "users"
     orders_table: str = "orders"
@@ -267,6 +269,7 @@ _TABLE = _pattern("3 to 255 letters, digits, dots, hyphens or underscores", r"[A
 _SETTINGS = {
     "SECRET_KEY": ("secret_key", _SECRET),
     "DYNAMODB_ENDPOINT": ("dynamodb_endpoint", _ADDRESS),
+    "DYNAMODB_TRANSPORT": ("dynamodb_transport", _one_of("curl", "botocore")),
     "AWS_DEFAULT_REGION": ("aws_region", _REGION),
     "AWS_REGION": ("aws_region", _REGION),
     "USERS_TABLE": ("users_table", _TABLE),

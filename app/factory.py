@@ -53,6 +53,7 @@ def create_app(config: Config) -> Flask:
         endpoint=config.dynamodb_endpoint,
         region=config.aws_region,
         table_names={"users": config.users_table, "orders": config.orders_table},
+        transport=config.dynamodb_transport,
         max_connections=config.max_connections,
     )
     app.extensions["prices"] = create_price_source(

@@ -29,6 +29,10 @@ THROTTLED = frozenset(
 )
 
 
+# A send that is answered with one of these is repeated, whatever sends it.
+RESENT = THROTTLED - {"TransactionConflict", "TransactionConflictException"} | {"TransactionInProgressException"}
+
+
 class Attempt:
     """The sends of one operation. Only a refusal (4xx) proves that a send changed nothing."""
 

@@ -25,6 +25,7 @@ from app.domain.errors import StoreUnavailable
 from app.models import attempt
 from app.models.attempt import Attempt
 from app.models.meter import READS, Meter
+from app.models.transport import TRANSPORT_ERRORS, Transport
 
 SECONDS_BETWEEN_CAUSES = 1
 
@@ -35,15 +36,23 @@ _cause_told_at = float("-inf")
 class Database:
     """Where the two tables are. Making one does nothing; the first call connects.
 
-    `endpoint` is the address of any service that speaks DynamoDB's API; None is AWS in `region`.
+    `endpoint` is the address of any service that speaks DynamoDB's API; None is AWS in `region`. `transport` is `curl`
+    or `botocore`; see `app/models/transport.py`.
     """
 
     def __init__(
-        self, *, endpoint: str | None, region: str, table_names: Mapping[str, str], max_connections: int = 16
+        self,
+        *,
+        endpoint: str | None,
+        region: str,
+        table_names: Mapping[str, str],
+        transport: str = "curl",
+        max_connections: int = 16,
     ) -> None:
         self.table_names = table_names
         self._endpoint = endpoint
         self._region = region
+        self._transport = transport
         self._max_connections = max_connections
         self._lock = threading.Lock()
         self._process_id = 0
@@ -98,6 +107,7 @@ class Database:
             max_retry_attempts=2,
             max_pool_connections=self._max_connections,
         )
+        connection.transport = self._transport
         try:
             # The client is built here, under the lock: otherwise botocore builds one for each racing thread.
             attempt.listen(connection.client.meta.events)
@@ -137,6 +147,19 @@ def unavailable(operation: str, cause: str) -> StoreUnavailable:
 class _Connection(Connection):
     """PynamoDB's connection; every call passes here, is counted, and has its failure translated."""
 
+    transport = "curl"
+    _transport: Transport | None = None
+
+    @property
+    def client(self) -> Any:
+        """botocore's client; its operations travel over libcurl, unless `transport` is `botocore`."""
+        client = super().client  # another one, as long as no credentials are found
+        if self.transport == "botocore":
+            return client
+        if self._transport is None or self._transport.client is not client:
+            self._transport = Transport(client, self.session)
+        return self._transport
+
     def _make_api_call(self, operation_name: str, operation_kwargs: dict[str, Any]) -> dict[str, Any]:
         this = Attempt()
         before = attempt.current.set(this)
@@ -152,7 +175,7 @@ class _Connection(Connection):
             if isinstance(failure, StoreUnavailable):
                 failure = unavailable(operation_name, attempt.cause_of(cause))
             raise failure or error from cause
-        except BotoCoreError as error:
+        except TRANSPORT_ERRORS as error:
             raise unavailable(operation_name, attempt.cause_of(error)) from error
         finally:
             attempt.current.reset(before)

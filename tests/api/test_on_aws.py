@@ -18,7 +18,9 @@ from tests.support.prices import SetPrices
 @pytest.fixture(scope="module")
 def aws_app():
     with mock_aws():
-        app = create_app(config(None, aws_region="eu-central-1", users_table="shop-users", orders_table="shop-orders"))
+        # moto stands in for AWS inside botocore, so this is also a test of that way to the database.
+        names = {"users_table": "shop-users", "orders_table": "shop-orders"}
+        app = create_app(config(None, aws_region="eu-central-1", dynamodb_transport="botocore", **names))
         app.extensions["prices"] = SetPrices(BTC="10000")
         with app.app_context():
             assert create_tables() == ["shop-users", "shop-orders"]

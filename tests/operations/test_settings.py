@@ -53,6 +53,9 @@ ROWS = {
     "AWS_REGION": Row(
         "aws_region", {" eu-central-1 ": "eu-central-1", "local": "local"}, ("eu central", "-", "eu_1", "x" * 64)
     ),
+    "DYNAMODB_TRANSPORT": Row(
+        "dynamodb_transport", {"Curl": "curl", " BOTOCORE ": "botocore"}, ("urllib3", "curl botocore")
+    ),
     "AWS_DEFAULT_REGION": Row("aws_region", {"eu-west-1": "eu-west-1"}, ("eu/west",)),
     "USERS_TABLE": Row("users_table", {" my.Users-1_ ": "my.Users-1_", "abc": "abc"}, NOT_A_TABLE),
     "ORDERS_TABLE": Row("orders_table", {"Orders2": "Orders2"}, (*NOT_A_TABLE, "users")),

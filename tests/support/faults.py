@@ -123,6 +123,7 @@ def no_waits() -> Iterator[None]:
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr("tenacity.nap.time", nothing)
         patch.setattr("botocore.endpoint.time", nothing)
+        patch.setattr("app.models.transport.time", nothing)
         yield
 
 

@@ -1,0 +1,216 @@
+"""How an operation travels to DynamoDB: its JSON protocol over libcurl, for a tenth of the processor time of botocore.
+
+botocore goes on to find credentials, region, endpoint, proxies and certificates, and sends the operations that are not
+listed here. This module signs, sends, checks the answer, and sends again. So it knows of each send whether it may have
+been applied; `app/models/attempt.py` decides what that means.
+
+One handle of libcurl for each thread and process keeps its connection. libcurl would send a request again by itself
+when a kept connection turns out to be dead; that is forbidden here, because every send must be counted.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import random
+import threading
+import time
+import uuid
+from collections.abc import Mapping
+from typing import Any, NoReturn
+from zlib import crc32
+
+import pycurl
+from botocore.exceptions import BotoCoreError, ClientError, NoCredentialsError
+from botocore.httpsession import get_cert_path
+from botocore.utils import get_environ_proxies
+
+from app.models import attempt
+from app.models.attempt import RESENT, Attempt
+
+# What the product's requests are made of. Making and describing tables stays with botocore.
+OPERATIONS = frozenset(
+    {"BatchGetItem", "DeleteItem", "GetItem", "PutItem", "Query", "Scan", "TransactWriteItems", "UpdateItem"}
+)
+SENDS = 3
+# The longest wait before the second send, in seconds; each further one may wait twice as long.
+FIRST_WAIT = 0.1
+CONNECT_SECONDS, SILENT_SECONDS, LONGEST_SECONDS = 1, 3, 10
+# DynamoDB answers with at most 16 MB of items (AWS: BatchGetItem).
+LARGEST_ANSWER = 64 * 1024 * 1024
+
+
+class NoAnswer(Exception):
+    """No send of an operation got a whole answer of DynamoDB. The message has no address, key or value."""
+
+
+class Transport:
+    """A DynamoDB client of botocore whose OPERATIONS travel over libcurl. Threads may share it."""
+
+    def __init__(self, client: Any, session: Any) -> None:
+        """Makes no call. `client` has endpoint, region and credentials; `session` knows the certificates."""
+        self.client = client
+        self._credentials = client._request_signer._credentials
+        self._url = client.meta.endpoint_url
+        self._handles = _Handles()
+        self._proxy = get_environ_proxies(self._url).get(self._url.partition(":")[0], "")
+        self._certificates = get_cert_path(session.get_config_variable("ca_bundle") or True)
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self.client, name)
+
+    def _make_api_call(self, operation: str, arguments: dict[str, Any]) -> Mapping[str, Any]:
+        """The answer, as botocore's client gives it, or what it raises: ClientError, BotoCoreError; and NoAnswer.
+
+        Sends again, up to SENDS times in all, after no answer, a broken one, an error of the database, and throttling.
+        """
+        if operation not in OPERATIONS:
+            answer: Mapping[str, Any] = self.client._make_api_call(operation, arguments)
+            return answer
+        body = json.dumps(arguments, separators=(",", ":")).encode()
+        headers = [
+            "Content-Type: application/x-amz-json-1.0",
+            f"X-Amz-Target: DynamoDB_20120810.{operation}",
+            # One name for all sends.
+            f"amz-sdk-invocation-id: {uuid.uuid4()}",
+            # libcurl would wait for leave to send a body of more than 1 KB.
+            "Expect:",
+            "Accept:",
+        ]
+        this = attempt.current.get()
+        for number in range(1, SENDS + 1):
+            try:
+                return self._send(operation, body, headers, this)
+            except NoAnswer:
+                if number == SENDS:
+                    raise
+            except ClientError as error:
+                status, code = error.response["ResponseMetadata"]["HTTPStatusCode"], error.response["Error"]["Code"]
+                if number == SENDS or (status < 500 and code not in RESENT):
+                    raise
+            time.sleep(random.uniform(0, FIRST_WAIT * 2 ** (number - 1)))
+        raise AssertionError("the last send returns or raises")
+
+    def _send(self, operation: str, body: bytes, headers: list[str], this: Attempt) -> Mapping[str, Any]:
+        if self._credentials is None:
+            raise NoCredentialsError()
+        # Renewed where they are about to end.
+        key = self._credentials.get_frozen_credentials()
+        handle = self._handles.get()
+        received, told = bytearray(), {}
+
+        def take(part: bytes) -> int | None:
+            received.extend(part)
+            return None if len(received) <= LARGEST_ANSWER else -1
+
+        def hear(line: bytes) -> None:
+            name, _, value = line.partition(b":")
+            if name[:4].lower() == b"x-am":
+                told[name.lower().decode("latin-1")] = value.strip().decode("latin-1")
+
+        starts = 0
+
+        def start(*_: object) -> int:
+            nonlocal starts
+            starts += 1
+            return pycurl.PREREQFUNC_OK if starts == 1 else pycurl.PREREQFUNC_ABORT
+
+        token = [f"X-Amz-Security-Token: {key.token}"] if key.token else []
+        options: tuple[tuple[int, Any], ...] = (
+            (pycurl.URL, self._url),
+            (pycurl.HTTPHEADER, [*headers, *token]),
+            (pycurl.POSTFIELDS, body),
+            (pycurl.AWS_SIGV4, f"aws:amz:{self.client.meta.region_name}:dynamodb"),
+            (pycurl.USERNAME, key.access_key),
+            (pycurl.PASSWORD, key.secret_key),
+            (pycurl.WRITEFUNCTION, take),
+            (pycurl.HEADERFUNCTION, hear),
+            (pycurl.PREREQFUNCTION, start),
+            (pycurl.PROXY, self._proxy),
+            (pycurl.CAINFO, self._certificates),
+        )
+        for option, value in options:
+            handle.setopt(option, value)
+        this.sends += 1
+        try:
+            handle.perform()
+        except pycurl.error as error:
+            if starts:
+                this.note_answer(0)
+            raise NoAnswer(_reason(error, handle)) from None
+        status = handle.getinfo(pycurl.RESPONSE_CODE)
+        answer = _read(bytes(received), told)
+        this.note_answer(status if answer is not None or 400 <= status < 500 else 0)
+        if answer is None and not status >= 400:
+            raise NoAnswer("the answer was cut off, or is not DynamoDB's")
+        metadata = {"HTTPStatusCode": status, "RequestId": told.get("x-amzn-requestid", ""), "HTTPHeaders": told}
+        if status == 200 and answer is not None:
+            return {**answer, "ResponseMetadata": metadata}
+        _refuse(operation, status, answer or {}, metadata)
+
+
+class _Handles(threading.local):
+    """One handle for each thread. A forked child leaves its parent's alone: to close one would end its session."""
+
+    def __init__(self) -> None:
+        self._process_id = 0
+        self._handle: Any = None
+        self._of_the_parent: list[Any] = []
+
+    def get(self) -> Any:
+        if self._process_id != os.getpid():
+            self._of_the_parent.append(self._handle)
+            self._handle, self._process_id = _new_handle(), os.getpid()
+        return self._handle
+
+
+def _new_handle() -> Any:
+    handle = pycurl.Curl()
+    for option, value in (
+        (pycurl.POST, 1),
+        (pycurl.NOSIGNAL, 1),
+        (pycurl.TCP_NODELAY, 1),
+        (pycurl.HTTP_VERSION, pycurl.CURL_HTTP_VERSION_1_1),
+        (pycurl.CONNECTTIMEOUT, CONNECT_SECONDS),
+        # Less than one byte a second, for so long.
+        (pycurl.LOW_SPEED_LIMIT, 1),
+        (pycurl.LOW_SPEED_TIME, SILENT_SECONDS),
+        (pycurl.TIMEOUT, LONGEST_SECONDS),
+    ):
+        handle.setopt(option, value)
+    return handle
+
+
+def _read(received: bytes, told: Mapping[str, str]) -> dict[str, Any] | None:
+    """The JSON object of an answer; None where it is damaged, or DynamoDB did not make it."""
+    if "x-amzn-requestid" not in told:
+        return None
+    if (expected := told.get("x-amz-crc32")) is not None and expected != str(crc32(received)):
+        return None
+    try:
+        answer = json.loads(received)
+    except ValueError:
+        return None
+    return answer if isinstance(answer, dict) else None
+
+
+def _refuse(operation: str, status: int, answer: Mapping[str, Any], metadata: Mapping[str, Any]) -> NoReturn:
+    """Raise an error as botocore's client does."""
+    code = str(answer.get("__type", "")).rpartition("#")[2] or str(status)
+    message = answer.get("message") or answer.get("Message") or ""
+    raise ClientError(
+        {**answer, "Error": {"Code": code, "Message": message}, "ResponseMetadata": metadata},  # type: ignore[typeddict-item]
+        operation,
+    )
+
+
+_NAMES = {getattr(pycurl, name): name for name in dir(pycurl) if name.startswith("E_")}
+
+
+def _reason(error: pycurl.error, handle: Any) -> str:
+    """libcurl's name of a failure and the system's words, without libcurl's, which name addresses."""
+    number = handle.getinfo(pycurl.OS_ERRNO)
+    return ", ".join(filter(None, [_NAMES.get(error.args[0], str(error.args[0])), number and os.strerror(number)]))
+
+
+TRANSPORT_ERRORS = (BotoCoreError, NoAnswer)
