@@ -1,9 +1,8 @@
 """Orders: what buying and selling an asset costs, brings, reserves and gives back.
 
-A market order is filled at once, and so is a limit order
-whose limit the price reaches already. Another limit order waits. It reserves what it may need: a buyer's cost at the
-limit leaves the balance, a seller's quantity leaves the holding. The reserve stays with the order until the order is
-filled, cancelled or expires.
+A market order is filled at once, and so is a limit order whose limit the price reaches already. Another limit order
+waits. It reserves what it may need: a buyer's cost at the limit leaves the balance, a seller's quantity leaves the
+holding. The reserve stays with the order until the order is filled, cancelled or expires.
 Prices are USD for one unit, quantities are above zero; both have up to 8 decimals. Totals have 2 decimals.
 Nothing here knows storage or HTTP: price and time are arguments.
 """

@@ -28,7 +28,7 @@ Money is USD with 2 decimals, quantities have up to 8. Lists are newest first, i
 from __future__ import annotations
 
 from collections.abc import Collection, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from decimal import Decimal
 
@@ -209,8 +209,8 @@ def list_transactions(
     if last <= span.low:
         return Page([], None)
     within = BalanceTransaction.created_at.between(period.start, period.end)
-    keys = _numbers(span.low + 1, last)
-    return list_page(BalanceTransaction, username, PageRequest(limit=page.limit), keys=keys, filters=filters & within)
+    keys, rest = _numbers(span.low + 1, last), replace(page, start_key=None)
+    return list_page(BalanceTransaction, username, rest, keys=keys, filters=filters & within)
 
 
 def list_transactions_of_order(

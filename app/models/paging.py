@@ -25,10 +25,14 @@ MOST_CALLS = 10
 
 @dataclass(frozen=True)
 class Page(Generic[ItemT]):
-    """Some rows of a list, and where the next page starts; `next_start_key` is None at the end."""
+    """Some rows of a list, and where the next page starts; `next_start_key` is None at the end.
+
+    `next_offset` is how many rows the next page must still skip: above 0 only after a page that did not get so far.
+    """
 
     items: list[ItemT]
     next_start_key: StartKey | None
+    next_offset: int = 0
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -77,7 +81,8 @@ def list_page(
     next_start_key: StartKey | None = pages.last_evaluated_key
     if len(rows) > last_row:
         next_start_key = {name: rows[last_row - 1][name] for name in pages.key_names}
-    return Page([item.from_raw_data(row) for row in rows[page.offset : last_row]], next_start_key)
+    items = [item.from_raw_data(row) for row in rows[page.offset : last_row]]
+    return Page(items, next_start_key, next_offset=max(0, page.offset - len(rows)))
 
 
 def iterate_readable(item: type[ItemT], rows: ResultIterator[ItemT]) -> Iterator[ItemT]:

@@ -14,8 +14,8 @@ import time
 from collections.abc import Iterator
 from typing import Any
 
+from botocore.exceptions import ClientError
 from pynamodb.attributes import NumberAttribute
-from pynamodb.exceptions import PynamoDBException
 
 from app.domain import clock
 from app.domain.orders import OrderStatus
@@ -87,22 +87,30 @@ def _uncounted_orders() -> Iterator[Order]:
 
 
 def _add_missing_indexes() -> Iterator[str]:
-    schema = table_schema(OrdersItem)
+    schema, states = table_schema(OrdersItem), _index_states()
     for index in schema["GlobalSecondaryIndexes"]:
         name = index["IndexName"]
-        if name in _index_states():
-            continue
-        keys = {key["AttributeName"] for key in index["KeySchema"]}
-        definitions = [each for each in schema["AttributeDefinitions"] if each["AttributeName"] in keys]
-        try:
-            _dispatch("UpdateTable", AttributeDefinitions=definitions, GlobalSecondaryIndexUpdates=[{"Create": index}])
-        except PynamoDBException:
-            # Another upgrade may have been faster.
-            if name not in _index_states():
-                raise
-        while _index_states().get(name) != "ACTIVE":
+        is_missing = name not in states
+        if is_missing:
+            _add_index(index, schema["AttributeDefinitions"])
+            states = _index_states()
+        # Also where another upgrade adds it: until then it cannot be read.
+        while states[name] != "ACTIVE":
             time.sleep(POLL_SECONDS)
-        yield f"added index {name}"
+            states = _index_states()
+        if is_missing:
+            yield f"added index {name}"
+
+
+def _add_index(index: dict[str, Any], attributes: list[dict[str, str]]) -> None:
+    keys = {key["AttributeName"] for key in index["KeySchema"]}
+    definitions = [each for each in attributes if each["AttributeName"] in keys]
+    try:
+        _dispatch("UpdateTable", AttributeDefinitions=definitions, GlobalSecondaryIndexUpdates=[{"Create": index}])
+    except ClientError:
+        # Another upgrade may have been faster.
+        if index["IndexName"] not in _index_states():
+            raise
 
 
 def _index_states() -> dict[str, str]:

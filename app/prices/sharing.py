@@ -115,7 +115,9 @@ class SharedFetch(Generic[T]):
                 if self._replace(note, version):
                     return self._ask(note, version + 1)
             if note.answer is not None:
-                return Fetched(self._decode(note.answer), LOOK_AGAIN if note.asking else note.next_at - now)
+                # The clock that set `next_at` may be ahead of this one: then there are newer answers before that.
+                rest = LOOK_AGAIN if note.asking else min(note.next_at - now, self._fresh_for)
+                return Fetched(self._decode(note.answer), rest)
             if not note.asking:
                 raise FetchFailed("the API is left alone after a failure")
             time.sleep(WAIT_SECONDS)

@@ -101,7 +101,10 @@ def _read_changes(username: str, portfolio: Portfolio, start: datetime) -> tuple
     to no order matter. What changed after the portfolio was read is in none of its figures, and is left out.
     """
     balance = portfolio.balance
-    trades = list(ledger.iterate_trades_between(username, start, max(balance.updated_at, start)))
+    # What was traded after the reading is later than both. One alone may be too early where an older version wrote it.
+    read_at = {each.asset_id: max(each.updated_at, balance.updated_at) for each in portfolio.holdings}
+    found = ledger.iterate_trades_between(username, start, max([start, *read_at.values()]))
+    trades = [each for each in found if each.asset_id in read_at and each.traded_at <= read_at[each.asset_id]]
     newest = ledger.iterate_newest_transactions(username, int(balance.version))
     movements = [each for each in takewhile(lambda each: each.created_at >= start, newest) if each.order_id is None]
     cash = [(trade.traded_at, trade.cash_effect) for trade in trades]

@@ -32,7 +32,8 @@ Query = Mapping[str, Any]
 
 def read_page(query: Query) -> PageRequest:
     """The page that a query asks for. Raises InvalidCursor."""
-    return PageRequest(limit=query["limit"], offset=query["offset"], start_key=_read_cursor(query))
+    start_key, offset = _read_cursor(query)
+    return PageRequest(limit=query["limit"], offset=query["offset"] + offset, start_key=start_key)
 
 
 def paged(page: Page[Any], query: Query) -> dict[str, Any]:
@@ -88,22 +89,25 @@ def _address(query: dict[str, str]) -> str:
 
 def _write_cursor(page: Page[Any], query: Query) -> str | None:
     """None at the end of the list."""
-    return None if page.next_start_key is None else str(_serializer(query).dumps(page.next_start_key))
-
-
-def _read_cursor(query: Query) -> StartKey | None:
-    if not query["cursor"]:
+    if page.next_start_key is None:
         return None
+    return str(_serializer(query).dumps([page.next_start_key, page.next_offset]))
+
+
+def _read_cursor(query: Query) -> tuple[StartKey | None, int]:
+    """After which key the page starts, and how many rows it must still skip."""
+    if not query["cursor"]:
+        return None, 0
     try:
-        start_key: StartKey = _serializer(query).loads(query["cursor"])
+        start_key, offset = _serializer(query).loads(query["cursor"])
     except BadData as error:
         raise InvalidCursor() from error
-    return start_key
+    return start_key, offset
 
 
 def _serializer(query: Query) -> URLSafeSerializer:
     """Signs and reads the cursors of this request's user, path (in any case) and filters alone."""
     filters = sorted((name, str(value)) for name, value in query.items() if name not in PAGING and value is not None)
-    # The number goes up when a list is read from another index: its older cursors lead nowhere.
-    binding = ("cursor 2", authenticated_username(), request.path.lower(), filters)
+    # The number goes up when cursors say something else, or a list is read from another index.
+    binding = ("cursor 3", authenticated_username(), request.path.lower(), filters)
     return URLSafeSerializer(current_app.secret_key or "", salt=repr(binding))

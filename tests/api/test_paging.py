@@ -108,6 +108,20 @@ def test_offset(trader, path, name):
         assert trader.get(f"{path}{mark}offset={offset}&limit=2").json[name] == whole[offset : offset + 2]
 
 
+@pytest.mark.parametrize("offset", range(6))
+def test_an_offset_that_one_page_does_not_reach_is_kept_by_the_cursor(trader, monkeypatch, offset):
+    """A page gives up after some rows; the next one skips the rest before it shows any."""
+    monkeypatch.setattr("app.models.paging.EXAMINED_ROWS", 3)
+    monkeypatch.setattr("app.models.paging.MOST_CALLS", 2)
+    path = "/balance/transactions?transaction_type=deposit&limit=1"
+    body = trader.get(f"{path}&offset={offset}").json
+    amounts = [row["amount"] for row in body["transactions"]]
+    while body["has_more"]:
+        body = trader.get(f"{path}&cursor={body['next_cursor']}").json
+        amounts += [row["amount"] for row in body["transactions"]]
+    assert amounts == ["500.00", "400.00", "300.00", "200.00", "100.00"][offset:]
+
+
 def test_the_end_is_known_on_a_full_page(trader):
     body = trader.get("/balance/transactions?limit=15").json
     assert (len(body["transactions"]), body["has_more"], body["next_cursor"]) == (15, False, None)

@@ -478,6 +478,23 @@ def test_no_number_of_days(person, days):
     assert fields_named(problem(person.get(f"/portfolio/history?days={days}"), 422, "invalid_input")) == ["days"]
 
 
+def test_a_history_has_the_trades_of_a_clock_that_was_ahead(market_app, store):
+    """Two copies of an older version: the balance was last changed by the one whose clock was behind."""
+    market_app.extensions["prices"] = FixedPrices(BTC="100")
+    person = register(market_app)
+    with clock.at(NOON):
+        person.deposit("1000")
+        bought_at = person.buy("BTC", "2")["created_at"]
+        store.update_item(
+            TableName="users",
+            Key={"PK": {"S": person.username}, "SK": {"S": "BALANCE"}},
+            UpdateExpression="SET updated_at = :before",
+            ExpressionAttributeValues={":before": {"S": clock.to_text(NOON - timedelta(seconds=2))}},
+        )
+        assert clock.from_text(bought_at) >= NOON
+        assert history(person, 1) == [("0.00", "0.00", "0.00"), ("800.00", "200.00", "1000.00")]
+
+
 def test_what_a_history_costs(trader, store):
     """Portfolio, trades, transactions; not the age of the account."""
     trader.deposit("1000")

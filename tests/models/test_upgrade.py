@@ -153,6 +153,40 @@ def test_an_interrupted_upgrade_goes_on(older, monkeypatch):
     assert violations(older) == []
 
 
+def test_two_upgrades_may_run_at_once(older, monkeypatch):
+    """Two copies that start: the other one adds the index right after this one has missed it."""
+    dispatch, others = upgrade._dispatch, []
+
+    def after_the_other(operation: str, **arguments: Any) -> dict[str, Any]:
+        if operation == "UpdateTable" and not others:
+            others.append("runs")
+            others.extend(upgrade.upgrade())
+        return dispatch(operation, **arguments)
+
+    monkeypatch.setattr(upgrade, "_dispatch", after_the_other)
+    assert steps_of(older) == ["added index UserOpenOrdersIndex"]
+    assert others[1:] == ["added index UserOpenOrdersIndex", "brought 6 orders into line", "wrote format 2"]
+    assert violations(older) == []
+
+
+def test_an_upgrade_waits_for_the_index_that_another_one_adds(older, monkeypatch):
+    """Else the store would count as upgraded while its open orders cannot be read."""
+    steps_of(older)
+    dispatch, seen = upgrade._dispatch, iter(["CREATING", "CREATING", "ACTIVE"])
+
+    def not_yet(operation: str, **arguments: Any) -> dict[str, Any]:
+        answer = dispatch(operation, **arguments)
+        [index] = [
+            each for each in answer["Table"]["GlobalSecondaryIndexes"] if each["IndexName"] == "UserOpenOrdersIndex"
+        ]
+        index["IndexStatus"] = next(seen)
+        return answer
+
+    monkeypatch.setattr(upgrade, "_dispatch", not_yet)
+    monkeypatch.setattr(upgrade, "POLL_SECONDS", 0)
+    assert steps_of(older) == [] and list(seen) == []
+
+
 def test_what_older_copies_wrote_meanwhile_is_repaired(older, store):
     """They know neither the index nor the reserve: here one cancels an order to sell 0.01 BTC that is counted."""
     steps_of(older)

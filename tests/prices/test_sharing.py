@@ -132,6 +132,21 @@ def test_the_processes_ask_as_often_as_the_settings_say(answers, clock, cache_se
     assert answers.asked == 3
 
 
+@pytest.mark.parametrize("behind", [1, 29, 60, 250, 400, -1, -60, -400])
+def test_a_process_whose_clock_differs_has_the_newest_price_as_often(answers, clock, behind):
+    """In any 30 seconds of its own: it must not trade at a price that the others replaced long ago."""
+    text = OwnText()
+    [source] = processes(1, clock, text)
+    other_clock = Clock()
+    other_clock.wait(-behind)
+    [other] = processes(1, other_clock, text)
+    for _ in range(300):
+        [newest], [seen] = seen_by([source]), seen_by([other])
+        assert newest - seen <= 1
+        clock.wait(1)
+        other_clock.wait(1)
+
+
 def test_what_the_processes_cost(answers, clock):
     """Twenty-five coins: a read for each process, and two writes for the one that asks."""
     asker, reader = processes(2, clock)
