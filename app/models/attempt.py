@@ -33,6 +33,10 @@ THROTTLED = frozenset(
 RESENT = THROTTLED - {"TransactionConflict", "TransactionConflictException"} | {"TransactionInProgressException"}
 
 
+class NoAnswer(Exception):
+    """No send of an operation got a whole answer of DynamoDB. The message has no address, key or value."""
+
+
 class Attempt:
     """The sends of one operation. Only a refusal (4xx) proves that a send changed nothing."""
 
@@ -75,6 +79,8 @@ def cause_of(error: BaseException) -> str:
         answer = error.response["Error"]
         message = f", {answer.get('Message', '')[:200]}" if status >= 500 else ", after a send without an answer"
         return f"HTTP {status} {answer['Code']}{message}"
+    if isinstance(error, NoAnswer):
+        return str(error)
     # botocore's messages name addresses, and quote what a program for credentials printed.
     names, reason, each = [type(error).__name__], "", error.__cause__ or error.__context__
     while each is not None:

@@ -17,7 +17,7 @@ import threading
 import time
 import uuid
 from collections.abc import Mapping
-from typing import Any, NoReturn
+from typing import Any
 from zlib import crc32
 
 import pycurl
@@ -26,22 +26,18 @@ from botocore.httpsession import get_cert_path
 from botocore.utils import get_environ_proxies
 
 from app.models import attempt
-from app.models.attempt import RESENT, Attempt
+from app.models.attempt import RESENT, Attempt, NoAnswer
 
 # What the product's requests are made of. Making and describing tables stays with botocore.
 OPERATIONS = frozenset(
     {"BatchGetItem", "DeleteItem", "GetItem", "PutItem", "Query", "Scan", "TransactWriteItems", "UpdateItem"}
 )
 SENDS = 3
-# The longest wait before the second send, in seconds; each further one may wait twice as long.
-FIRST_WAIT = 0.1
+# The longest wait before the second send, in seconds; before the third one it is twice as long. Full jitter.
+FIRST_WAIT, FIRST_WAIT_THROTTLED = 0.1, 0.5
 CONNECT_SECONDS, SILENT_SECONDS, LONGEST_SECONDS = 1, 3, 10
 # DynamoDB answers with at most 16 MB of items (AWS: BatchGetItem).
 LARGEST_ANSWER = 64 * 1024 * 1024
-
-
-class NoAnswer(Exception):
-    """No send of an operation got a whole answer of DynamoDB. The message has no address, key or value."""
 
 
 class Transport:
@@ -78,75 +74,98 @@ class Transport:
             "Accept:",
         ]
         this = attempt.current.get()
-        for number in range(1, SENDS + 1):
+        for number in range(1, SENDS):
+            wait = FIRST_WAIT
             try:
                 return self._send(operation, body, headers, this)
             except NoAnswer:
-                if number == SENDS:
-                    raise
+                pass
             except ClientError as error:
-                status, code = error.response["ResponseMetadata"]["HTTPStatusCode"], error.response["Error"]["Code"]
-                if number == SENDS or (status < 500 and code not in RESENT):
+                if error.response["Error"]["Code"] in RESENT:
+                    wait = FIRST_WAIT_THROTTLED
+                elif error.response["ResponseMetadata"]["HTTPStatusCode"] < 500:
                     raise
-            time.sleep(random.uniform(0, FIRST_WAIT * 2 ** (number - 1)))
-        raise AssertionError("the last send returns or raises")
+            time.sleep(random.uniform(0, wait * number))
+        return self._send(operation, body, headers, this)
 
     def _send(self, operation: str, body: bytes, headers: list[str], this: Attempt) -> Mapping[str, Any]:
+        """Send once. Raises ClientError, BotoCoreError where there are no credentials, and NoAnswer."""
         if self._credentials is None:
             raise NoCredentialsError()
         # Renewed where they are about to end.
         key = self._credentials.get_frozen_credentials()
-        handle = self._handles.get()
-        received, told = bytearray(), {}
-
-        def take(part: bytes) -> int | None:
-            received.extend(part)
-            return None if len(received) <= LARGEST_ANSWER else -1
-
-        def hear(line: bytes) -> None:
-            name, _, value = line.partition(b":")
-            if name[:4].lower() == b"x-am":
-                told[name.lower().decode("latin-1")] = value.strip().decode("latin-1")
-
-        starts = 0
-
-        def start(*_: object) -> int:
-            nonlocal starts
-            starts += 1
-            return pycurl.PREREQFUNC_OK if starts == 1 else pycurl.PREREQFUNC_ABORT
-
+        handle, answer = self._handles.get(), _Answer()
         token = [f"X-Amz-Security-Token: {key.token}"] if key.token else []
-        options: tuple[tuple[int, Any], ...] = (
+        for option, value in (
             (pycurl.URL, self._url),
             (pycurl.HTTPHEADER, [*headers, *token]),
             (pycurl.POSTFIELDS, body),
             (pycurl.AWS_SIGV4, f"aws:amz:{self.client.meta.region_name}:dynamodb"),
             (pycurl.USERNAME, key.access_key),
             (pycurl.PASSWORD, key.secret_key),
-            (pycurl.WRITEFUNCTION, take),
-            (pycurl.HEADERFUNCTION, hear),
-            (pycurl.PREREQFUNCTION, start),
             (pycurl.PROXY, self._proxy),
             (pycurl.CAINFO, self._certificates),
-        )
-        for option, value in options:
+            (pycurl.PREREQFUNCTION, answer.begin),
+            (pycurl.HEADERFUNCTION, answer.hear),
+            (pycurl.WRITEFUNCTION, answer.take),
+        ):
             handle.setopt(option, value)
         this.sends += 1
         try:
             handle.perform()
         except pycurl.error as error:
-            if starts:
+            if answer.starts:
                 this.note_answer(0)
             raise NoAnswer(_reason(error, handle)) from None
         status = handle.getinfo(pycurl.RESPONSE_CODE)
-        answer = _read(bytes(received), told)
-        this.note_answer(status if answer is not None or 400 <= status < 500 else 0)
-        if answer is None and not status >= 400:
+        content = answer.content()
+        this.note_answer(status if content is not None or 400 <= status < 500 else 0)
+        metadata = {
+            "HTTPStatusCode": status,
+            "RequestId": answer.told.get("x-amzn-requestid"),
+            "HTTPHeaders": answer.told,
+        }
+        if status >= 400:
+            raise _refusal(operation, status, content or {}, metadata)
+        if status != 200 or content is None:
             raise NoAnswer("the answer was cut off, or is not DynamoDB's")
-        metadata = {"HTTPStatusCode": status, "RequestId": told.get("x-amzn-requestid", ""), "HTTPHeaders": told}
-        if status == 200 and answer is not None:
-            return {**answer, "ResponseMetadata": metadata}
-        _refuse(operation, status, answer or {}, metadata)
+        return {**content, "ResponseMetadata": metadata}
+
+
+class _Answer:
+    """What comes back for one send."""
+
+    def __init__(self) -> None:
+        self.starts = 0
+        self.told: dict[str, str] = {}
+        self._received = bytearray()
+
+    def begin(self, *_: object) -> int:
+        """Called before each request on a connection. The second would be one that libcurl repeats by itself."""
+        self.starts += 1
+        return int(pycurl.PREREQFUNC_OK if self.starts == 1 else pycurl.PREREQFUNC_ABORT)
+
+    def hear(self, line: bytes) -> None:
+        name, _, value = line.partition(b":")
+        if name[:4].lower() == b"x-am":
+            self.told[name.lower().decode("latin-1")] = value.strip().decode("latin-1")
+
+    def take(self, part: bytes) -> int | None:
+        self._received.extend(part)
+        return None if len(self._received) <= LARGEST_ANSWER else -1
+
+    def content(self) -> dict[str, Any] | None:
+        """The JSON object of the answer; None where it is damaged, or DynamoDB did not make it."""
+        if "x-amzn-requestid" not in self.told:
+            return None
+        checksum = self.told.get("x-amz-crc32")
+        if checksum is not None and checksum != str(crc32(self._received)):
+            return None
+        try:
+            content = json.loads(self._received)
+        except ValueError:
+            return None
+        return content if isinstance(content, dict) else None
 
 
 class _Handles(threading.local):
@@ -181,27 +200,12 @@ def _new_handle() -> Any:
     return handle
 
 
-def _read(received: bytes, told: Mapping[str, str]) -> dict[str, Any] | None:
-    """The JSON object of an answer; None where it is damaged, or DynamoDB did not make it."""
-    if "x-amzn-requestid" not in told:
-        return None
-    if (expected := told.get("x-amz-crc32")) is not None and expected != str(crc32(received)):
-        return None
-    try:
-        answer = json.loads(received)
-    except ValueError:
-        return None
-    return answer if isinstance(answer, dict) else None
-
-
-def _refuse(operation: str, status: int, answer: Mapping[str, Any], metadata: Mapping[str, Any]) -> NoReturn:
-    """Raise an error as botocore's client does."""
-    code = str(answer.get("__type", "")).rpartition("#")[2] or str(status)
-    message = answer.get("message") or answer.get("Message") or ""
-    raise ClientError(
-        {**answer, "Error": {"Code": code, "Message": message}, "ResponseMetadata": metadata},  # type: ignore[typeddict-item]
-        operation,
-    )
+def _refusal(operation: str, status: int, content: Mapping[str, Any], metadata: Mapping[str, Any]) -> ClientError:
+    """An error as botocore's client raises it."""
+    code = str(content.get("__type", "")).rpartition("#")[2] or str(status)
+    message = content.get("message") or content.get("Message") or ""
+    response: Any = {**content, "Error": {"Code": code, "Message": message}, "ResponseMetadata": metadata}
+    return ClientError(response, operation)
 
 
 _NAMES = {getattr(pycurl, name): name for name in dir(pycurl) if name.startswith("E_")}

@@ -38,7 +38,7 @@ def causes(capfd: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -
 BROKEN = refuse("InternalServerError", status=500)
 FAULTS = {
     "broken": (BROKEN, "store unavailable: GetItem: HTTP 500 InternalServerError, made by a test"),
-    "dropped": (drop, "store unavailable: GetItem: ConnectionClosedError"),
+    "dropped": (drop, "store unavailable: GetItem: E_"),
     "cut off": (truncate, "store unavailable: GetItem: "),
 }
 
@@ -58,7 +58,7 @@ def test_a_refusal_after_a_lost_send_says_so(faulty_app: Any, faults: Any, cause
 
 
 UNREACHABLE = {
-    "a closed port": ({}, "GetItem: EndpointConnectionError, Connection refused"),
+    "a closed port": ({}, "GetItem: E_COULDNT_CONNECT, Connection refused"),
     "a profile that does not exist": ({"AWS_PROFILE": "secret-profile"}, "connect: ProfileNotFound"),
     "half of a pair of keys": ({"AWS_SECRET_ACCESS_KEY": None}, "connect: PartialCredentialsError"),
     "no credentials": (
