@@ -172,7 +172,7 @@ REFUSED: dict[str, tuple[dict[str, str], str, str]] = {
         "Quantity: the order reserves 1,089.00, which is 89.00 more than your cash.",
         "quantity",
     ),
-    "nothing to sell": ({"type": "market_sell", "quantity": "1"}, "Quantity: you hold only 0 BTC.", "quantity"),
+    "nothing to sell": ({"type": "market_sell", "quantity": "1"}, "Quantity: you have only 0 BTC to sell.", "quantity"),
     "a day that is over": (
         {"type": "limit_buy", "quantity": "1", "price": "9", "expires_at": far(-1)},
         "Open until: choose a day from",
