@@ -55,6 +55,7 @@ audit: $(RUNTIME) $(ENGINE)  ## Check every invariant of the books in the same d
 .PHONY: upgrade
 upgrade: $(RUNTIME) $(ENGINE)  ## Bring a database that an older version wrote up to date (make run does so by itself)
 	@$(CHILD) flask upgrade
+
 .PHONY: promote
 promote: $(RUNTIME) $(ENGINE)  ## Make the user $NAME an administrator in the same database
 	@$(CHILD) flask users promote "$$NAME"

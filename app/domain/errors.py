@@ -125,7 +125,7 @@ class InsufficientHolding(Refusal):
 
     def __init__(self, *, asset_id: str, available: str, required: str) -> None:
         super().__init__(
-            f"You hold {available} {asset_id}, and this needs {required}. Choose a smaller quantity.",
+            f"You have {available} {asset_id} to sell, and this needs {required}. Choose a smaller quantity.",
             asset_id=asset_id,
             available=available,
             required=required,

@@ -46,7 +46,10 @@ def with_point(text: str) -> str:
 
 def _parse(text: str, *, decimals: int, example: str) -> Decimal:
     if re.fullmatch(r"[1-9][0-9]{0,2},[0-9]{3}", text):
-        raise InvalidAmount(f"Write {text.replace(',', '')} or {text.replace(',', '.')}: this comma can mean either.")
+        whole, point = text.replace(",", ""), text.replace(",", ".")
+        if decimals < 3:
+            raise InvalidAmount(f"Write {whole}: leave out the comma between thousands.")
+        raise InvalidAmount(f"Write {whole} or {point}: this comma can mean either.")
     if len(text) > 40 or not re.fullmatch(r"[0-9]+(\.[0-9]+)?", text):
         raise InvalidAmount(f"Write digits and at most one point, such as {example}.")
     if len(text.partition(".")[2]) > decimals:

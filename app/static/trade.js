@@ -190,14 +190,14 @@ function refusal(chosen, {units, limit, waits, sum, at}) {
     return `${size}: the order is worth ${writeMoney(sum)}, more than ${writeMoney(parse(dataset.maxAmount, 2))}. Split it.`;
   }
   if (!buying && units > held) {
-    return `${size}: you hold only ${writeUnits(held)} ${dataset.asset}.`;
+    return `${size}: you have only ${writeUnits(held)} ${dataset.asset} to sell.`;
   }
   return buying && sum > cash
     ? `${size}: the order ${waits ? "reserves" : "costs"} ${writeMoney(sum)}, which is ${writeMoney(sum - cash)} more than your cash.` : "";
 }
 
 function outcome({buying, atLimit}, {units, limit, waits, sum}) {
-  const rest = buying ? `Leaves ${writeMoney(cash - sum)} in cash.` : `Leaves ${writeUnits(held - units)} ${dataset.asset}.`;
+  const rest = buying ? `Leaves ${writeMoney(cash - sum)} in cash.` : `Leaves ${writeUnits(held - units)} ${dataset.asset} to sell.`;
   if (waits) {
     return `${buying ? "Reserves" : "Brings"} ${writeMoney(sum)} ${buying ? "until" : "when"} the price is there. ${rest}`;
   }

@@ -212,7 +212,7 @@ ROWS = (
     Row(
         errors.InsufficientHolding,
         422,
-        "The holding (`available`) is smaller than the quantity to sell (`required`).",
+        "What can be sold of the holding (`available`) is smaller than the quantity to sell (`required`).",
         "Choose a smaller quantity, or cancel an open order to sell: it reserves what it offers.",
         example=errors.InsufficientHolding(asset_id="BTC", available="0.1", required="0.25"),
         fields=("quantity",),

@@ -172,7 +172,7 @@ REFUSED: dict[str, tuple[dict[str, str], str, str]] = {
         "Quantity: the order reserves 1,089.00, which is 89.00 more than your cash.",
         "quantity",
     ),
-    "nothing to sell": ({"type": "market_sell", "quantity": "1"}, "Quantity: you hold only 0 BTC.", "quantity"),
+    "nothing to sell": ({"type": "market_sell", "quantity": "1"}, "Quantity: you have only 0 BTC to sell.", "quantity"),
     "a day that is over": (
         {"type": "limit_buy", "quantity": "1", "price": "9", "expires_at": far(-1)},
         "Open until: choose a day from",
@@ -280,3 +280,10 @@ def test_the_review_leads_back_with_all_that_was_typed(
     visitor.page.wait_for_url("**/assets/BTC?**")
     assert visitor.page.input_value("#price") == ("103.5" if script else "100.25")
     assert visitor.page.input_value("#quantity") == "2"
+
+
+def test_the_buttons_of_the_review_keep_apart_on_a_phone(new_visitor: NewVisitor, client: Browser) -> None:
+    visitor = new_visitor(script=False, width=360).be(client)
+    visitor.open("/assets/BTC").fill(quantity="2").press("Review the order")
+    first, second = (box.bounding_box() for box in visitor.page.locator("main button").all())
+    assert second["y"] - (first["y"] + first["height"]) >= 8

@@ -74,6 +74,16 @@ def test_every_page_is_accessible_and_fits_a_small_screen(busy: Visitor) -> None
     assert not wide
 
 
+@pytest.mark.parametrize("script", [True, False])
+def test_the_figures_of_the_latest_activity_fit_a_phone(new_visitor: NewVisitor, script: bool) -> None:
+    visitor = new_visitor(width=360, script=script).register()
+    visitor.open("/deposit").fill(amount="63636.02").press("Deposit")
+    visitor.open("/withdraw").fill(amount="28636.65").press("Withdraw")
+    # A table that is too wide is scrolled in its box, so that the page itself is not wide.
+    boxes = visitor.open("/dashboard").page.locator(".table")
+    assert boxes.evaluate_all("boxes => boxes.every((box) => box.scrollWidth <= box.clientWidth)")
+
+
 # The contrasts of the borders of all fields to the field itself, and to what surrounds it.
 CONTRASTS = """() => {
   const numbers = (colour) => colour.match(/[0-9.]+/g).map(Number);

@@ -24,7 +24,7 @@ def test_the_story_with_javascript(new_visitor: NewVisitor) -> None:
     rich.sees("Order payment", "−200.00")
     rich.open("/dashboard").sees("Total value 1,000.00", "Bitcoin 2 BTC", "20.00%")
     rich.page.wait_for_selector("#value-chart")
-    rich.open("/assets/BTC").press("Sell all").sees("Brings about 200.00, at least 199.00. Leaves 0 BTC.")
+    rich.open("/assets/BTC").press("Sell all").sees("Brings about 200.00, at least 199.00. Leaves 0 BTC to sell.")
     rich.press("Place the order").sees("Sold 2 BTC for 200.00.")
     rich.open("/withdraw").fill(amount="1000").press("Withdraw").sees("Your balance is now 0.00.")
     rich.page.get_by_role("button", name="Log out").click()
@@ -35,13 +35,13 @@ def test_the_story_without_javascript(new_visitor: NewVisitor) -> None:
     scriptless = new_visitor(script=False).register()
     scriptless.open("/deposit").fill(amount="1000").press("Deposit").sees("Deposited 1,000.00.")
     scriptless.open("/assets/BTC").fill(quantity="2").press("Review the order")
-    scriptless.sees("Costs now 200.00", "At most 201.00", "Cash after 800.00", "BTC after 2")
+    scriptless.sees("Costs now 200.00", "At most 201.00", "Cash after 800.00", "BTC to sell after 2")
     scriptless.press("Place the order").sees("Bought 2 BTC for 200.00.")
     scriptless.open("/dashboard").sees("Total value 1,000.00", "See how the total value changed")
     scriptless.page.get_by_role("link", name="See how the total value changed").click()
     scriptless.sees("The same as a table")
     scriptless.open("/assets/BTC").press("Sell all").press("Review the order")
-    scriptless.sees("Brings now 200.00", "At least 199.00", "BTC after 0")
+    scriptless.sees("Brings now 200.00", "At least 199.00", "BTC to sell after 0")
     scriptless.press("Place the order").sees("Sold 2 BTC for 200.00.")
 
 
@@ -72,7 +72,7 @@ def test_a_limit_order_from_its_reserve_to_its_refund(rich: Visitor) -> None:
 def test_what_open_sells_reserve_is_counted(rich: Visitor) -> None:
     rich.open("/assets/BTC").fill(quantity="2").press("Place the order").sees("Bought")
     rich.open("/assets/BTC").choose("Sell at a limit").fill(quantity="2", price="150")
-    rich.sees("Brings 300.00 when the price is there. Leaves 0 BTC.")
+    rich.sees("Brings 300.00 when the price is there. Leaves 0 BTC to sell.")
     rich.press("Place the order").sees("waits for its price")
     rich.open("/dashboard").sees("Total value 1,000.00", "2 BTC, 2 of it in open orders")
 

@@ -16,7 +16,7 @@ TELLING = {
     ),
     "insufficient_holding": (
         lambda: errors.InsufficientHolding(asset_id="BTC", available="1", required="1.5"),
-        "You hold 1 BTC, and this needs 1.5. Choose a smaller quantity.",
+        "You have 1 BTC to sell, and this needs 1.5. Choose a smaller quantity.",
         {"asset_id": "BTC", "available": "1", "required": "1.5"},
     ),
     "price_moved": (

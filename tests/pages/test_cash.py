@@ -53,7 +53,7 @@ def test_money_comes_and_goes(ann: Browser) -> None:
     [
         ("12,50", "12.50", "The balance is 0.00, and this needs 12.50."),
         ("1234,5", "1234.5", "The balance is 0.00, and this needs 1234.50."),
-        ("1,000", "1,000", "Write 1000 or 1.000: this comma can mean either."),
+        ("1,000", "1,000", "Write 1000: leave out the comma between thousands."),
         ("1.000,50", "1.000,50", "Write digits and at most one point, such as 1000.00."),
         ("0,001", "0.001", "At most 2 decimals, such as 1000.00."),
     ],

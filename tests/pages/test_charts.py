@@ -30,7 +30,7 @@ def places(line: str) -> list[tuple[int, int]]:
 
 def test_nothing_to_show() -> None:
     empty = chart()
-    assert not empty.line and not empty.rows and empty.description == "There is nothing to show yet."
+    assert not empty.line and not empty.rows and empty.description == "There is nothing to show just now."
 
 
 def test_one_point_is_a_line_across() -> None:

@@ -17,7 +17,7 @@ BAD_ORDERS = {
     "too little": ({"quantity": "0.00001"}, 422, "quantity", "The order is worth less than 0.01."),
     "too much": ({"quantity": "999999"}, 422, "quantity", "The order is worth more than 1000000.00."),
     "no money": ({"quantity": "100.01"}, 422, "quantity", "The balance is 10000.00, and this needs 10001.00."),
-    "not held": ({"quantity": "1", "order_type": "market_sell"}, 422, "quantity", "You hold 0 BTC, and this needs 1."),
+    "not held": ({"quantity": "1", "order_type": "market_sell"}, 422, "quantity", "You have 0 BTC to sell,"),
     "no side": ({"quantity": "1", "order_type": None}, 422, "order_type", "Fill this in."),
     "odd side": ({"quantity": "1", "order_type": "x"}, 422, "order_type", "Choose one of:"),
     "odd price": ({"quantity": "1", "price": "x"}, 422, "price", "Write digits and at most one point,"),

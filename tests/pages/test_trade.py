@@ -28,19 +28,19 @@ def review(browser: Browser, **values: str) -> Answer:
 REVIEWS = {
     "buy now": (
         {"quantity": "2"},
-        "Costs now 200.00 Price now 100.00 At most 201.00 Cash after 9,800.00 BTC after 2",
+        "Costs now 200.00 Price now 100.00 At most 201.00 Cash after 9,800.00 BTC to sell after 2",
         "100.5",
     ),
     "buy for an amount": (
         {"spend": "201"},
-        "Costs now 200.00 Price now 100.00 At most 201.00 Cash after 9,800.00 BTC after 2",
+        "Costs now 200.00 Price now 100.00 At most 201.00 Cash after 9,800.00 BTC to sell after 2",
         "100.5",
     ),
     "own worst price": ({"quantity": "2", "price": "100"}, "At most 200.00", "100"),
     "buy at a limit": (
         {"quantity": "2", "order_type": "limit_buy", "price": "90"},
         "Reserved until then 180.00 Price now 100.00 "
-        "Cash after 9,820.00 BTC after 0 The price has not reached your limit, so the order waits for it.",
+        "Cash after 9,820.00 BTC to sell after 0 The price has not reached your limit, so the order waits for it.",
         "90",
     ),
     "limit for an amount": (
@@ -51,7 +51,8 @@ REVIEWS = {
     "commas": ({"quantity": "2,0", "price": "100,5"}, "At most 201.00", "100.5"),
     "limit that is reached": (
         {"quantity": "2", "order_type": "limit_buy", "price": "110"},
-        "Costs now 200.00 Price now 100.00 Cash after 9,800.00 BTC after 2 The price is already as good as your limit",
+        "Costs now 200.00 Price now 100.00 "
+        "Cash after 9,800.00 BTC to sell after 2 The price is already as good as your limit",
         "110",
     ),
 }
@@ -75,17 +76,24 @@ def test_a_review_of_a_sale(rich: Browser) -> None:
     rich.done("/assets/BTC", quantity="2")
     assert rich.get("/assets/BTC?side=sell&all=yes").form().values["quantity"] == "2"
     answer = review(rich, quantity="2", order_type="market_sell")
-    assert "Brings now 200.00 Price now 100.00 At least 199.00 Cash after 10,000.00 BTC after 0" in answer.text
+    assert "Brings now 200.00 Price now 100.00 At least 199.00 Cash after 10,000.00 BTC to sell after 0" in answer.text
     assert answer.form().values["price"] == "99.5"
     answer = review(rich, quantity="1", order_type="limit_sell", price="150")
-    assert "Brings at the limit 150.00 Price now 100.00 Cash after 9,800.00 BTC after 1" in answer.text
+    assert "Brings at the limit 150.00 Price now 100.00 Cash after 9,800.00 BTC to sell after 1" in answer.text
+    rich.send(answer.form())
+    assert "Cash after 9,600.00 BTC to sell after 3" in review(rich, quantity="2").text
+    assert "You have 1 BTC to sell, and this needs 2." in review(rich, quantity="2", order_type="market_sell").text
 
 
 REFUSED = {
     "nothing": ({}, "quantity", "Fill this in."),
     "both": ({"quantity": "1", "spend": "1"}, "spend", "Write a quantity or an amount, and leave the other empty."),
     "amount to sell": ({"spend": "1", "order_type": "market_sell"}, "spend", "An amount is for buying."),
-    "not held": ({"quantity": "1", "order_type": "market_sell"}, "quantity", "You hold 0 BTC, and this needs 1."),
+    "not held": (
+        {"quantity": "1", "order_type": "market_sell"},
+        "quantity",
+        "You have 0 BTC to sell, and this needs 1.",
+    ),
     "no money": ({"quantity": "101"}, "quantity", "The balance is 10000.00, and this needs 10100.00."),
     "amount above the cash": ({"spend": "20000"}, "spend", "The balance is 10000.00,"),
     "amount that buys nothing": (
@@ -215,7 +223,8 @@ def test_what_is_not_known_of_a_market_is_not_called_no_price(rich: Browser) -> 
     text = rich.get("/assets").text
     assert "Currency 100.50 not known" in text and "Smart contracts no price not known" in text
     text = rich.get("/assets/BTC").text
-    assert "100.50 not known in 24 hours" in text and "High, 24 hours not known" in text and "no price" not in text
+    assert "100.50 change in 24 hours not known" in text and "no price" not in text
+    assert "High, 24 hours not known" in text
 
 
 CHANGED = {

@@ -50,7 +50,7 @@ class LineChart:
 def line_chart(id_: str, title: str, points: Sequence[Point], *, write: Callable[[Decimal], str]) -> LineChart:
     """A chart of points in order of time. `write` turns a value into text."""
     if not points:
-        return LineChart(id_, title, "There is nothing to show yet.", "", "", "", "", [], [], {})
+        return LineChart(id_, title, "There is nothing to show just now.", "", "", "", "", [], [], {})
     lowest, highest = min(points, key=_value), max(points, key=_value)
     thinned = thin(points)
     line = _draw(thinned, lowest[1], highest[1])
