@@ -17,6 +17,9 @@ from app.domain.errors import ProductError
 from app.domain.orders import Side
 from app.domain.users import UserStatus
 from app.models import users
+from app.models.ledger import Holding, get_holding
+from app.models.order_changes import counted
+from app.models.orders import Order, get_order
 from app.services import tokens
 from tests.support.accounts import place_limit
 from tests.support.page_client import Browser, SentForm, look
@@ -144,6 +147,29 @@ def limit(side: Side, price: str, *, expired: bool = False) -> Prepare:
     return prepare
 
 
+def older(side: Side, price: str) -> Prepare:
+    """An open order as an older version wrote it."""
+
+    def prepare(actor: Actor) -> None:
+        order = place_limit(actor.name, side, "2", price)
+        actor.order_id = order.order_id
+        order.update([Order.open_owner.remove()])
+        holding = get_holding(actor.name, "BTC")
+        holding.update([Holding.reserved_quantity.remove()])
+
+    return prepare
+
+
+def upgrade_order(actor: Actor) -> Answer:
+    """The step of an upgrade for one order."""
+    with actor.arena.faulty_app.app_context():
+        try:
+            counted(get_order(actor.name, actor.order_id))
+        except ProductError as error:
+            return Answer(error.code)
+    return Answer("done")
+
+
 def make_token(actor: Actor) -> None:
     user = users.get_user(actor.name)
     made = tokens.create_personal_token(user, name="script", scopes=tokens.READ_AND_TRADE, expires_at=None)
@@ -243,6 +269,8 @@ USE_CASES = [
     UseCase("expire sell", work("100"), limit(Side.SELL, "200", expired=True), again="nothing", lags=True),
     UseCase("expire reached buy", work("40"), limit(Side.BUY, "50", expired=True), again="nothing", lags=True),
     UseCase("expire reached sell", work("250"), limit(Side.SELL, "200", expired=True), again="nothing", lags=True),
+    UseCase("upgrade a buy", upgrade_order, older(Side.BUY, "50"), again="done"),
+    UseCase("upgrade a sell", upgrade_order, older(Side.SELL, "200"), again="done"),
     UseCase("deposit, form", submit(amount="30"), arrive=page("/deposit"), again="done"),
     UseCase("withdraw, form", submit(amount="700"), arrive=page("/withdraw"), again="done"),
     UseCase("order, form", submit(order_type="market_buy", quantity="6"), arrive=page("/assets/BTC"), again="done"),
