@@ -103,7 +103,7 @@ def fill_order(order: Order, price: Decimal) -> Order:
 
     Two calls. Raises OrderNotPending, also when its end has passed, and Busy when every attempt came second.
     """
-    order = counted(order)
+    order = upgrade_order(order)
     balance, holding = read_balance_and_holding(order.username, order.asset_id)
     now, batch = _time_after(balance, holding), Batch()
     if order.expires_at <= now:
@@ -136,7 +136,7 @@ def cancel_order(username: str, order_id: str, *, idempotency: IdempotencyKey | 
         order = get_order(username, order_id)
         if not order.is_pending:
             raise OrderNotPending(order.status)
-        return order.with_changes(_give_back(batch, counted(order), OrderStatus.CANCELLED))
+        return order.with_changes(_give_back(batch, upgrade_order(order), OrderStatus.CANCELLED))
 
     return apply_once(username, idempotency, change=change, find=partial(get_order, username))
 
@@ -147,7 +147,7 @@ def expire_order(order: Order) -> Order:
 
     Raises OrderNotPending, and Busy when every attempt came second.
     """
-    order, batch = counted(order), Batch()
+    order, batch = upgrade_order(order), Batch()
     changes = _give_back(batch, order, OrderStatus.EXPIRED)
     _commit(batch)
     return order.with_changes(changes)
@@ -197,17 +197,17 @@ def _commit(batch: Batch) -> None:
 
 
 @retry_while_busy
-def counted(order: Order) -> Order:
-    """The order, brought into line with its holding. No call for an order that this version wrote.
+def upgrade_order(order: Order) -> Order:
+    """The order in the form of this version. No call for one that has it; three for one that gets it.
 
-    While an order is in UserOpenOrdersIndex, and only then, its holding's `reserved_quantity` contains its reserve.
-    Versions that knew neither left open orders out of both, and ended orders in both. The one that this repairs takes
-    three calls.
+    While an order is in UserOpenOrdersIndex, and only then, its holding's `reserved_quantity` contains its reserve. An
+    older version knows neither: it leaves the orders that it places out of both, and those that it ends in both.
+    Raises Busy when every attempt came second.
     """
-    if _is_counted(order):
+    if _is_upgraded(order):
         return order
     found = Order.find(Order.key(order.order_id))
-    if found is None or _is_counted(found):
+    if found is None or _is_upgraded(found):
         return found or order
     balance, holding = read_balance_and_holding(found.username, found.asset_id)
     owner, batch = Order.open_owner, Batch()
@@ -229,7 +229,7 @@ def counted(order: Order) -> Order:
     return found
 
 
-def _is_counted(order: Order) -> bool:
+def _is_upgraded(order: Order) -> bool:
     return order.is_pending == (order.open_owner is not None)
 
 

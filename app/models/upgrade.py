@@ -22,7 +22,7 @@ from app.domain.orders import OrderStatus
 from app.models.attributes import TimeAttribute
 from app.models.batch import write_if
 from app.models.item import Key, table_schema
-from app.models.order_changes import counted
+from app.models.order_changes import upgrade_order
 from app.models.orders import Order, OrdersItem
 from app.models.users import UsersItem
 
@@ -65,7 +65,7 @@ def upgrade() -> Iterator[str]:
     yield from _add_missing_indexes()
     changed = 0
     for order in _uncounted_orders():
-        counted(order)
+        upgrade_order(order)
         changed += 1
     if changed:
         yield f"brought {changed} order{'s' * (changed > 1)} into line"

@@ -136,16 +136,16 @@ def test_an_open_order_may_end_before_the_upgrade(older, end):
 
 
 def test_an_interrupted_upgrade_goes_on(older, monkeypatch):
-    counted, seen = upgrade.counted, []
+    upgrade_order, seen = upgrade.upgrade_order, []
 
     def fail_at_the_third(order: Order) -> Order:
         seen.append(order)
         if len(seen) == 3:
             raise KeyboardInterrupt
-        return counted(order)
+        return upgrade_order(order)
 
     with monkeypatch.context() as patch, pytest.raises(KeyboardInterrupt):
-        patch.setattr(upgrade, "counted", fail_at_the_third)
+        patch.setattr(upgrade, "upgrade_order", fail_at_the_third)
         steps_of(older)
     with older.app_context():
         assert not upgrade.is_current()

@@ -18,7 +18,7 @@ from app.domain.orders import Side
 from app.domain.users import UserStatus
 from app.models import users
 from app.models.ledger import Holding, get_holding
-from app.models.order_changes import counted
+from app.models.order_changes import upgrade_order
 from app.models.orders import Order, get_order
 from app.services import tokens
 from tests.support.accounts import place_limit
@@ -160,11 +160,11 @@ def older(side: Side, price: str) -> Prepare:
     return prepare
 
 
-def upgrade_order(actor: Actor) -> Answer:
+def upgrade_one(actor: Actor) -> Answer:
     """The step of an upgrade for one order."""
     with actor.arena.faulty_app.app_context():
         try:
-            counted(get_order(actor.name, actor.order_id))
+            upgrade_order(get_order(actor.name, actor.order_id))
         except ProductError as error:
             return Answer(error.code)
     return Answer("done")
@@ -269,8 +269,8 @@ USE_CASES = [
     UseCase("expire sell", work("100"), limit(Side.SELL, "200", expired=True), again="nothing", lags=True),
     UseCase("expire reached buy", work("40"), limit(Side.BUY, "50", expired=True), again="nothing", lags=True),
     UseCase("expire reached sell", work("250"), limit(Side.SELL, "200", expired=True), again="nothing", lags=True),
-    UseCase("upgrade a buy", upgrade_order, older(Side.BUY, "50"), again="done"),
-    UseCase("upgrade a sell", upgrade_order, older(Side.SELL, "200"), again="done"),
+    UseCase("upgrade a buy", upgrade_one, older(Side.BUY, "50"), again="done"),
+    UseCase("upgrade a sell", upgrade_one, older(Side.SELL, "200"), again="done"),
     UseCase("deposit, form", submit(amount="30"), arrive=page("/deposit"), again="done"),
     UseCase("withdraw, form", submit(amount="700"), arrive=page("/withdraw"), again="done"),
     UseCase("order, form", submit(order_type="market_buy", quantity="6"), arrive=page("/assets/BTC"), again="done"),
