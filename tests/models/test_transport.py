@@ -425,12 +425,13 @@ def test_every_send_of_a_call_is_seen_and_counted(server: Server) -> None:
     assert len(set(invocations[1:])) == 1 and invocations[0] != invocations[1]
 
 
-def test_a_write_in_doubt_is_not_called_busy(server: Server) -> None:
+@pytest.mark.parametrize("transport", ["curl", "botocore"])
+def test_a_write_in_doubt_is_not_called_busy(server: Server, transport: str) -> None:
     server.acts += [HANG_UP, THROTTLED, THROTTLED]
-    answer, sends = call(server.url)
+    answer, sends = call(server.url, transport=transport)
     assert isinstance(answer, StoreUnavailable) and sends == 3
     server.acts += [THROTTLED] * 3
-    answer, sends = call(server.url)
+    answer, sends = call(server.url, transport=transport)
     assert isinstance(answer, Busy) and sends == 3
 
 
@@ -549,6 +550,16 @@ def test_the_models_hear_of_a_broken_answer(server: Server, name: str) -> None:
     server.acts += [BROKEN[name].act] * 3
     answer, sends = call(server.url)
     assert isinstance(answer, Busy if name == "throttled" else StoreUnavailable) and sends == 3
+
+
+NOT_WHOLE = {"no units": whole({}), "no request id": whole(b"<html>", named=False)}
+
+
+@pytest.mark.parametrize("transport", ["curl", "botocore"])
+@pytest.mark.parametrize("answer", NOT_WHOLE.values(), ids=NOT_WHOLE)
+def test_an_answer_that_is_not_whole_is_not_an_empty_success(server: Server, transport: str, answer: bytes) -> None:
+    server.acts += [say(answer)] * 3
+    assert isinstance(call(server.url, "GetItem", transport)[0], StoreUnavailable)
 
 
 def test_half_of_the_headers(server: Server) -> None:
