@@ -27,6 +27,7 @@ from botocore.auth import SigV4Auth
 from botocore.awsrequest import AWSRequest
 from botocore.credentials import Credentials, ReadOnlyCredentials
 from botocore.exceptions import BotoCoreError, ClientError, NoCredentialsError
+from botocore.loaders import create_loader
 from pynamodb.exceptions import VerboseClientError
 
 from app.domain.errors import Busy, StoreUnavailable
@@ -35,6 +36,7 @@ from app.models.attempt import Attempt, NoAnswer
 from app.models.database import Database
 from app.models.transport import OPERATIONS
 
+LOADER = create_loader()
 REGION = "eu-central-1"
 UNITS = {"ConsumedCapacity": {"TableName": "users", "CapacityUnits": 0.5}}
 # Sent to the client, then the connection is closed or kept. A function gets the socket and does both itself.
@@ -174,6 +176,8 @@ def surroundings(impatient: None, monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.delenv(name, raising=False)
         monkeypatch.delenv(name.lower(), raising=False)
     monkeypatch.setattr(database, "_cause_told_at", float("-inf"))
+    # Reading botocore's descriptions of services takes longer than a test.
+    monkeypatch.setattr("botocore.session.create_loader", lambda *_: LOADER)
     monkeypatch.setattr("botocore.retries.quota.RetryQuota.acquire", lambda quota, amount: True)
 
 
