@@ -1,6 +1,6 @@
 """One operation of DynamoDB with all its sends, and what a failure says about its outcome.
 
-botocore sends a request again after some failures. What the last send is answered says nothing about the earlier
+A request is sent again after some failures. What the last send is answered says nothing about the earlier
 ones: a write whose answer was lost may have been applied, even when its resend is throttled.
 """
 

@@ -17,6 +17,7 @@ import threading
 import time
 import uuid
 from collections.abc import Mapping
+from time import monotonic
 from typing import Any
 from zlib import crc32
 
@@ -106,6 +107,7 @@ class Transport:
             (pycurl.PROXY, self._proxy),
             (pycurl.CAINFO, self._certificates),
             (pycurl.PREREQFUNCTION, answer.begin),
+            (pycurl.XFERINFOFUNCTION, answer.watch),
             (pycurl.HEADERFUNCTION, answer.hear),
             (pycurl.WRITEFUNCTION, answer.take),
         ):
@@ -116,7 +118,7 @@ class Transport:
         except pycurl.error as error:
             if answer.starts:
                 this.note_answer(0)
-            raise NoAnswer(_reason(error, handle)) from None
+            raise NoAnswer(answer.stopped or _reason(error, handle)) from None
         status = handle.getinfo(pycurl.RESPONSE_CODE)
         content = answer.content()
         this.note_answer(status if content is not None or 400 <= status < 500 else 0)
@@ -125,7 +127,7 @@ class Transport:
             "RequestId": answer.told.get("x-amzn-requestid"),
             "HTTPHeaders": answer.told,
         }
-        if status >= 400:
+        if status >= 400 and (content is not None or not answer.is_dynamodbs):
             raise _refusal(operation, status, content or {}, metadata)
         if status != 200 or content is None:
             raise NoAnswer("the answer was cut off, or is not DynamoDB's")
@@ -137,13 +139,32 @@ class _Answer:
 
     def __init__(self) -> None:
         self.starts = 0
+        # Why it was ended from here, in words for the log.
+        self.stopped = ""
         self.told: dict[str, str] = {}
         self._received = bytearray()
+        self._moved, self._moved_at = (0, 0), monotonic()
+
+    @property
+    def is_dynamodbs(self) -> bool:
+        return "x-amzn-requestid" in self.told
 
     def begin(self, *_: object) -> int:
         """Called before each request on a connection. The second would be one that libcurl repeats by itself."""
         self.starts += 1
-        return int(pycurl.PREREQFUNC_OK if self.starts == 1 else pycurl.PREREQFUNC_ABORT)
+        if self.starts == 1:
+            return int(pycurl.PREREQFUNC_OK)
+        self.stopped = "the connection ended before an answer"
+        return int(pycurl.PREREQFUNC_ABORT)
+
+    def watch(self, _: int, received: int, __: int, sent: int) -> int:
+        """Called about once a second, and when bytes moved. 1 ends the send."""
+        if (received, sent) != self._moved:
+            self._moved, self._moved_at = (received, sent), monotonic()
+        if monotonic() - self._moved_at < SILENT_SECONDS:
+            return 0
+        self.stopped = f"silent for {SILENT_SECONDS} seconds"
+        return 1
 
     def hear(self, line: bytes) -> None:
         name, _, value = line.partition(b":")
@@ -156,7 +177,7 @@ class _Answer:
 
     def content(self) -> dict[str, Any] | None:
         """The JSON object of the answer; None where it is damaged, or DynamoDB did not make it."""
-        if "x-amzn-requestid" not in self.told:
+        if not self.is_dynamodbs:
             return None
         checksum = self.told.get("x-amz-crc32")
         if checksum is not None and checksum != str(crc32(self._received)):
@@ -169,7 +190,11 @@ class _Answer:
 
 
 class _Handles(threading.local):
-    """One handle for each thread. A forked child leaves its parent's alone: to close one would end its session."""
+    """One handle for each thread. A forked child leaves its parent's alone: to close one would end its session.
+
+    Python closes those of the parent's other threads in the child. There the parent loses a connection, or a send,
+    which it counts.
+    """
 
     def __init__(self) -> None:
         self._process_id = 0
@@ -191,10 +216,11 @@ def _new_handle() -> Any:
         (pycurl.TCP_NODELAY, 1),
         (pycurl.HTTP_VERSION, pycurl.CURL_HTTP_VERSION_1_1),
         (pycurl.CONNECTTIMEOUT, CONNECT_SECONDS),
-        # Less than one byte a second, for so long.
-        (pycurl.LOW_SPEED_LIMIT, 1),
-        (pycurl.LOW_SPEED_TIME, SILENT_SECONDS),
+        # libcurl's own limit of speed is an average, in which a request counts for seconds after it was sent.
+        (pycurl.NOPROGRESS, 0),
         (pycurl.TIMEOUT, LONGEST_SECONDS),
+        # The proxy is chosen already. Without this, libcurl would read NO_PROXY, and in its own way.
+        (pycurl.NOPROXY, ""),
     ):
         handle.setopt(option, value)
     return handle
@@ -208,7 +234,12 @@ def _refusal(operation: str, status: int, content: Mapping[str, Any], metadata: 
     return ClientError(response, operation)
 
 
-_NAMES = {getattr(pycurl, name): name for name in dir(pycurl) if name.startswith("E_")}
+# Several names can have one number: those of libcurl's other interface, of FTP, and old ones, which come later by name.
+_NAMES = {
+    getattr(pycurl, name): name
+    for name in sorted(dir(pycurl), reverse=True)
+    if name.startswith("E_") and not name.startswith(("E_MULTI_", "E_FTP_"))
+}
 
 
 def _reason(error: pycurl.error, handle: Any) -> str:
