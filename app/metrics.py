@@ -52,7 +52,7 @@ _calls = Counter(
 _seconds = Counter("dynamodb_seconds", "Time spent waiting for DynamoDB.", ["operation", "route"], registry=_own)
 _read_units = Counter("dynamodb_read_units", "Read capacity units used.", ["operation", "route"], registry=_own)
 _write_units = Counter("dynamodb_write_units", "Write capacity units used.", ["operation", "route"], registry=_own)
-_resends = Counter("dynamodb_resends", "Requests that botocore sent again.", ["operation", "route"], registry=_own)
+_resends = Counter("dynamodb_resends", "Requests that were sent again.", ["operation", "route"], registry=_own)
 _conflicts = Counter(
     "change_conflicts",
     "Changes tried again because another one came first or DynamoDB was throttled.",
