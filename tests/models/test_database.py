@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import gc
 import json
 import os
 import threading
 from concurrent.futures import ThreadPoolExecutor
 
 import pytest
+from botocore.session import Session
 
 from app.factory import create_app
 from app.models import users
@@ -23,22 +23,26 @@ from tests.support.people import register
 from tests.support.usage import metered
 
 
-def botocore_clients() -> int:
-    """How many DynamoDB clients live in this process."""
-    gc.collect()
-    return sum(
-        type(each).__name__ == "DynamoDB" and type(each).__module__ == "botocore.client" for each in gc.get_objects()
-    )
+@pytest.fixture
+def made_clients(monkeypatch):
+    """The DynamoDB clients that botocore makes during the test."""
+    made, create = [], Session.create_client
+
+    def note(*args, **kwargs):
+        made.append(create(*args, **kwargs))
+        return made[-1]
+
+    monkeypatch.setattr(Session, "create_client", note)
+    return made
 
 
 def client_of(item):
     return item._get_connection().connection.client
 
 
-def test_one_client_for_all_models_though_16_threads_race(endpoint, app):
-    before = botocore_clients()
+def test_one_client_for_all_models_though_16_threads_race(endpoint, app, made_clients):
     racing = create_app(config(endpoint))
-    assert botocore_clients() == before, "making an application must not connect"
+    assert made_clients == [], "making an application must not connect"
     barrier = threading.Barrier(16)
 
     def connect(number):
@@ -51,7 +55,7 @@ def test_one_client_for_all_models_though_16_threads_race(endpoint, app):
 
     with ThreadPoolExecutor(16) as pool:
         assert len(set(pool.map(connect, range(16)))) == 1
-    assert botocore_clients() == before + 1
+    assert len(made_clients) == 1
 
 
 def test_timeouts_and_connections(endpoint):
