@@ -270,7 +270,8 @@ ROWS = (
     Row(
         errors.Busy,
         503,
-        "Too many changes of one account came at once, or the database is short of capacity. Nothing was changed.",
+        "Too many changes of one account came at once, too many passwords wait to be checked or set, or the database "
+        "is short of capacity. Nothing was changed.",
         "Send the request again after the seconds that `Retry-After` says.",
     ),
     Row(
