@@ -275,6 +275,12 @@ ROWS = (
         "Send the request again after the seconds that `Retry-After` says.",
     ),
     Row(
+        errors.Overloaded,
+        503,
+        "More requests came than can be answered in time. This one was not begun.",
+        "Send the request again after the seconds that `Retry-After` says, and wait longer each time.",
+    ),
+    Row(
         errors.PriceUnavailable,
         503,
         "The market has no current price of this asset.",
