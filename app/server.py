@@ -13,7 +13,7 @@ from collections import Counter
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from functools import partial
-from itertools import takewhile
+from itertools import islice, takewhile
 from typing import Any
 
 from flask import Flask
@@ -34,8 +34,8 @@ BODY_BYTES = 64 * 1024
 REQUEST_BYTES = 2 * BODY_BYTES
 # How long a connection that ends goes on dropping what the client still sends.
 CLOSING_SECONDS = 2
-# How many requests wait for each thread, and how long.
-QUEUE_PER_THREAD = 4
+# How many requests wait for each thread, and how long. None joins them while the first has waited for half of that.
+QUEUE_PER_THREAD = 16
 QUEUE_SECONDS = 2
 # Threads of their own for requests that begin so.
 PROBE_THREADS = {
@@ -218,10 +218,16 @@ class Worker(ThreadWorker):  # type: ignore[misc]  # gunicorn has no types
             self._submit(probing, connection, self.finish_request)
         elif self._served < self.cfg.threads:
             self._serve(connection)
-        elif len(self._queue) < QUEUE_PER_THREAD * self.cfg.threads:
-            self._queue[connection] = time.monotonic() + QUEUE_SECONDS
-        else:
+        elif self._is_queue_full():
             self._refuse(connection)
+        else:
+            self._queue[connection] = time.monotonic() + QUEUE_SECONDS
+
+    def _is_queue_full(self) -> bool:
+        latest = time.monotonic() + QUEUE_SECONDS / 2
+        return len(self._queue) >= QUEUE_PER_THREAD * self.cfg.threads or any(
+            end < latest for end in islice(self._queue.values(), 1)
+        )
 
     def _serve(self, connection: Connection) -> None:
         self._served += 1

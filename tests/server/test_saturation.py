@@ -13,6 +13,8 @@ from collections import Counter
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, contextmanager
+from decimal import Decimal
+from functools import partial
 from http.client import HTTPResponse
 from pathlib import Path
 from threading import Event
@@ -20,7 +22,7 @@ from threading import Event
 import pytest
 import requests
 
-from app.server import ARRIVING_SECONDS, QUEUE_PER_THREAD
+from app.server import ARRIVING_SECONDS
 from dev.launcher import free_port
 from tests.support.engine import start_engine
 from tests.support.people import registration
@@ -29,7 +31,7 @@ from tests.support.server import Caller, at_once, resident_megabytes, serve
 pytestmark = pytest.mark.engine
 
 THREADS = 8
-QUEUE = QUEUE_PER_THREAD * THREADS
+QUEUE = 32
 HEAD = b"POST /api/v1/auth/login HTTP/1.1\r\nHost: 127.0.0.1\r\nContent-Type: application/json\r\n"
 MARKS = "a" + "\u0315\u0300" * 15_900
 
@@ -255,29 +257,31 @@ def test_what_cannot_be_done_in_time_is_refused_at_once(single, bystander):
 
 
 def test_no_acknowledged_change_is_lost(single):
-    """With more clients than may wait, every deposit is there that was answered, and no other."""
-    server, _ = single
+    """While the database stops for some seconds, no deposit is lost that was answered, nor made that was refused."""
+    server, store = single
     with ExitStack() as stack:
-        accounts = [stack.enter_context(server.account(callers=14)) for _ in range(4)]
+        accounts = [stack.enter_context(server.account(callers=12)) for _ in range(4)]
         outcomes = Counter()
 
         def deposit(account, caller: Caller) -> None:
-            for _ in range(4):
+            for _ in range(2):
                 answer = caller.post("/balance/deposit", {"amount": "1.00"})
                 outcomes[account.username, answer.json().get("code", "done")] += 1
 
-        at_once(
-            [
-                lambda account=account, each=each: deposit(account, each)
-                for account in accounts
-                for each in account.callers
-            ]
-        )
-        codes = Counter(code for _, code in outcomes.elements())
-        assert codes["overloaded"] and codes["done"] and codes.keys() <= {"overloaded", "done", "busy"}, codes
+        def stop_for_a_while() -> None:
+            time.sleep(0.2)
+            store.send_signal(signal.SIGSTOP)
+            time.sleep(2.8)
+            store.send_signal(signal.SIGCONT)
+
+        depositing = [partial(deposit, account, each) for account in accounts for each in account.callers]
+        at_once([stop_for_a_while, *depositing])
+        codes = {code for _, code in outcomes}
+        assert {"overloaded", "done"} <= codes <= {"overloaded", "done", "busy", "store_unavailable"}
         for account in accounts:
-            balance = account.get("/balance").json()["current_balance"]
-            assert balance == f"{outcomes[account.username, 'done']}.00"
+            balance = Decimal(account.get("/balance").json()["current_balance"])
+            done, unknown = (outcomes[account.username, code] for code in ("done", "store_unavailable"))
+            assert done <= balance <= done + unknown
 
 
 def test_one_address_has_not_all_connections(single):
