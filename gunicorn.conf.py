@@ -14,6 +14,10 @@ bind = settings.web_addresses
 
 # Threads, because a request mostly waits for DynamoDB, and bcrypt releases the interpreter lock.
 worker_class = "app.server.Worker"
+# Behind proxies all connections come from few addresses.
+server.Worker.connections_per_address = None if settings.trusted_proxies else settings.connections_per_address
+# Of each worker: with its other files, fewer than the 1024 that a process may usually open.
+worker_connections = 512
 workers = settings.web_workers or os.cpu_count() or 1
 threads = 8
 

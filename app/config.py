@@ -58,6 +58,8 @@ class Config:
     cors_origins: tuple[str, ...] = ()
     # How many proxies in front of the service add to X-Forwarded-For; entries beyond theirs can be forged.
     trusted_proxies: int = 0
+    # Connections to each worker that one address may have open, unless there are proxies.
+    connections_per_address: int = 64
     # Work factor of password hashes: 12 takes about a quarter of a second.
     bcrypt_rounds: int = 12
     # Connections to DynamoDB: at least the threads of a worker.
@@ -286,6 +288,7 @@ _SETTINGS = {
         _Kind("origins such as https://shop.example, separated by commas, or *", _read_origins),
     ),
     "TRUSTED_PROXIES": ("trusted_proxies", _whole(0, 100)),
+    "CONNECTIONS_PER_ADDRESS": ("connections_per_address", _whole(1, 10_000)),
     "BCRYPT_ROUNDS": ("bcrypt_rounds", _whole(4, 16)),
     "LOG_LEVEL": ("log_level", _one_of(*LOG_LEVELS)),
     "METRICS": ("metrics", _SWITCH),

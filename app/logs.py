@@ -82,7 +82,7 @@ def _is_not_access_line(record: logging.LogRecord) -> bool:
 def _without_request(record: logging.LogRecord) -> bool:
     """gunicorn quotes requests that it cannot read, or that failed outside the application: keep only the cause.
 
-    Drops the traceback for a client that paused too long (`app.server.PAUSE_SECONDS`).
+    Drops the traceback for a client that did not read its answer (`app.server.PAUSE_SECONDS`).
     """
     if record.exc_info and isinstance(record.exc_info[1], BlockingIOError):
         return False

@@ -246,6 +246,13 @@ class Busy(ProductError):
     message = "Too many changes came at once. Nothing was changed; try again in a moment."
 
 
+class Overloaded(ProductError):
+    """There is too much to do: the request was not begun."""
+
+    code = "overloaded"
+    message = "There is too much to do just now. Nothing was changed; try again in a moment."
+
+
 class StoreUnavailable(ProductError):
     """The database did not answer. The outcome of a write is unknown: only a keyed request is safe to repeat."""
 

@@ -5,11 +5,12 @@ The message of each refusal tells a person what to change.
 
 from __future__ import annotations
 
-import unicodedata
 from datetime import date, timedelta
 from enum import StrEnum
 from functools import cache
 from pathlib import Path
+
+from app.domain.texts import is_short, normalize
 
 MIN_AGE, MAX_AGE = 13, 120
 MIN_PASSWORD_LENGTH, MAX_PASSWORD_LENGTH = 12, 128
@@ -43,8 +44,11 @@ def check_age(birth: date, *, today: date) -> None:
 
 
 def normalize_password(typed: str) -> str:
-    """NFKC, as two keyboards may send the same letter differently (NIST SP 800-63B, 5.1.1.2)."""
-    return unicodedata.normalize("NFKC", typed)
+    """NFKC, as two keyboards may send the same letter differently (NIST SP 800-63B, 5.1.1.2).
+
+    A text that is too long for a password stays as it is: it is not one.
+    """
+    return normalize("NFKC", typed) if is_short(typed, MAX_PASSWORD_LENGTH) else typed
 
 
 def read_new_password(typed: str) -> str:

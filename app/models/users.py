@@ -13,6 +13,7 @@ The items of money and holdings in the same table are in `app/models/ledger.py`.
 | user by username | GetItem User |
 | user by e-mail | Query EmailIndex, GetItem User |
 | user and token of a request | BatchGetItem |
+| user and e-mail claim before a registration | BatchGetItem |
 """
 
 from __future__ import annotations
@@ -32,7 +33,7 @@ from pynamodb.attributes import (
 from pynamodb.expressions.update import Action
 from pynamodb.indexes import AllProjection, GlobalSecondaryIndex, IncludeProjection
 
-from app.domain.errors import Busy, EmailTaken, UserNotFound
+from app.domain.errors import Busy, EmailTaken, UsernameTaken, UserNotFound
 from app.domain.identifiers import TOKEN_ID, USERNAME, matches
 from app.domain.users import Role, UserStatus
 from app.models.attributes import TimeAttribute
@@ -160,6 +161,15 @@ def find_user(username: str, *, consistent: bool = True) -> User | None:
     if not matches(USERNAME, username):
         return None
     return User.find(User.key(username), consistent=consistent)
+
+
+def check_is_free(username: str, email: str) -> None:
+    """Raises UsernameTaken or EmailTaken; UsernameTaken when both are taken. One call; 2 read units."""
+    found = list(UsersItem.batch_get([User.key(username), EmailClaim.key(email)], consistent_read=True))
+    if any(isinstance(item, User) for item in found):
+        raise UsernameTaken()
+    if found:
+        raise EmailTaken()
 
 
 def get_user(username: str) -> User:

@@ -17,7 +17,7 @@ from typing import Any
 from email_validator import EmailNotValidError, validate_email
 from marshmallow import Schema, ValidationError, fields
 
-from app.domain import clock, identifiers, users
+from app.domain import clock, identifiers, texts, users
 from app.domain.orders import PriceType, Side
 
 # What breaks a line, turns the order of text round, or does something to a terminal.
@@ -86,7 +86,8 @@ class Text(fields.String):
     def clean(self, text: str) -> str:
         """The text without spaces around it, checked. Raises ValidationError."""
         text = text.strip()
-        if not self.min_length <= len(unicodedata.normalize("NFC", text)) <= self.max_length:
+        is_short = texts.is_short(text, self.max_length)
+        if not is_short or not self.min_length <= len(texts.normalize("NFC", text)) <= self.max_length:
             raise ValidationError(f"Write {self.min_length} to {self.max_length} characters.")
         if not identifiers.matches(self.pattern, text):
             raise ValidationError(self.advice)
@@ -95,7 +96,7 @@ class Text(fields.String):
     def read(self, text: str) -> Any:
         """The value of a checked text. Raises ValueError, ValidationError."""
         # Not before the check: NFC turns some other letters into ASCII ones.
-        return unicodedata.normalize("NFC", text)
+        return texts.normalize("NFC", text)
 
 
 class Identifier(Text):

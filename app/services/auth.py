@@ -9,7 +9,7 @@ from app.domain import clock
 from app.domain.errors import AccountSuspended, InvalidCredentials, TooManyRequests
 from app.models.balance_changes import open_account
 from app.models.rate_limits import RateLimit, add_hit, count_hits, seconds_left
-from app.models.users import User, find_user, find_user_by_email
+from app.models.users import User, check_is_free, find_user, find_user_by_email
 from app.services.passwords import equalize_timing, hash_password, is_password
 
 
@@ -28,7 +28,12 @@ class Registration:
 
 
 def register(registration: Registration) -> User:
-    """Make a user with an empty balance. One call. Raises UsernameTaken, EmailTaken."""
+    """Make a user with an empty balance. Two calls, or one when the name or the address is taken.
+
+    Raises UsernameTaken, EmailTaken, and Busy when too many passwords wait to be hashed.
+    """
+    # The batch below decides. To look first spares the hash of a refused registration.
+    check_is_free(registration.username, registration.email)
     now = clock.now()
     birth = registration.date_of_birth
     return open_account(
@@ -88,6 +93,7 @@ def check_password(attempt: LoginAttempt, password: str) -> User:
     """The user of an attempt. A wrong password costs two calls more than a right one.
 
     Raises InvalidCredentials, in the same time for an unknown user as for a wrong password, and AccountSuspended.
+    Raises Busy when too many passwords wait to be hashed; that counts as no failure.
     """
     try:
         return _check_password(attempt.name, password)

@@ -1,15 +1,27 @@
-"""Hashes of passwords: bcrypt over a SHA-256 digest, because bcrypt reads only 72 bytes."""
+"""Hashes of passwords: bcrypt over a SHA-256 digest, because bcrypt reads only 72 bytes.
+
+A hash takes a processor core for a quarter of a second. A process makes one at a time, so that most of its threads stay
+free for other requests. A few hashes wait for their turn; what comes while they wait is refused with Busy.
+"""
 
 from __future__ import annotations
 
 import base64
 import hashlib
+from collections.abc import Iterator
+from contextlib import contextmanager
+from threading import BoundedSemaphore, Lock
 
 import bcrypt
 
+from app.domain.errors import Busy
 from app.domain.users import normalize_password
 
+WAITING = 2
+
 _rounds = 12
+_hashing = Lock()
+_places = BoundedSemaphore(1 + WAITING)
 
 
 def configure(rounds: int) -> None:
@@ -19,18 +31,35 @@ def configure(rounds: int) -> None:
 
 
 def hash_password(password: str) -> str:
-    """A new salted hash, as it is stored."""
-    return bcrypt.hashpw(_digest(password), bcrypt.gensalt(_rounds)).decode()
+    """A new salted hash, as it is stored. Raises Busy."""
+    with _turn():
+        return bcrypt.hashpw(_digest(password), bcrypt.gensalt(_rounds)).decode()
 
 
 def is_password(password: str, password_hash: str) -> bool:
-    """Whether the hash was made from this password."""
-    return bcrypt.checkpw(_digest(password), password_hash.encode())
+    """Whether the hash was made from this password. Raises Busy."""
+    with _turn():
+        return bcrypt.checkpw(_digest(password), password_hash.encode())
 
 
 def equalize_timing(password: str) -> None:
-    """Hash once, so that refusing an unknown user takes as long as refusing a wrong password."""
+    """Hash once, so that refusing an unknown user takes as long as refusing a wrong password.
+
+    Raises Busy, as for a known user.
+    """
     hash_password(password)
+
+
+@contextmanager
+def _turn() -> Iterator[None]:
+    """Wait until no other thread of this process hashes. Raises Busy at once when too many wait already."""
+    if not _places.acquire(blocking=False):
+        raise Busy()
+    try:
+        with _hashing:
+            yield
+    finally:
+        _places.release()
 
 
 def _digest(password: str) -> bytes:

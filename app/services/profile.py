@@ -33,7 +33,9 @@ def change_password(attempt: LoginAttempt, current_password: str, new_password: 
     """Set a new password for the user of an attempt, which ends every session and login token. Two calls.
 
     Raises InvalidInput when the current password is wrong, which counts as one failed login, when it was changed
-    meanwhile, or when the new one contains the username or e-mail address. Raises Busy.
+    meanwhile, or when the new one contains the username or e-mail address.
+
+    Raises Busy, also when too many passwords wait to be hashed.
     """
     user = users.get_user(attempt.name)
     if not is_password(current_password, user.password_hash):

@@ -270,8 +270,15 @@ ROWS = (
     Row(
         errors.Busy,
         503,
-        "Too many changes of one account came at once, or the database is short of capacity. Nothing was changed.",
+        "Too many changes of one account came at once, too many passwords wait to be checked or set, or the database "
+        "is short of capacity. Nothing was changed.",
         "Send the request again after the seconds that `Retry-After` says.",
+    ),
+    Row(
+        errors.Overloaded,
+        503,
+        "More requests came than can be answered in time. This one was not begun.",
+        "Send the request again after the seconds that `Retry-After` says, and wait longer each time.",
     ),
     Row(
         errors.PriceUnavailable,

@@ -14,6 +14,7 @@ import structlog
 from flask import Flask, Response, current_app, g, request
 from flask.json.provider import DefaultJSONProvider
 
+from app.domain.errors import Overloaded
 from app.domain.identifiers import REQUEST_ID, matches
 from app.models.database import meter
 from app.prices import PriceSource
@@ -31,6 +32,10 @@ SECURITY_HEADERS = {
     # Not no-referrer: over https the CSRF check compares the Referer.
     "Referrer-Policy": "same-origin",
 }
+
+
+# In the environment of a request: whether the server has too much to do, and it must be refused without any call.
+OVERLOADED = "order_processor.overloaded"
 
 
 def init_app(app: Flask) -> None:
@@ -86,6 +91,8 @@ def _start_request() -> None:
     given = request.headers.get("X-Request-ID", "")
     g.request_id = given if matches(REQUEST_ID, given) else secrets.token_hex(8)
     structlog.contextvars.bind_contextvars(request_id=g.request_id)
+    if request.environ.get(OVERLOADED):
+        raise Overloaded()
 
 
 def _finish_response(response: Response) -> Response:

@@ -182,7 +182,7 @@ def test_the_schema_of_money_takes_what_the_code_takes(specification: Specificat
 
 
 # What needs a fault, or a limit, or a second price source: tested where those are.
-NEEDS_A_FAULT = {"internal_error", "busy", "store_unavailable", "too_many_requests"}
+NEEDS_A_FAULT = {"internal_error", "busy", "overloaded", "store_unavailable", "too_many_requests"}
 
 
 def test_every_answer_of_a_journey_is_as_documented(

@@ -87,6 +87,7 @@ ROWS = {
         ("a.example", "https://a.example/path", "https://*.a.example", "null", "https://a.example https://b.example"),
     ),
     "TRUSTED_PROXIES": Row("trusted_proxies", {"0": 0, " 2 ": 2}, ("-1", "one", "1.0", "101", "10.0.0.1")),
+    "CONNECTIONS_PER_ADDRESS": Row("connections_per_address", {" 256 ": 256, "1": 1}, ("0", "-1", "10001", "many")),
     "BCRYPT_ROUNDS": Row("bcrypt_rounds", {"4": 4, "16": 16}, ("3", "17", "0", "-4", "many")),
     "LOG_LEVEL": Row(
         "log_level",

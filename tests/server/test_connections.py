@@ -198,7 +198,7 @@ def wait_for_calls(port: int, number: int) -> None:
 LINGERING = {
     "a probe": ("GET /health\r\n", 200),
     "a page": ("GET /assets\r\n", 200),
-    "a large body that does not come": (f"POST /api/v1/balance/deposit\r\nContent-Length: {LIMIT}\r\n", 401),
+    "a large body that does not come": (f"POST /api/v1/balance/deposit\r\nContent-Length: {LIMIT + 1}\r\n", 401),
     "a broken request": ("GET /he\talth\r\n", 400),
 }
 

@@ -69,6 +69,13 @@ def test_of_two_sales_of_one_holding_one_succeeds(running):
         check_books(store, account.username)
 
 
+def until_not_busy(send):
+    """The first other answer: few passwords may wait to be hashed."""
+    while (answer := send()).status_code == 503:
+        assert answer.json()["code"] == "busy"
+    return answer
+
+
 def test_one_address_is_registered_once(running, record_property):
     """5 rounds of 8 registrations of the same e-mail under different usernames, then of the same username."""
     server, _ = running
@@ -79,7 +86,7 @@ def test_one_address_is_registered_once(running, record_property):
         bodies = [registration(**{shared: same}) for _ in callers]
         answers = at_once(
             [
-                lambda caller=caller, body=body: caller.post("/auth/register", body)
+                lambda caller=caller, body=body: until_not_busy(lambda: caller.post("/auth/register", body))
                 for caller, body in zip(callers, bodies, strict=True)
             ]
         )

@@ -230,6 +230,8 @@ def _operation_id(rule: Rule) -> str:
 def _shared_rows(operation: dict[str, Any], *, is_change: bool, has_path_parameters: bool) -> set[Row]:
     """The errors that follow from what an operation takes."""
     rows = {BY_STATUS[400], BY_STATUS[500]}
+    if "Probes" not in operation.get("tags", ()):
+        rows.add(BY_CLASS[errors.Overloaded])
     if "requestBody" in operation:
         rows |= {BY_STATUS[413], BY_STATUS[415]}
     if "requestBody" in operation or operation.get("parameters"):

@@ -149,5 +149,5 @@ def is_documented(kind: str, answer: Answer | None) -> bool:
     if answer is None or answer.status in {200, 201, 204}:
         return True
     if answer.status == 503:
-        return kind == "page" or answer.code in {"busy", "store_unavailable"}
+        return kind == "page" or answer.code in {"busy", "overloaded", "store_unavailable"}
     return answer.code in KINDS[kind].refusals
