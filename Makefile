@@ -159,7 +159,9 @@ PROOFS = MATRIX=full STORIES=$(or $(STORIES),100) MODEL_EXAMPLES=$(or $(MODEL_EX
 	LINEARIZABILITY_HISTORIES=$(or $(LINEARIZABILITY_HISTORIES),300) RACE_ROUNDS=$(or $(RACE_ROUNDS),1000)
 
 .PHONY: bench
-bench: $(DEV) $(ENGINE)  ## Measure the worker (units of a round, fills per second) and 64 threads at one account
+bench: $(DEV) $(ENGINE)  ## Write docs/performance.md again, and measure the worker and 64 threads at one account (20 minutes)
+	$(BIN)/python -m bench.performance > docs/performance.md.new
+	mv docs/performance.md.new docs/performance.md
 	$(BIN)/python -m bench.worker
 	$(BIN)/python -m bench.contention
 

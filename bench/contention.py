@@ -65,7 +65,7 @@ def deposit_until(deadline: float, username: str, result: Thread) -> None:
 def run_process(options: argparse.Namespace, endpoint: str, username: str, threads: int) -> list[Thread]:
     for name, value in policy(options).items():
         setattr(batch, name, value)
-    app = make_app(endpoint)
+    app = make_app(endpoint, dynamodb_transport="botocore")  # it has a hook for the latency
     results = [Thread() for _ in range(threads)]
 
     with app.app_context():

@@ -9,7 +9,6 @@ from typing import Any
 from flask import Flask
 
 from app import models
-from app.audit.rows import MODELS
 from app.cli.audit import audit
 from app.cli.demo import demo
 from app.cli.failures import in_a_sentence
@@ -27,5 +26,7 @@ def init_app(app: Flask) -> None:
 
 def _shell_names() -> dict[str, Any]:
     """The modules of `app.models` and the class of every item."""
+    from app.audit.rows import MODELS
+
     modules = {name: import_module(f"app.models.{name}") for _, name, _ in iter_modules(models.__path__)}
     return {**modules, **{item.__name__: item for item in MODELS}}

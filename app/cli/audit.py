@@ -4,14 +4,17 @@ from __future__ import annotations
 
 import json
 import sys
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 from flask.cli import with_appcontext
 
-from app.audit.run import Report, Violation, audit_all, audit_user, count_items
 from app.cli.failures import Failed, Username
 from app.models.upgrade import is_current
+
+# The audit itself is imported where it is used: a web server has this command, and never runs it.
+if TYPE_CHECKING:
+    from app.audit.run import Report, Violation
 
 
 @click.command("audit")
@@ -22,6 +25,8 @@ def audit(username: str | None, as_json: bool) -> None:
     """Recompute every invariant from the items themselves; exit with 1 if one does not hold, 3 if it cannot look."""
     if not is_current():
         raise Failed("An older version wrote this store. Run `flask upgrade`, then the audit again.")
+    from app.audit.run import audit_user
+
     report = audit_user(username) if username else _audit_all()
     if username and not report.items:
         raise click.BadParameter(f"There are no items of a user {username}.", param_hint="--user")
@@ -30,6 +35,8 @@ def audit(username: str | None, as_json: bool) -> None:
 
 
 def _audit_all() -> Report:
+    from app.audit.run import audit_all, count_items
+
     if not sys.stderr.isatty():
         return audit_all()
     # Each item counts twice: read and checked. On standard error, to keep the output as it is.

@@ -10,7 +10,6 @@ import click
 from flask import current_app
 from flask.cli import with_appcontext
 
-from app.cli.demo_accounts import USERNAMES, is_complete, is_demo_password, plan_demo, set_demo_password
 from app.domain import clock
 from app.models.create_tables import create_tables
 from app.models.upgrade import bring_up_to_date
@@ -22,6 +21,9 @@ from app.prices.simulated import SimulatedMarket
 @with_appcontext
 def demo(months: int) -> None:
     """Fill demonstration accounts with a year of activity; complete them after an interruption."""
+    # Not at the top: a web server has this command, and never runs it.
+    from app.cli.demo_accounts import USERNAMES, is_complete, is_demo_password, set_demo_password
+
     create_tables()
     bring_up_to_date()
     password = _password(str(current_app.config["SECRET_KEY"]))
@@ -37,6 +39,8 @@ def demo(months: int) -> None:
 
 
 def _fill(password: str, months: int) -> None:
+    from app.cli.demo_accounts import plan_demo
+
     market = SimulatedMarket(speed=current_app.config["MARKET_SPEED"], clock=clock.now)
     plan = plan_demo(market, password, months=months)
     with click.progressbar(length=len(plan.steps), label="A year of activity", file=sys.stderr) as bar:

@@ -58,9 +58,13 @@ def end_advice(max_ahead: timedelta) -> str:
 
 def to_text(moment: datetime) -> str:
     """`2026-01-31T12:00:00.000000Z`; the moment must be aware."""
-    return moment.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%S.%fZ")
+    return moment.astimezone(UTC).replace(tzinfo=None).isoformat(timespec="microseconds") + "Z"
 
 
 def from_text(text: str) -> datetime:
     """The reverse of `to_text`. Raises ValueError for any other format."""
-    return datetime.strptime(text, "%Y-%m-%dT%H:%M:%S.%fZ").replace(tzinfo=UTC)
+    moment = datetime.fromisoformat(text)
+    # fromisoformat reads many other formats, and texts without an offset.
+    if moment.tzinfo is not UTC or to_text(moment) != text:
+        raise ValueError(f"time {text!r} does not match YYYY-MM-DDTHH:MM:SS.ffffffZ")
+    return moment

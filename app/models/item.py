@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from functools import cache
 from typing import Any, Self, TypeVar
 
-from pynamodb.attributes import DiscriminatorAttribute, UnicodeAttribute
+from pynamodb.attributes import Attribute, DiscriminatorAttribute, UnicodeAttribute
 from pynamodb.connection.table import TableConnection
+from pynamodb.constants import NULL
 from pynamodb.expressions.condition import Condition
 from pynamodb.models import Model
 
@@ -50,6 +52,26 @@ class Item(Model):
             return None
 
     @classmethod
+    def from_raw_data(cls, data: dict[str, Any]) -> Self:
+        """The item of a row as DynamoDB writes it, an instance of its kind. Raises ValueError, TypeError.
+
+        PynamoDB would set each default twice and look up each attribute several times, for every row.
+        """
+        discriminator = cls.entity_type
+        stored = data.get(discriminator.attr_name)
+        kind = discriminator.deserialize(discriminator.get_value(stored)) if stored else cls
+        if not issubclass(kind, cls):
+            raise ValueError(f"expected a {cls.__name__}, and found a {kind.__name__}")
+        item: Self = kind.__new__(kind)
+        defaults, attributes = _attributes_of(kind)
+        item.attribute_values = values = defaults.copy()
+        for name, stored_name, attribute in attributes:
+            value = data.get(stored_name)
+            if value and NULL not in value:
+                values[name] = attribute.deserialize(attribute.get_value(value))
+        return item
+
+    @classmethod
     def absent(cls) -> Condition:
         """The condition that there is no item at the key."""
         return cls.PK.does_not_exist()
@@ -58,6 +80,13 @@ class Item(Model):
     def _get_connection(cls) -> TableConnection:
         # Overrides PynamoDB, which builds a client for every class. Pinned; tests/models/test_database.py tests it.
         return database().table(cls.Meta.table, lambda: table_schema(cls))  # type: ignore[attr-defined]
+
+
+@cache
+def _attributes_of(kind: type[Item]) -> tuple[dict[str, Any], list[tuple[str, str, Attribute[Any]]]]:
+    """What an item of this kind has where its row says nothing; and of each attribute the name, here and stored."""
+    attributes = [(name, each.attr_name, each) for name, each in kind.get_attributes().items()]
+    return kind(_user_instantiated=False).attribute_values, attributes
 
 
 def table_schema(item: type[Item]) -> dict[str, Any]:

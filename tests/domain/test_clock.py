@@ -42,7 +42,37 @@ def test_the_machine_s_own_zone_does_not_count(monkeypatch):
     time.tzset()
 
 
-@pytest.mark.parametrize("text", ["2026-01-31T12:00:00Z", "2026-01-31T12:00:00.000001+00:00", "2026-01-31", ""])
+@pytest.mark.parametrize("moment", [datetime.min.replace(tzinfo=UTC), datetime.max.replace(tzinfo=UTC)], ids=str)
+def test_the_first_and_the_last_moment_of_all_have_their_four_digits_too(moment):
+    text = clock.to_text(moment)
+    assert len(text) == len("2026-01-31T12:00:00.000001Z") and clock.from_text(text) == moment
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "2026-01-31T12:00:00Z",
+        "2026-01-31T12:00:00.000Z",
+        "2026-01-31T12:00:00.0000001Z",
+        "2026-01-31T12:00:00,000001Z",
+        "2026-01-31T12:00:00.000001",
+        "2026-01-31T12:00:00.000001z",
+        "2026-01-31T12:00:00.000001+00:00",
+        "2026-01-31T12:00:00.000001+01:00",
+        "2026-01-31t12:00:00.000001Z",
+        "2026-01-31 12:00:00.000001Z",
+        "2026-01-31\ud80012:00:00.000001Z",
+        "20260131T120000.000001Z",
+        "2026-W05-6T12:00:00.000001Z",
+        "2026-01-32T12:00:00.000001Z",
+        "2026-1-31T12:00:00.000001Z",
+        "２026-01-31T12:00:00.000001Z",
+        " 2026-01-31T12:00:00.000001Z",
+        "2026-01-31T12:00:00.000001Z\n",
+        "2026-01-31",
+        "",
+    ],
+)
 def test_nothing_else_is_a_moment(text):
-    with pytest.raises(ValueError, match="does not match|unconverted"):
+    with pytest.raises(ValueError):
         clock.from_text(text)

@@ -14,8 +14,8 @@ from app.factory import create_app
 from app.models import users
 from app.models.create_tables import create_tables
 from app.models.database import Database
-from app.models.item import table_schema
-from app.models.ledger import Balance
+from app.models.item import Item, table_schema
+from app.models.ledger import Balance, Holding
 from app.models.orders import Order
 from app.models.users import User, UsersItem
 from tests.support.applications import config
@@ -135,3 +135,32 @@ def test_the_meter_belongs_to_one_context(app, in_app):
     with metered() as used, ThreadPoolExecutor(4) as pool:
         assert list(pool.map(read, [3, 1, 4, 2])) == [3, 1, 4, 2]
         assert used.calls == 0
+
+
+def test_a_row_becomes_an_item_as_pynamodb_itself_makes_it(app, in_app):
+    person = register(app)
+    [rows] = [list(page["Items"]) for page in UsersItem.query(person.username).page_iter]
+    assert {row["SK"]["S"] for row in rows} >= {"USER", "BALANCE"}
+    rows.append({**rows[0], "phone": {"NULL": True}, "unknown": {"S": "what no attribute reads"}})
+    rows.append({"PK": {"S": "ann"}, "SK": {"S": "USER"}, "entity_type": {"S": "USER"}})
+    for row in rows:
+        item, expected = UsersItem.from_raw_data(row), super(Item, UsersItem).from_raw_data(row)
+        assert (type(item), vars(item)) == (type(expected), vars(expected))
+
+
+@pytest.mark.parametrize(
+    "wrong",
+    [
+        {"entity_type": {"S": "BALANCE"}},
+        {"entity_type": {"S": "NOBODY"}},
+        {"entity_type": {"N": "1"}},
+        {"quantity": {"N": "1"}},
+        {"created_at": {"S": "yesterday"}},
+    ],
+    ids=str,
+)
+def test_a_row_that_is_not_such_an_item_is_refused(wrong):
+    row = {"PK": {"S": "ann"}, "SK": {"S": "ASSET#BTC"}, "entity_type": {"S": "ASSET"}}
+    assert Holding.from_raw_data(row).PK == "ann"
+    with pytest.raises((TypeError, ValueError)):
+        Holding.from_raw_data({**row, **wrong})

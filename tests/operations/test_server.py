@@ -273,3 +273,11 @@ def test_a_worker_shows_nothing_unless_it_is_told_to(start):
     port = free_port()
     worker = start(["flask", "--app", "wsgi", "orders", "run", "--once"], WORKER_METRICS_PORT=port, METRICS="off")
     assert worker.process.wait(timeout=30) == 0, worker.errors.read_text()
+
+
+def test_a_server_does_not_import_what_only_commands_use():
+    commands = ["app.audit.run", "app.audit.rows", "app.cli.demo_accounts"]
+    program = f"import wsgi, sys; print([name for name in {commands} if name in sys.modules])"
+    environment = {"PATH": os.environ["PATH"], "SECRET_KEY": "a secret for tests only"}
+    found = subprocess.run([sys.executable, "-c", program], cwd=ROOT, env=environment, capture_output=True, text=True)
+    assert found.stdout == "[]\n", found.stderr
