@@ -196,7 +196,7 @@ def health(bench: Bench) -> Iterator[str]:
             tell(f"/health beside {name}, {clients} clients")
             rounds = []
             for _ in range(ROUNDS):
-                # The threads that ask must not exist when the clients' processes are forked.
+                # The clients' processes are forked before the thread that asks exists.
                 load = threading.Thread(target=drive, args=(bench.product(BY_NAME[name], clients), SECONDS))
                 load.start()
                 time.sleep(SECONDS / 4)
