@@ -8,12 +8,13 @@ import socket
 import subprocess
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
 from click.testing import Result
+from flask import Flask
 
 from app.factory import create_app
 from dev.launcher import free_port
@@ -84,20 +85,28 @@ def test_every_call_fails(
     assert result.exit_code == 3 and sentence in told(result)
 
 
-@every_command
-@pytest.mark.parametrize("call", range(2, 7))
-def test_a_later_call_fails(endpoint: str, impatient: None, no_patience: None, command: list[str], call: int) -> None:
-    """Wherever it breaks off, there is a sentence; or the command needs fewer calls than that."""
+@pytest.fixture(scope="module")
+def small_store(endpoint: str) -> Iterator[tuple[FaultyStore, Flask]]:
+    """An application on tables of its own, in which a command has little to read."""
     make_app(endpoint, **tables_named("failures"))
     with FaultyStore(endpoint) as faults:
         settings = {f"{name}_table": table for name, table in tables_named("failures").items()}
-        app = create_app(config(faults.endpoint, **settings))
-        faults.break_call(call, FAULTS["forbidden"][0], onward=True)
-        result = app.test_cli_runner().invoke(args=command)
-        if faults.broken:
-            assert result.exit_code == 3 and told(result)
-        else:
-            assert result.exception is None or isinstance(result.exception, SystemExit)
+        yield faults, create_app(config(faults.endpoint, **settings))
+
+
+@every_command
+@pytest.mark.parametrize("call", range(2, 7))
+def test_a_later_call_fails(
+    small_store: tuple[FaultyStore, Flask], impatient: None, no_patience: None, command: list[str], call: int
+) -> None:
+    """Wherever it breaks off, there is a sentence; or the command needs fewer calls than that."""
+    faults, app = small_store
+    faults.break_call(call, FAULTS["forbidden"][0], onward=True)
+    result = app.test_cli_runner().invoke(args=command)
+    if faults.broken:
+        assert result.exit_code == 3 and told(result)
+    else:
+        assert result.exception is None or isinstance(result.exception, SystemExit)
 
 
 @pytest.mark.parametrize("name", ["", " ", "a b", "ann;", "x" * 31])
