@@ -101,7 +101,7 @@ check-imports:
 
 .PHONY: test
 test: lint $(ENGINE)  ## Check the code and run all tests
-	$(BIN)/pytest --numprocesses 4 --dist loadfile --no-loadscope-reorder $(LONGEST_FIRST) tests
+	$(BIN)/pytest --numprocesses 3 --dist loadfile --no-loadscope-reorder $(LONGEST_FIRST) tests
 
 # A worker takes the next file when it has none, so the longest files come first: none is left for the end.
 LONGEST_FIRST := $(addprefix tests/,proofs server browser operations dev contract)

@@ -176,7 +176,8 @@ def test_probes_are_answered_while_all_threads_wait_for_the_database(single):
             for ask in (requests.get, requests.head, kept.get):
                 assert ask(f"{server.address}/health", timeout=20).status_code == 200
             assert "http_requests_total" in requests.get(f"{server.address}/metrics", timeout=20).text
-            assert not any(each.done() for each in waiting)
+            # 8 threads wait for the database; what found none may have been refused by now.
+            assert sum(each.done() for each in waiting) <= 12 - 8
         finally:
             store.send_signal(signal.SIGCONT)
         assert {each.result().status_code for each in waiting} <= {200, 503}
