@@ -1,6 +1,6 @@
 """A store of an older version: what it holds stays right, before, during and after the upgrade.
 
-`stores/format_1.json` was written by version 1.0 of the product: two users with open orders, ended ones, idempotency
+`stores/format_1.json` was written by version 0.1.0 of the product: two users with open orders, ended ones, idempotency
 keys, and an adjustment by a third.
 """
 
