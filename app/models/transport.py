@@ -1,4 +1,4 @@
-"""How an operation travels to DynamoDB: its JSON protocol over libcurl, for a tenth of the processor time of botocore.
+"""How an operation travels to DynamoDB: its JSON protocol over libcurl, at a fraction of the cost of botocore.
 
 botocore goes on to find credentials, region, endpoint, proxies and certificates, and sends the operations that are not
 listed here. This module signs, sends, checks the answer, and sends again. So it knows of each send whether it may have

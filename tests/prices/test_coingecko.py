@@ -26,8 +26,8 @@ from app.domain.errors import PriceUnavailable
 from app.prices import CoinGeckoPlan, CoinGeckoSettings, MarketSummary, create_price_source
 from app.prices.coingecko import MAX_POINTS, CoinGecko
 from app.prices.fetching import _RETRY, MAX_BODY_BYTES
+from tests.support.coingecko import NOW, Clock
 
-NOW = datetime(2026, 3, 14, 15, 9, 26, tzinfo=UTC)
 SECOND = timedelta(seconds=1)
 URL = "https://api.coingecko.com/api/v3"
 MARKETS = f"{URL}/coins/markets"
@@ -86,19 +86,6 @@ def chart_body(*, points: int, step: timedelta, newest: datetime = NOW) -> str:
     times = [newest - (points - 1 - index) * step for index in range(points)]
     rows = [[int(each.timestamp() * 1000), 58000.5 + index] for index, each in enumerate(times)]
     return json.dumps({"prices": rows, "market_caps": rows, "total_volumes": rows})
-
-
-class Clock:
-    """A clock that stands still until it is moved."""
-
-    def __init__(self) -> None:
-        self.time = NOW
-
-    def __call__(self) -> datetime:
-        return self.time
-
-    def wait(self, seconds: float) -> None:
-        self.time += seconds * SECOND
 
 
 @pytest.fixture

@@ -8,7 +8,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterator
-from datetime import UTC, datetime, timedelta
+from datetime import timedelta
 from decimal import Decimal
 from pathlib import Path
 from typing import Any
@@ -23,26 +23,12 @@ from app.prices import CoinGeckoSettings
 from app.prices.coingecko import CoinGecko
 from app.prices.sharing import LEASE, OwnText
 from tests.support.applications import make_app, tables_named
-from tests.support.coingecko import CACHE_SECONDS, FakeCoinGecko, fake_coingecko
+from tests.support.coingecko import CACHE_SECONDS, NOW, Clock, FakeCoinGecko, fake_coingecko
 from tests.support.faults import FaultyStore, drop
 from tests.support.usage import metered, usage
 
 ROOT = Path(__file__).parent.parent.parent
-NOW = datetime(2026, 3, 14, 15, 9, 26, tzinfo=UTC)
 TABLES = tables_named("shared")
-
-
-class Clock:
-    """A clock of all processes that stands still until it is moved."""
-
-    def __init__(self) -> None:
-        self.time = NOW
-
-    def __call__(self) -> datetime:
-        return self.time
-
-    def wait(self, seconds: float) -> None:
-        self.time += timedelta(seconds=seconds)
 
 
 class Answers:

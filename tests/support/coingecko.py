@@ -11,6 +11,7 @@ import sys
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
+from datetime import UTC, datetime, timedelta
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from threading import Lock, Thread
 
@@ -21,6 +22,20 @@ from app.prices import CoinGeckoSettings
 from tests.support.applications import config
 
 CACHE_SECONDS = 1
+NOW = datetime(2026, 3, 14, 15, 9, 26, tzinfo=UTC)
+
+
+class Clock:
+    """A clock of all processes that stands still at `NOW` until it is moved."""
+
+    def __init__(self) -> None:
+        self.time = NOW
+
+    def __call__(self) -> datetime:
+        return self.time
+
+    def wait(self, seconds: float) -> None:
+        self.time += timedelta(seconds=seconds)
 
 
 class FakeCoinGecko:
