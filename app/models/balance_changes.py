@@ -18,7 +18,8 @@ from app.domain.ledger import CashAccount, Posting, TransactionType, post
 from app.models.batch import Batch, Cancelled, retry_while_busy
 from app.models.idempotency import Applied, apply_once
 from app.models.ledger import Balance, BalanceTransaction, Holding, get_balance, get_transaction
-from app.models.users import EmailClaim, User, UsersItem
+from app.models.reading import NOTHING, Found, read_together
+from app.models.users import EmailClaim, User
 
 
 @retry_while_busy
@@ -60,28 +61,34 @@ def post_transaction(
     description: str | None = None,
     actor: str | None = None,
     idempotency: IdempotencyKey | None = None,
+    early: Found = NOTHING,
 ) -> Applied[BalanceTransaction]:
-    """Deposit, withdraw or adjust: USD with 2 decimals, above zero; an adjustment is signed. Two calls.
+    """Deposit, withdraw or adjust: USD with 2 decimals, above zero; an adjustment is signed.
 
-    `actor` is the user who made the change, if not the owner: the idempotency key is then the actor's. Raises
-    InsufficientFunds, IdempotencyKeyReused, and Busy when every attempt came second.
+    Two calls; one where the balance was read `early` (see `apply_once`). `actor` is the user who made the change, if
+    not the owner: the idempotency key is then the actor's.
+    Raises InsufficientFunds, IdempotencyKeyReused, and Busy when every attempt came second.
     """
 
-    def change(batch: Batch) -> BalanceTransaction:
-        balance = get_balance(username)
+    def change(batch: Batch, found: Found) -> BalanceTransaction:
+        balance = get_balance(username, found)
         posting = post(balance.cash_account, transaction_type, amount)
         now = clock.now_after(balance.updated_at)
         return write_posting(batch, balance, posting, now, description=description, actor=actor)
 
     find = partial(get_transaction, username)
-    return apply_once(username, idempotency, actor=actor, change=change, find=find)
+    return apply_once(username, idempotency, actor=actor, change=change, find=find, early=early)
 
 
-def read_balance_and_holding(username: str, asset_id: str) -> tuple[Balance, Holding | None]:
-    """The balance and one holding, which is None if the user never held the asset. One consistent call."""
-    items = list(UsersItem.batch_get([Balance.key(username), Holding.key(username, asset_id)], consistent_read=True))
-    balance = next(item for item in items if isinstance(item, Balance))
-    return balance, next((item for item in items if isinstance(item, Holding)), None)
+def read_balance_and_holding(username: str, asset_id: str, found: Found = NOTHING) -> tuple[Balance, Holding | None]:
+    """The balance and one holding, which is None if the user never held the asset.
+
+    One consistent call, unless both are in `found`.
+    """
+    holding = Holding.key(username, asset_id)
+    if not found.has_read(Holding, holding):
+        found = read_together([(Balance, Balance.key(username)), (Holding, holding)])
+    return get_balance(username, found), found.get(Holding, holding)
 
 
 def write_posting(

@@ -10,6 +10,7 @@ The claim is one step of the batch that it guards, so it exists exactly when the
 from __future__ import annotations
 
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import Generic, Protocol, TypeVar
 
@@ -21,6 +22,7 @@ from app.domain.idempotency import REMEMBERED_FOR, IdempotencyKey
 from app.models.attributes import TimeAttribute
 from app.models.batch import Batch, Cancelled
 from app.models.item import Key
+from app.models.reading import NOTHING, Found, read_together
 from app.models.users import User, UsersItem
 
 
@@ -62,33 +64,50 @@ def apply_once(
     username: str,
     idempotency: IdempotencyKey | None,
     *,
-    change: Callable[[Batch], MadeT],
+    change: Callable[[Batch, Found], MadeT],
     find: Callable[[str], MadeT],
     actor: str | None = None,
+    early: Found = NOTHING,
 ) -> Applied[MadeT]:
     """Commit one change of a user's account; a keyed one at most once.
 
-    The key belongs to the `actor`, if given, else to the user. `change` reads, decides and fills the batch. `find`
-    reads what an earlier run made, by its reference.
+    The key belongs to the `actor`, if given, else to the user. `change` takes what it needs from what was found, reads
+    the rest, decides, and fills the batch. `find` reads what an earlier run made, by its reference.
+
+    `early` was read before, and may be old: it serves one attempt, whose conditions tell, and never refuses. Then
+    `change` reads everything itself.
+
     One call beyond those of `change`; a replay costs a read of the claim and those of `find` instead of the write.
     Raises what `change` raises, IdempotencyKeyReused, and Busy when another change came first.
     """
-    batch = Batch()
+    early = early.take()
     try:
-        made = change(batch)
-        if idempotency:
-            _put_claim(batch, username, actor, idempotency, made.reference)
-        batch.commit()
+        batch, made = _decide(change, early)
     except Refusal:
         # The obstacle may be this very request, applied before: its first run may have spent the money.
         if claim := _find_claim(actor or username, idempotency):
             return Applied(find(claim.reference), is_replay=True)
         raise
+    if idempotency:
+        _put_claim(batch, username, actor, idempotency, made.reference)
+    try:
+        batch.commit()
     except Cancelled as cancelled:
         if "claim" in cancelled.refused and (claim := _find_claim(actor or username, idempotency)):
             return Applied(find(claim.reference), is_replay=True)
+        if early:
+            return apply_once(username, idempotency, change=change, find=find, actor=actor)
         raise Busy() from cancelled
     return Applied(made)
+
+
+def _decide(change: Callable[[Batch, Found], MadeT], early: Found) -> tuple[Batch, MadeT]:
+    if early:
+        batch = Batch()
+        with suppress(Refusal):
+            return batch, change(batch, early)
+    batch = Batch()
+    return batch, change(batch, NOTHING)
 
 
 def read_user_and_claim(
@@ -98,11 +117,13 @@ def read_user_and_claim(
 
     Raises IdempotencyKeyReused.
     """
-    keys = [User.key(username), *([IdempotencyClaim.key(username, idempotency.key)] if idempotency else [])]
-    items = list(UsersItem.batch_get(keys, consistent_read=True))
-    user = next((item for item in items if isinstance(item, User)), None)
-    claim = next((item for item in items if isinstance(item, IdempotencyClaim)), None)
-    return user, _living(claim, idempotency) if claim and idempotency else None
+    user = User.key(username)
+    if not idempotency:
+        return read_together([(User, user)]).get(User, user), None
+    key = IdempotencyClaim.key(username, idempotency.key)
+    found = read_together([(User, user), (IdempotencyClaim, key)])
+    claim = found.get(IdempotencyClaim, key)
+    return found.get(User, user), claim and _living(claim, idempotency)
 
 
 def _put_claim(batch: Batch, username: str, actor: str | None, idempotency: IdempotencyKey, reference: str) -> None:

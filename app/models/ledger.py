@@ -45,6 +45,7 @@ from app.domain.periods import ALWAYS, SLACK, Bounds, Period, find_bounds
 from app.models.attributes import MoneyAttribute, QuantityAttribute, TimeAttribute
 from app.models.item import Key
 from app.models.paging import FIRST_PAGE, Page, PageRequest, StartKey, list_page
+from app.models.reading import NOTHING, Found
 from app.models.users import UsersItem, UserTransactionsIndex
 
 
@@ -173,15 +174,18 @@ class Portfolio:
     holdings: list[Holding]
 
 
-def get_balance(username: str) -> Balance:
-    """The balance of an existing user. Every user has one from registration on. One call."""
-    return Balance.get(*Balance.key(username), consistent_read=True)
+def get_balance(username: str, found: Found = NOTHING) -> Balance:
+    """The balance of an existing user. Every user has one from registration on. One call, unless it is in `found`."""
+    key = Balance.key(username)
+    return found.get(Balance, key) or Balance.get(*key, consistent_read=True)
 
 
-def get_transaction(username: str, transaction_id: str) -> BalanceTransaction:
-    """One call. Raises TransactionNotFound, also for text that is not a transaction id."""
-    well_formed = matches(TRANSACTION_ID, transaction_id)
-    transaction = BalanceTransaction.find(BalanceTransaction.key(username, transaction_id)) if well_formed else None
+def get_transaction(username: str, transaction_id: str, found: Found = NOTHING) -> BalanceTransaction:
+    """One call, unless it is in `found`. Raises TransactionNotFound, also for text that is not a transaction id."""
+    transaction = None
+    if matches(TRANSACTION_ID, transaction_id):
+        key = BalanceTransaction.key(username, transaction_id)
+        transaction = found.get(BalanceTransaction, key) or BalanceTransaction.find(key)
     if transaction is None:
         raise TransactionNotFound()
     return transaction
@@ -267,9 +271,9 @@ def find_holding(username: str, asset_id: str) -> Holding | None:
     return Holding.find(Holding.key(username, asset_id))
 
 
-def get_holding(username: str, asset_id: str) -> Holding:
-    """One call. Raises HoldingNotFound when the user never held the asset."""
-    holding = find_holding(username, asset_id)
+def get_holding(username: str, asset_id: str, found: Found = NOTHING) -> Holding:
+    """One call, unless it is in `found`. Raises HoldingNotFound when the user never held the asset."""
+    holding = found.get(Holding, Holding.key(username, asset_id)) or find_holding(username, asset_id)
     if holding is None:
         raise HoldingNotFound()
     return holding

@@ -35,30 +35,37 @@ from app.models.batch import Batch, Cancelled, retry_while_busy
 from app.models.idempotency import Applied, apply_once
 from app.models.ledger import Balance, Holding, Trade
 from app.models.orders import Order, get_order, new_order_id, open_book
+from app.models.reading import NOTHING, Found
 
 
 @retry_while_busy
 def place_order(
-    username: str, order: NewOrder, current_price: Callable[[], Decimal], *, idempotency: IdempotencyKey | None = None
+    username: str,
+    order: NewOrder,
+    current_price: Callable[[], Decimal],
+    *,
+    idempotency: IdempotencyKey | None = None,
+    early: Found = NOTHING,
 ) -> Applied[Order]:
-    """Execute an order at the market's price, or reserve what it needs and let it wait. Two calls.
+    """Execute an order at the market's price, or reserve what it needs and let it wait.
 
+    Two calls; one where the balance and the holding were read `early` (see `apply_once`).
     Raises InvalidInput when `expires_at` has passed, what `current_price` raises, PriceMoved, OrderTooSmall,
     OrderTooLarge, InsufficientFunds, InsufficientHolding, IdempotencyKeyReused, and Busy when every attempt came
     second.
     """
 
-    def change(batch: Batch) -> Order:
+    def change(batch: Batch, found: Found) -> Order:
         check_end(order.expires_at, clock.now())
         price = current_price()
         place = _reserve if order.waits_at(price) else _execute
-        balance, holding = read_balance_and_holding(username, order.asset_id)
+        balance, holding = read_balance_and_holding(username, order.asset_id, found)
         return place(batch, order, price, balance, holding)
 
     def find(order_id: str) -> Order:
         return get_order(username, order_id).as_placed()
 
-    return apply_once(username, idempotency, change=change, find=find)
+    return apply_once(username, idempotency, change=change, find=find, early=early)
 
 
 def _execute(batch: Batch, order: NewOrder, price: Decimal, balance: Balance, holding: Holding | None) -> Order:
@@ -126,19 +133,22 @@ def fill_order(order: Order, price: Decimal) -> Order:
 
 
 @retry_while_busy
-def cancel_order(username: str, order_id: str, *, idempotency: IdempotencyKey | None = None) -> Applied[Order]:
+def cancel_order(
+    username: str, order_id: str, *, idempotency: IdempotencyKey | None = None, early: Found = NOTHING
+) -> Applied[Order]:
     """Cancel an open order and give back all that it reserves.
 
-    Three calls. Raises OrderNotFound, OrderNotPending, IdempotencyKeyReused, and Busy when every attempt came second.
+    Three calls; two where the order was read `early` (see `apply_once`).
+    Raises OrderNotFound, OrderNotPending, IdempotencyKeyReused, and Busy when every attempt came second.
     """
 
-    def change(batch: Batch) -> Order:
-        order = get_order(username, order_id)
+    def change(batch: Batch, found: Found) -> Order:
+        order = get_order(username, order_id, found)
         if not order.is_pending:
             raise OrderNotPending(order.status)
         return order.with_changes(_give_back(batch, upgrade_order(order), OrderStatus.CANCELLED))
 
-    return apply_once(username, idempotency, change=change, find=partial(get_order, username))
+    return apply_once(username, idempotency, change=change, find=partial(get_order, username), early=early)
 
 
 @retry_while_busy

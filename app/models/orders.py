@@ -33,6 +33,7 @@ from app.domain.orders import OrderStatus, PriceType, Side
 from app.models.attributes import DecimalAttribute, MoneyAttribute, QuantityAttribute, TimeAttribute
 from app.models.item import Item, Key, TableMeta
 from app.models.paging import FIRST_PAGE, Page, PageRequest, iterate_readable, list_page
+from app.models.reading import NOTHING, Found
 
 # As many open orders cost less to read at once than to ask every book for some.
 FEW_OPEN = 50
@@ -183,9 +184,13 @@ def new_order_id(time: datetime) -> str:
     return f"order_{ULID.from_datetime(time)}"
 
 
-def get_order(username: str, order_id: str) -> Order:
-    """One order of a user. One consistent call. Raises OrderNotFound, also for the order of someone else."""
-    order = Order.find(Order.key(order_id))
+def get_order(username: str, order_id: str, found: Found = NOTHING) -> Order:
+    """One order of a user. Raises OrderNotFound, also for the order of someone else.
+
+    One consistent call, unless it is in `found`.
+    """
+    key = Order.key(order_id)
+    order = found.get(Order, key) or Order.find(key)
     if order is None or order.username != username:
         raise OrderNotFound()
     return order

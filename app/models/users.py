@@ -39,6 +39,7 @@ from app.domain.users import Role, UserStatus
 from app.models.attributes import TimeAttribute
 from app.models.batch import Batch, Cancelled, retry_while_busy, write_if
 from app.models.item import Item, Key, TableMeta
+from app.models.reading import read_together
 
 
 class EmailIndex(GlobalSecondaryIndex["User"]):
@@ -165,10 +166,11 @@ def find_user(username: str, *, consistent: bool = True) -> User | None:
 
 def check_is_free(username: str, email: str) -> None:
     """Raises UsernameTaken or EmailTaken; UsernameTaken when both are taken. One call; 2 read units."""
-    found = list(UsersItem.batch_get([User.key(username), EmailClaim.key(email)], consistent_read=True))
-    if any(isinstance(item, User) for item in found):
+    user, claim = User.key(username), EmailClaim.key(email)
+    found = read_together([(User, user), (EmailClaim, claim)])
+    if found.get(User, user):
         raise UsernameTaken()
-    if found:
+    if found.get(EmailClaim, claim):
         raise EmailTaken()
 
 
@@ -182,14 +184,6 @@ def find_user_by_email(email: str) -> User | None:
     rows = User.email_index.query(email, limit=1)
     row = next(iter(rows), None)
     return row and find_user(row.PK)
-
-
-def find_user_and_token(username: str, token_id: str, *, consistent: bool) -> tuple[User | None, Token | None]:
-    """Both, or None for what does not exist. One call; 1 read unit, or 2 when it must be consistent."""
-    items = list(UsersItem.batch_get([User.key(username), Token.key(username, token_id)], consistent_read=consistent))
-    user = next((item for item in items if isinstance(item, User)), None)
-    token = next((item for item in items if isinstance(item, Token)), None)
-    return user, token
 
 
 @retry_while_busy

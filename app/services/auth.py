@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import date
 
@@ -9,6 +10,7 @@ from app.domain import clock
 from app.domain.errors import AccountSuspended, InvalidCredentials, TooManyRequests
 from app.models.balance_changes import open_account
 from app.models.rate_limits import RateLimit, add_hit, count_hits, seconds_left
+from app.models.reading import NOTHING, Found, Needed, nothing_else, read_credentials
 from app.models.users import User, check_is_free, find_user, find_user_by_email
 from app.services.passwords import equalize_timing, hash_password, is_password
 
@@ -120,10 +122,16 @@ def _check_password(name: str, password: str) -> User:
     return user
 
 
-def find_session_user(username: str, session_epoch: int) -> User | None:
-    """The user of a browser session, or None when the session has ended. One call for a live session."""
-    for consistent in (False, True):
-        user = find_user(username, consistent=consistent)
+def find_session_user(
+    username: str, session_epoch: int, needed: Callable[[str], Needed] = nothing_else
+) -> tuple[User | None, Found]:
+    """The user of a browser session, or None when the session has ended, and what else its request needs.
+
+    One call for a live session.
+    """
+    place = User, User.key(username)
+    for found in read_credentials([place], needed(username)):
+        user = found.get(*place)
         if user and user.session_epoch == session_epoch and not user.is_suspended:
-            return user
-    return None
+            return user, found
+    return None, NOTHING

@@ -14,6 +14,7 @@ from app.domain.orders import NewOrder, PriceType, Side
 from app.models import order_changes
 from app.models.idempotency import Applied
 from app.models.orders import Order
+from app.models.reading import NOTHING, Found
 from app.prices import PriceSource, get_tradeable_price
 
 LIMIT_ORDER_LIFETIME = timedelta(days=30)
@@ -30,9 +31,11 @@ def place_order(
     limit_price: Decimal | None = None,
     expires_at: datetime | None = None,
     idempotency_key: str | None = None,
+    early: Found = NOTHING,
 ) -> Applied[Order]:
-    """Buy or sell at the market's price, or at a limit; an order that must wait reserves what it needs. Two calls.
+    """Buy or sell at the market's price, or at a limit; an order that must wait reserves what it needs.
 
+    Two calls, or one with an `early` balance and holding.
     `quantity` is above zero, with up to 8 decimals. `limit_price` is the worst price that the order accepts, USD for
     one unit; a limit order has one. `expires_at` is for limit orders, by default LIMIT_ORDER_LIFETIME from now.
     Raises AssetNotTradeable, InvalidInput when `expires_at` has passed, PriceUnavailable, PriceMoved, OrderTooSmall,
@@ -51,7 +54,7 @@ def place_order(
         expires_at = expires_at or clock.now() + LIMIT_ORDER_LIFETIME
     order = NewOrder(side, price_type, asset.asset_id, quantity, limit_price, expires_at)
     current_price = partial(get_tradeable_price, prices, asset.asset_id)
-    placed = order_changes.place_order(username, order, current_price, idempotency=idempotency)
+    placed = order_changes.place_order(username, order, current_price, idempotency=idempotency, early=early)
     if not placed.is_replay:
         metrics.count_orders("placed")
         if not placed.item.is_pending:
@@ -59,13 +62,15 @@ def place_order(
     return placed
 
 
-def cancel_order(username: str, order_id: str, *, idempotency_key: str | None = None) -> Applied[Order]:
-    """End an open order and give back what it reserves. Three calls.
+def cancel_order(
+    username: str, order_id: str, *, idempotency_key: str | None = None, early: Found = NOTHING
+) -> Applied[Order]:
+    """End an open order and give back what it reserves. Three calls, or two with an `early` order.
 
     Raises OrderNotFound, OrderNotPending, IdempotencyKeyReused, Busy.
     """
     cancelled = order_changes.cancel_order(
-        username, order_id, idempotency=identify(idempotency_key, "cancel", order_id)
+        username, order_id, idempotency=identify(idempotency_key, "cancel", order_id), early=early
     )
     if not cancelled.is_replay:
         metrics.count_orders("cancelled")

@@ -18,6 +18,7 @@ from app.models import ledger, orders
 from app.models.ledger import Balance, BalanceTransaction, Holding, Portfolio
 from app.models.orders import Order
 from app.models.paging import PageRequest
+from app.models.reading import NOTHING, Found
 from app.prices import PriceSource, Quote
 
 LATEST_TRANSACTIONS = PageRequest(limit=5)
@@ -155,9 +156,9 @@ def list_holdings(username: str, prices: PriceSource) -> list[ValuedHolding]:
     return _value_all(ledger.list_holdings(username), prices)
 
 
-def get_holding(username: str, asset_id: str, prices: PriceSource) -> ValuedHolding:
-    """One holding, without its percentage. One call. Raises AssetNotFound, HoldingNotFound."""
-    holding = ledger.get_holding(username, get_asset(asset_id).asset_id)
+def get_holding(username: str, asset_id: str, prices: PriceSource, found: Found = NOTHING) -> ValuedHolding:
+    """One holding, without its percentage. One call, unless it is in `found`. Raises AssetNotFound, HoldingNotFound."""
+    holding = ledger.get_holding(username, get_asset(asset_id).asset_id, found)
     return _value_all([holding], prices)[0]
 
 

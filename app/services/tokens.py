@@ -10,6 +10,7 @@ import hashlib
 import hmac
 import re
 import secrets
+from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass
 from datetime import datetime, timedelta
@@ -27,6 +28,7 @@ from app.domain.errors import (
 from app.domain.identifiers import TOKEN_ID, USERNAME
 from app.domain.users import READ_AND_TRADE
 from app.models import users
+from app.models.reading import NOTHING, Found, Needed, nothing_else, read_credentials
 from app.models.users import Token, User
 
 LOGIN_TOKEN_LIFETIME = timedelta(hours=1)
@@ -37,10 +39,11 @@ _BEARER = rf"({USERNAME})\.({TOKEN_ID})\.([A-Za-z0-9_-]{{43}})"
 
 @dataclass(frozen=True)
 class Authentication:
-    """An authenticated API call: its user and its token."""
+    """An authenticated API call: its user, its token, and what was read with them."""
 
     user: User
     token: Token
+    found: Found = NOTHING
 
     def require_trade(self) -> None:
         """Raises InsufficientScope when the token may only read."""
@@ -133,8 +136,8 @@ def revoke_personal_token(username: str, token_id: str) -> None:
     users.delete_token(token)
 
 
-def authenticate(bearer: str) -> Authentication:
-    """The user and the token of a bearer.
+def authenticate(bearer: str, needed: Callable[[str], Needed] = nothing_else) -> Authentication:
+    """The user and the token of a bearer, and what else its request needs of this user.
 
     One call for a valid one, and once an hour a second one that notes the use of a personal token, if it can be
     noted. Raises NotAuthenticated, AccountSuspended.
@@ -143,25 +146,24 @@ def authenticate(bearer: str) -> Authentication:
     if not match:
         raise NotAuthenticated()
     username, token_id, secret = match.groups()
-    # A cheap read may miss a new token or session epoch, so only a consistent one can refuse.
-    authentication = _find(username, token_id, secret, consistent=False) or _find(
-        username, token_id, secret, consistent=True
-    )
-    if authentication is None:
+    places = (User, User.key(username)), (Token, Token.key(username, token_id))
+    for found in read_credentials(places, needed(username)):
+        user, token = found.get(*places[0]), found.get(*places[1])
+        if user and token and _is_valid(user, token, secret):
+            break
+    else:
         raise NotAuthenticated()
+    authentication = Authentication(user, token, found)
     if authentication.user.is_suspended:
         raise AccountSuspended()
     _note_use(authentication.token)
     return authentication
 
 
-def _find(username: str, token_id: str, secret: str, *, consistent: bool) -> Authentication | None:
-    user, token = users.find_user_and_token(username, token_id, consistent=consistent)
-    if user is None or token is None or token.has_expired(clock.now()):
-        return None
-    if not token.is_personal and token.session_epoch != user.session_epoch:
-        return None
-    return Authentication(user, token) if hmac.compare_digest(token.secret_hash, _hash(secret)) else None
+def _is_valid(user: User, token: Token, secret: str) -> bool:
+    if token.has_expired(clock.now()) or (not token.is_personal and token.session_epoch != user.session_epoch):
+        return False
+    return hmac.compare_digest(token.secret_hash, _hash(secret))
 
 
 def _note_use(token: Token) -> None:

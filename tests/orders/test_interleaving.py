@@ -27,10 +27,13 @@ from app.domain.ledger import TransactionType
 from app.domain.orders import NewOrder, PriceType, Side
 from app.models import order_changes
 from app.models.balance_changes import post_transaction
+from app.models.ledger import Balance, Holding
 from app.models.orders import Order
+from app.models.reading import NOTHING, Found, Place, read_together
 from tests.support.accounts import open_trader, place, place_limit
 from tests.support.books import check_books
 from tests.support.faults import Fault, FaultyStore, conflict
+from tests.support.usage import metered
 
 
 class Trader:
@@ -42,19 +45,27 @@ class Trader:
         self.other = place_limit(self.name, Side.BUY, "1", "100")
         self.sale = place_limit(self.name, Side.SELL, "4", "200")
         self.other_sale = place_limit(self.name, Side.SELL, "1", "250")
+        # What the next request has read with its authentication.
+        self.early = NOTHING
+
+    def read_early(self) -> Found:
+        places: list[Place] = [(Balance, Balance.key(self.name)), (Holding, Holding.key(self.name, "BTC"))]
+        places += [(Order, Order.key(order.order_id)) for order in (self.purchase, self.sale)]
+        return read_together(places, consistent=[])
 
     def cancel(self, order: Order) -> Any:
-        return order_changes.cancel_order(self.name, order.order_id)
+        return order_changes.cancel_order(self.name, order.order_id, early=self.early)
 
     def fill(self, order: Order, price: str) -> Any:
         return order_changes.fill_order(order, Decimal(price))
 
     def move(self, transaction_type: TransactionType, amount: str, *, key: str | None = None) -> Any:
         idempotency = identify(key, transaction_type, amount)
-        return post_transaction(self.name, transaction_type, Decimal(amount), idempotency=idempotency)
+        amount_moved = Decimal(amount)
+        return post_transaction(self.name, transaction_type, amount_moved, idempotency=idempotency, early=self.early)
 
     def order(self, side: Side, quantity: str, limit: str | None = None) -> Any:
-        return place(self.name, side, quantity, price="150", limit=limit)
+        return place(self.name, side, quantity, price="150", limit=limit, early=self.early)
 
     def state(self, store: Any) -> tuple[Any, ...]:
         """Everything that the books say, but for names and times."""
@@ -162,6 +173,85 @@ def test_a_change_that_comes_too_late_changes_nothing(app, faulty_app, faults, s
     if error is OrderNotPending:
         assert raised.value.details["order_status"] in {"ended", "completed"}
     assert trader.state(store) == twin.state(store)
+
+
+# What a request does, with the calls that it still makes when what it decides on was read with its authentication.
+EARLY = {
+    "deposit": 1,
+    "withdraw, keyed": 1,
+    "buy": 1,
+    "sell": 1,
+    "wait to buy": 1,
+    "wait to sell": 1,
+    "cancel a purchase": 2,
+    "cancel a sale": 2,
+}
+
+
+@pytest.mark.parametrize("change", EARLY)
+def test_what_was_read_early_saves_a_call(app, store, change):
+    with app.app_context():
+        trader, twin = Trader(), Trader()
+        CHANGES[change](twin)
+        trader.early = trader.read_early()
+        with metered() as used:
+            CHANGES[change](trader)
+    assert used.calls == EARLY[change]
+    assert trader.state(store) == twin.state(store)
+
+
+@pytest.mark.parametrize("between", BETWEEN)
+@pytest.mark.parametrize("change", EARLY)
+def test_what_was_read_early_may_be_old(app, store, change, between):
+    with app.app_context():
+        trader, twin = Trader(), Trader()
+        early = trader.read_early()
+        for each in (trader, twin):
+            BETWEEN[between](each)
+        trader.early = early
+        for each in (trader, twin):
+            CHANGES[change](each)
+    assert trader.state(store) == twin.state(store)
+
+
+@pytest.mark.parametrize("case", [case for case, (_, change, _) in TOO_LATE.items() if change in CHANGES.values()])
+def test_what_was_read_early_is_no_excuse(app, store, case):
+    between, change, error = TOO_LATE[case]
+    with app.app_context():
+        trader = Trader()
+        early = trader.read_early()
+        between(trader)
+        before, trader.early = trader.state(store), early
+        with pytest.raises(error):
+            change(trader)
+    assert trader.state(store) == before
+
+
+def test_what_was_read_early_refuses_nothing(app, store):
+    """The money and the assets came after it was read; then others took them, and the reading serves no second time."""
+
+    def withdraw(trader: Trader) -> Any:
+        return trader.move(TransactionType.WITHDRAW, "900.00")
+
+    def sell(trader: Trader) -> Any:
+        return trader.order(Side.SELL, "9")
+
+    with app.app_context():
+        trader = Trader()
+        early = trader.read_early()
+        trader.move(TransactionType.DEPOSIT, "100.00")
+        trader.cancel(trader.sale)
+        trader.early = early
+        with metered() as used:
+            withdraw(trader)
+        assert used.operations == ["GetItem", "TransactWriteItems"]
+        with pytest.raises(InsufficientFunds):
+            withdraw(trader)
+        trader.early = trader.read_early()
+        sell(trader)
+        with pytest.raises(InsufficientHolding):
+            sell(trader)
+    trader.state(store)
 
 
 @pytest.mark.parametrize("change", CHANGES)

@@ -14,6 +14,7 @@ from app.domain.orders import NewOrder, PriceType, Side
 from app.models import order_changes
 from app.models.balance_changes import open_account, post_transaction
 from app.models.orders import Order, new_order_id, open_book
+from app.models.reading import NOTHING, Found
 from app.models.users import User
 from tests.support.people import LONG_AGO
 
@@ -62,6 +63,7 @@ def place(
     asset_id: str = "BTC",
     expires_at: datetime | None = None,
     key: str | None = None,
+    early: Found = NOTHING,
 ) -> Order:
     """An order, placed while the market is at `price`; a `limit` makes it a limit order, by default until tomorrow."""
     placed_at = clock.now()
@@ -74,7 +76,10 @@ def place(
         order = NewOrder(side, PriceType.MARKET, asset_id, Decimal(quantity))
     idempotency = identify(key, side, asset_id, quantity, price)
     with clock.at(placed_at):
-        return order_changes.place_order(username, order, lambda: Decimal(price), idempotency=idempotency).item
+        placed = order_changes.place_order(
+            username, order, lambda: Decimal(price), idempotency=idempotency, early=early
+        )
+    return placed.item
 
 
 def place_limit(username: str, side: Side, quantity: str, limit: str, **more: Any) -> Order:

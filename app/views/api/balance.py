@@ -22,9 +22,10 @@ from app.schemas.outputs import (
     TransactionOutput,
 )
 from app.services import cash, history, portfolio, statements
-from app.views.api.blueprint import JsonBlueprint, current_user, idempotency_key, replay_header
+from app.views.api.blueprint import JsonBlueprint, current_user, found, idempotency_key, replay_header
 from app.views.http import csv_answer, prices
 from app.views.paging import paged, part_of, read_page
+from app.views.reads import balance_of, holding_in_path, reads, transaction_in_path
 
 blueprint = JsonBlueprint("Balance", __name__, description="Cash, holdings and their value")
 
@@ -32,9 +33,10 @@ blueprint = JsonBlueprint("Balance", __name__, description="Cash, holdings and t
 @blueprint.get("/balance")
 @blueprint.authenticated
 @blueprint.response(200, BalanceOutput)
+@reads(balance_of)
 def get_balance() -> Any:
     """The cash balance."""
-    return ledger.get_balance(current_user().username)
+    return ledger.get_balance(current_user().username, found())
 
 
 @blueprint.post("/balance/deposit")
@@ -42,9 +44,10 @@ def get_balance() -> Any:
 @blueprint.arguments(CashInput)
 @blueprint.refuses(errors.IdempotencyKeyReused)
 @blueprint.response(201, CashMovementOutput)
+@reads(balance_of)
 def deposit(data: dict[str, Any]) -> Any:
     """Deposit cash."""
-    applied = cash.deposit(current_user().username, **data, idempotency_key=idempotency_key())
+    applied = cash.deposit(current_user().username, **data, idempotency_key=idempotency_key(), early=found())
     return _transaction_answer("Deposit successful", applied)
 
 
@@ -53,9 +56,10 @@ def deposit(data: dict[str, Any]) -> Any:
 @blueprint.arguments(CashInput)
 @blueprint.refuses(errors.InsufficientFunds, errors.IdempotencyKeyReused)
 @blueprint.response(201, CashMovementOutput)
+@reads(balance_of)
 def withdraw(data: dict[str, Any]) -> Any:
     """Withdraw cash, at most the balance."""
-    applied = cash.withdraw(current_user().username, **data, idempotency_key=idempotency_key())
+    applied = cash.withdraw(current_user().username, **data, idempotency_key=idempotency_key(), early=found())
     return _transaction_answer("Withdrawal successful", applied)
 
 
@@ -98,9 +102,10 @@ def download_statement(query: dict[str, Any]) -> Response:
 @blueprint.authenticated
 @blueprint.refuses(errors.TransactionNotFound)
 @blueprint.response(200, TransactionOutput)
+@reads(transaction_in_path)
 def get_transaction(transaction_id: str) -> Any:
     """One transaction of the balance."""
-    return ledger.get_transaction(current_user().username, transaction_id)
+    return ledger.get_transaction(current_user().username, transaction_id, found())
 
 
 @blueprint.get("/balance/assets")
@@ -116,9 +121,10 @@ def list_holdings(query: dict[str, Any]) -> Any:
 @blueprint.authenticated
 @blueprint.refuses(errors.AssetNotFound, errors.HoldingNotFound)
 @blueprint.response(200, HoldingOutput)
+@reads(holding_in_path)
 def get_holding(asset_id: str) -> Any:
     """One holding at the current price."""
-    return portfolio.get_holding(current_user().username, asset_id, prices())
+    return portfolio.get_holding(current_user().username, asset_id, prices(), found())
 
 
 @blueprint.get("/portfolio")

@@ -25,6 +25,7 @@ from app.domain.errors import (
 )
 from app.domain.identifiers import ASSET_ID, IDEMPOTENCY_KEY, ORDER_ID, matches
 from app.models.idempotency import Applied
+from app.models.reading import Found
 from app.models.users import User
 from app.schemas.amounts import JsonNumber
 from app.schemas.fields import AssetId
@@ -32,6 +33,7 @@ from app.schemas.inputs import Input
 from app.services import tokens
 from app.services.admin import require_admin
 from app.views.errors import answer_http_error, invalid_input
+from app.views.reads import needed
 
 PREFIX = "/api/v1"
 
@@ -159,7 +161,7 @@ class JsonBlueprint(Blueprint):
             scheme, _, bearer = request.headers.get("Authorization", "").partition(" ")
             if scheme.lower() != "bearer":
                 raise NotAuthenticated()
-            g.authentication = authentication = tokens.authenticate(bearer.strip())
+            g.authentication = authentication = tokens.authenticate(bearer.strip(), needed)
             if request.method not in {"GET", "HEAD"}:
                 authentication.require_trade()
             _refuse_foreign_parameters(view)
@@ -190,6 +192,11 @@ def current_authentication() -> tokens.Authentication:
 
 def current_user() -> User:
     return current_authentication().user
+
+
+def found() -> Found:
+    """What was found of that which the view of this request `reads`."""
+    return current_authentication().found
 
 
 def idempotency_key() -> str | None:

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 from typing import Any
 
-from flask import Response
+from flask import Response, request
+from werkzeug.exceptions import HTTPException
 
 from app.domain import errors
 from app.models import ledger
 from app.models import orders as order_items
+from app.models.reading import Place
 from app.schemas.fields import ORDER_TYPES
 from app.schemas.inputs import OrderInput, OrderListInput, PageInput, TradeExportInput
 from app.schemas.outputs import AssetTransactionListOutput, OneOrderOutput, OrderListOutput
@@ -16,15 +18,27 @@ from app.services import orders, statements
 from app.views.api.blueprint import (
     JsonBlueprint,
     current_user,
+    found,
     idempotency_key,
     read_asset_id,
+    read_json,
     read_order_id,
     replay_header,
 )
 from app.views.http import csv_answer, prices
 from app.views.paging import paged, read_page
+from app.views.reads import balance_of, holding_of, order_in_path, reads
 
 blueprint = JsonBlueprint("Orders", __name__, description="Orders and trades")
+
+
+def _ordered_holding(username: str) -> Place | None:
+    """The holding of the asset that the body names, if it can be read: what is wrong with it is told afterwards."""
+    try:
+        asset_id = read_json(request.get_data()).get("asset_id")
+    except (HTTPException, AttributeError):
+        return None
+    return holding_of(username, asset_id) if isinstance(asset_id, str) else None
 
 
 @blueprint.post("/orders")
@@ -42,12 +56,15 @@ blueprint = JsonBlueprint("Orders", __name__, description="Orders and trades")
     errors.IdempotencyKeyReused,
 )
 @blueprint.response(201, OneOrderOutput)
+@reads(balance_of, _ordered_holding)
 def place_order(data: dict[str, Any]) -> Any:
     """Buy or sell at the market's price at once, or place an order that waits for its limit.
 
     `price` is the limit, or the worst price that a market order accepts.
     """
-    applied = orders.place_order(current_user().username, prices=prices(), idempotency_key=idempotency_key(), **data)
+    applied = orders.place_order(
+        current_user().username, prices=prices(), idempotency_key=idempotency_key(), early=found(), **data
+    )
     return {"data": applied.item}, 201, replay_header(applied)
 
 
@@ -74,18 +91,22 @@ def list_orders(query: dict[str, Any]) -> Any:
 @blueprint.authenticated
 @blueprint.refuses(errors.InvalidInput, errors.OrderNotFound)
 @blueprint.response(200, OneOrderOutput)
+@reads(order_in_path)
 def get_order(order_id: str) -> Any:
     """One order."""
-    return {"data": order_items.get_order(current_user().username, read_order_id(order_id))}
+    return {"data": order_items.get_order(current_user().username, read_order_id(order_id), found())}
 
 
 @blueprint.post("/orders/<order_id>/cancel")
 @blueprint.authenticated
 @blueprint.refuses(errors.OrderNotFound, errors.OrderNotPending, errors.IdempotencyKeyReused)
 @blueprint.response(200, OneOrderOutput)
+@reads(order_in_path)
 def cancel_order(order_id: str) -> Any:
     """Cancel an open order and give back its reserve."""
-    applied = orders.cancel_order(current_user().username, read_order_id(order_id), idempotency_key=idempotency_key())
+    applied = orders.cancel_order(
+        current_user().username, read_order_id(order_id), idempotency_key=idempotency_key(), early=found()
+    )
     return {"data": applied.item}, 200, replay_header(applied)
 
 

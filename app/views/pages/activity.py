@@ -15,8 +15,9 @@ from app.schemas.inputs import ActivityInput, TradeExportInput, TradeListInput
 from app.services import statements
 from app.views.http import csv_answer
 from app.views.pages.forms import Form, read_filter
-from app.views.pages.sessions import current_username, only_for_users
+from app.views.pages.sessions import current_username, found, only_for_users
 from app.views.paging import Listing, listing, read_page, read_query
+from app.views.reads import reads, transaction_in_path
 
 blueprint = Blueprint("activity", __name__, url_prefix="/activity")
 only_for_users(blueprint)
@@ -64,5 +65,7 @@ def download_trades() -> Response:
 
 
 @blueprint.get("/<transaction_id>")
+@reads(transaction_in_path)
 def transaction(transaction_id: str) -> str:
-    return render_template("transaction.html", transaction=ledger.get_transaction(current_username(), transaction_id))
+    found_one = ledger.get_transaction(current_username(), transaction_id, found())
+    return render_template("transaction.html", transaction=found_one)

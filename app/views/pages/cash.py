@@ -11,46 +11,52 @@ from app.domain.money import MAX_AMOUNT
 from app.models import ledger
 from app.models.idempotency import Applied
 from app.models.ledger import BalanceTransaction
+from app.models.reading import NOTHING, Found
 from app.schemas.inputs import CashInput
 from app.services import cash
 from app.views.pages.formatters import write_money
 from app.views.pages.forms import Form, flash_outcome, submits
-from app.views.pages.sessions import current_username, only_for_users
+from app.views.pages.sessions import current_username, found, only_for_users
+from app.views.reads import balance_of, reads
 
 blueprint = Blueprint("cash", __name__)
 only_for_users(blueprint)
 
 
-def _deposit_page(form: Form) -> str:
-    return render_template("deposit.html", form=form, balance=ledger.get_balance(current_username()))
+def _deposit_page(form: Form, found: Found = NOTHING) -> str:
+    return render_template("deposit.html", form=form, balance=ledger.get_balance(current_username(), found))
 
 
-def _withdraw_page(form: Form) -> str:
-    balance = ledger.get_balance(current_username())
+def _withdraw_page(form: Form, found: Found = NOTHING) -> str:
+    balance = ledger.get_balance(current_username(), found)
     most = min(balance.current_balance, MAX_AMOUNT)
     return render_template("withdraw.html", form=form, balance=balance, most=most)
 
 
 @blueprint.get("/deposit")
+@reads(balance_of)
 def deposit() -> str:
-    return _deposit_page(Form())
+    return _deposit_page(Form(), found())
 
 
 @blueprint.post("/deposit")
 @submits(CashInput, again=_deposit_page)
+@reads(balance_of)
 def send_deposit(form: Form, data: dict[str, Any]) -> ResponseReturnValue:
-    return _done("Deposited", cash.deposit(current_username(), **data, idempotency_key=form.sent_key()))
+    return _done("Deposited", cash.deposit(current_username(), **data, idempotency_key=form.sent_key(), early=found()))
 
 
 @blueprint.get("/withdraw")
+@reads(balance_of)
 def withdraw() -> str:
-    return _withdraw_page(Form())
+    return _withdraw_page(Form(), found())
 
 
 @blueprint.post("/withdraw")
 @submits(CashInput, again=_withdraw_page)
+@reads(balance_of)
 def send_withdrawal(form: Form, data: dict[str, Any]) -> ResponseReturnValue:
-    return _done("Withdrew", cash.withdraw(current_username(), **data, idempotency_key=form.sent_key()))
+    return _done("Withdrew", cash.withdraw(current_username(), **data, idempotency_key=form.sent_key(), early=found()))
 
 
 def _done(verb: str, posted: Applied[BalanceTransaction]) -> ResponseReturnValue:

@@ -13,12 +13,14 @@ from app.domain.identifiers import ORDER_ID, matches
 from app.domain.orders import OrderStatus
 from app.models import ledger
 from app.models import orders as order_items
+from app.models.reading import NOTHING, Found
 from app.schemas.fields import ORDER_TYPES
 from app.schemas.inputs import Input, OrderListInput, PageInput
 from app.services import orders
 from app.views.pages.forms import Form, flash_outcome, submits
-from app.views.pages.sessions import current_username, only_for_users
+from app.views.pages.sessions import current_username, found, only_for_users
 from app.views.paging import listing, read_page, read_query
+from app.views.reads import order_in_path, reads
 
 blueprint = Blueprint("orders", __name__)
 only_for_users(blueprint)
@@ -43,9 +45,9 @@ def order_list() -> str:
     )
 
 
-def _order_page(form: Form, order_id: str) -> str:
-    found = order_items.get_order(current_username(), _checked(order_id))
-    return render_template("order.html", form=form, order=found, asset=get_asset(found.asset_id))
+def _order_page(form: Form, order_id: str, read: Found = NOTHING) -> str:
+    order = order_items.get_order(current_username(), _checked(order_id), read)
+    return render_template("order.html", form=form, order=order, asset=get_asset(order.asset_id))
 
 
 def _checked(order_id: str) -> str:
@@ -56,8 +58,9 @@ def _checked(order_id: str) -> str:
 
 
 @blueprint.get("/orders/<order_id>")
+@reads(order_in_path)
 def order(order_id: str) -> str:
-    return _order_page(Form(), order_id)
+    return _order_page(Form(), order_id, found())
 
 
 @blueprint.get("/orders/<order_id>/transactions")
@@ -70,8 +73,11 @@ def transactions(order_id: str) -> str:
 
 @blueprint.post("/orders/<order_id>")
 @submits(Input, again=_order_page)
+@reads(order_in_path)
 def cancel(form: Form, data: dict[str, Any], order_id: str) -> ResponseReturnValue:
-    cancelled = orders.cancel_order(current_username(), _checked(order_id), idempotency_key=form.sent_key())
+    cancelled = orders.cancel_order(
+        current_username(), _checked(order_id), idempotency_key=form.sent_key(), early=found()
+    )
     flash_outcome(
         "Your order is cancelled. What it reserved is yours again.",
         replay_of=cancelled.item.updated_at if cancelled.is_replay else None,

@@ -17,10 +17,12 @@ from flask_login import LoginManager, UserMixin, current_user, login_user, logou
 from flask_wtf.csrf import CSRFError
 
 from app.domain.identifiers import USERNAME
+from app.models.reading import NOTHING, Found
 from app.models.users import User
 from app.services import auth
 from app.views.errors import FORM_EXPIRED, answer_error
 from app.views.http import current_path
+from app.views.reads import needed
 
 log = structlog.get_logger("app.forms")
 # The blueprints whose pages are for users only.
@@ -65,8 +67,9 @@ OTHER_HOST = CsrfFault(
 class SessionUser(UserMixin):  # type: ignore[misc]
     """A user as flask-login needs it; models know nothing of Flask."""
 
-    def __init__(self, user: User) -> None:
+    def __init__(self, user: User, found: Found = NOTHING) -> None:
         self.user = user
+        self.found = found
 
     def get_id(self) -> str:
         return f"{self.user.username}:{int(self.user.session_epoch)}"
@@ -108,8 +111,8 @@ def init_app(app: Flask) -> None:
 
 def _find_user(session_id: str) -> SessionUser | None:
     match = re.fullmatch(rf"({USERNAME}):([0-9]{{1,9}})", session_id)
-    user = auth.find_session_user(match[1], int(match[2])) if match else None
-    return SessionUser(user) if user else None
+    user, found = auth.find_session_user(match[1], int(match[2]), needed) if match else (None, NOTHING)
+    return SessionUser(user, found) if user else None
 
 
 def begin_session(user: User) -> None:
@@ -134,6 +137,12 @@ def logged_in_user() -> User:
 
 def current_username() -> str:
     return str(logged_in_user().username)
+
+
+def found() -> Found:
+    """What was found of that which the view of this page `reads`."""
+    items: Found = current_user.found
+    return items
 
 
 def only_for_users(blueprint: Blueprint) -> None:

@@ -23,7 +23,8 @@ from app.views.http import prices
 from app.views.pages.formatters import write_money, write_quantity
 from app.views.pages.forms import Form, flash_outcome, sent_form, submits
 from app.views.pages.market import ORDER_FIELDS, asset_page
-from app.views.pages.sessions import current_username, only_for_users
+from app.views.pages.sessions import current_username, found, only_for_users
+from app.views.reads import balance_of, holding_in_path, reads
 
 DONE = {"BUY": "Bought", "SELL": "Sold"}
 
@@ -81,13 +82,16 @@ def _after_refusal(form: Form, asset_id: str) -> str:
 
 @blueprint.post("/assets/<asset_id>")
 @submits(TradeInput, again=_after_refusal)
+@reads(balance_of, holding_in_path)
 def place(form: Form, data: dict[str, Any], asset_id: str) -> ResponseReturnValue:
     if _must_be_reviewed(**data):
         # The user must have seen the quantity, and it must be the same when the form is sent twice.
         data["quantity"] = None
         return _review_page(form, get_preview(current_username(), prices=prices(), **data))
     del data["spend"]
-    placed = orders.place_order(current_username(), prices=prices(), idempotency_key=form.sent_key(), **data)
+    placed = orders.place_order(
+        current_username(), prices=prices(), idempotency_key=form.sent_key(), early=found(), **data
+    )
     order = placed.item
     replay_of = order.created_at if placed.is_replay else None
     flash_outcome(_what_happened(order), replay_of=replay_of, username=order.username)
