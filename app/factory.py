@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from contextlib import ExitStack
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from flask import Flask, appcontext_pushed, g
 from flask_cors import CORS
@@ -37,7 +37,7 @@ def create_app(config: Config) -> Flask:
     """
     logs.configure(config.log_level)
     passwords.configure(config.bcrypt_rounds)
-    app = Flask("app", static_folder=None)
+    app = _SyncFlask("app", static_folder=None)
     app.config.update(
         SECRET_KEY=config.secret_key,
         SESSION_COOKIE_HTTPONLY=True,
@@ -73,6 +73,12 @@ def create_app(config: Config) -> Flask:
     pages.init_app(app)
     cli.init_app(app)
     return app
+
+
+class _SyncFlask(Flask):
+    def ensure_sync(self, func: Callable[..., Any]) -> Callable[..., Any]:
+        """No view here is a coroutine. Flask would look at each function of each request to find that out."""
+        return func
 
 
 def _believe_proxies(application: WSGIApplication, number: int) -> WSGIApplication:

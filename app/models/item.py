@@ -65,10 +65,11 @@ class Item(Model):
         item: Self = kind.__new__(kind)
         defaults, attributes = _attributes_of(kind)
         item.attribute_values = values = defaults.copy()
-        for name, stored_name, attribute in attributes:
+        for name, stored_name, attribute, kind_of_value, is_text in attributes:
             value = data.get(stored_name)
             if value and NULL not in value:
-                values[name] = attribute.deserialize(attribute.get_value(value))
+                read = value[kind_of_value] if kind_of_value in value else attribute.get_value(value)
+                values[name] = read if is_text else attribute.deserialize(read)
         return item
 
     @classmethod
@@ -83,9 +84,15 @@ class Item(Model):
 
 
 @cache
-def _attributes_of(kind: type[Item]) -> tuple[dict[str, Any], list[tuple[str, str, Attribute[Any]]]]:
-    """What an item of this kind has where its row says nothing; and of each attribute the name, here and stored."""
-    attributes = [(name, each.attr_name, each) for name, each in kind.get_attributes().items()]
+def _attributes_of(kind: type[Item]) -> tuple[dict[str, Any], list[tuple[str, str, Attribute[Any], str, bool]]]:
+    """What an item of this kind has where its row says nothing; and of each attribute what reading a row needs.
+
+    That is its name here, the stored name, itself, DynamoDB's letter for its type, and whether it is text as it stands.
+    """
+    attributes = [
+        (name, each.attr_name, each, each.attr_type, type(each) is UnicodeAttribute)
+        for name, each in kind.get_attributes().items()
+    ]
     return kind(_user_instantiated=False).attribute_values, attributes
 
 

@@ -10,8 +10,8 @@ from dataclasses import dataclass
 from datetime import timedelta
 
 import structlog
-from flask import Blueprint, Flask, current_app, flash, redirect, request, session, url_for
-from flask.sessions import SecureCookieSessionInterface
+from flask import Blueprint, Flask, Request, current_app, flash, redirect, request, session, url_for
+from flask.sessions import SecureCookieSession, SecureCookieSessionInterface
 from flask.typing import ResponseReturnValue
 from flask_login import LoginManager, UserMixin, current_user, login_user, logout_user
 from flask_wtf.csrf import CSRFError
@@ -20,7 +20,7 @@ from app.domain.identifiers import USERNAME
 from app.models.reading import NOTHING, Found
 from app.models.users import User
 from app.services import auth
-from app.views.errors import FORM_EXPIRED, answer_error
+from app.views.errors import FORM_EXPIRED, answer_error, wants_json
 from app.views.http import current_path
 from app.views.reads import needed
 
@@ -80,6 +80,10 @@ class _CookieOfOneCopy(SecureCookieSessionInterface):
 
     The port is the one that the browser sees. Behind a proxy's prefix, the cookie is for what lies below it.
     """
+
+    def open_session(self, app: Flask, request: Request) -> SecureCookieSession | None:
+        # The API and the probes read no cookie. A null session cannot be written.
+        return self.make_null_session(app) if wants_json() else super().open_session(app, request)
 
     def get_cookie_name(self, app: Flask) -> str:
         port = re.search(r":([0-9]{1,5})\Z", request.headers.get("Host", ""))
