@@ -14,7 +14,7 @@ from tests.support.books import check_books
 from tests.support.chromium import chromium, serving, what_is_missing
 from tests.support.page_client import Browser
 from tests.support.prices import SetPrices
-from tests.support.visitor import Visitor
+from tests.support.visitor import WIDTH, Visitor
 
 NewVisitor = Callable[..., Visitor]
 
@@ -48,18 +48,46 @@ def market(_market_app: Flask) -> SetPrices:
     return prices
 
 
-@pytest.fixture
-def new_visitor(_chromium: Any, _address: str, market: SetPrices, store: Any) -> Iterator[NewVisitor]:
-    """Makes visitors; afterwards none may have met an error of the console, and their books must balance."""
-    made: list[Visitor] = []
+@pytest.fixture(scope="package")
+def _shared(_chromium: Any, _address: str) -> Iterator[Callable[[bool], Visitor]]:
+    """A page with script and one without. Making one takes longer than what most tests do with it."""
+    made: dict[bool, Visitor] = {}
 
-    def make(**options: Any) -> Visitor:
-        made.append(Visitor(_chromium, _address, **options))
-        return made[-1]
+    def get(script: bool) -> Visitor:
+        if script not in made:
+            made[script] = Visitor(_chromium, _address, script=script)
+        return made[script]
+
+    yield get
+    for visitor in made.values():
+        visitor.close()
+
+
+@pytest.fixture
+def new_visitor(
+    _shared: Callable[[bool], Visitor], _chromium: Any, _address: str, market: SetPrices, store: Any
+) -> Iterator[NewVisitor]:
+    """Makes visitors; afterwards none may have met an error of the console, and their books must balance.
+
+    They share a page, without the cookies of the one before. `fresh` makes a page for this one alone, for what stays
+    with a page: a cache that is empty, a clock that is set, scripts that are brought.
+    """
+    made: list[Visitor] = []
+    fresh_ones: list[Visitor] = []
+
+    def make(*, script: bool = True, width: int = WIDTH, fresh: bool = False) -> Visitor:
+        if fresh:
+            fresh_ones.append(visitor := Visitor(_chromium, _address, script=script))
+        else:
+            visitor = _shared(script)
+            assert visitor not in made, "one page is for one visitor: make this one with `fresh`"
+        made.append(visitor.begin(width))
+        return visitor
 
     yield make
-    for visitor in made:
+    for visitor in fresh_ones:
         visitor.close()
+    for visitor in made:
         assert not visitor.faults, visitor.faults
         if visitor.username:
             check_books(store, visitor.username)

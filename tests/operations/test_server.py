@@ -1,4 +1,4 @@
-"""The real server with two workers, and the real worker of orders: what they count and log between them."""
+"""The real server, and the real worker of orders: what they count and log between them."""
 
 from __future__ import annotations
 
@@ -6,7 +6,6 @@ import json
 import os
 import re
 import signal
-import socket
 import subprocess
 import sys
 import time
@@ -41,7 +40,7 @@ class Process:
             "CREATE_TABLES": "true",
             "COOKIE_SECURE": "false",
             "BCRYPT_ROUNDS": "4",
-            "WEB_CONCURRENCY": "2",
+            "WEB_CONCURRENCY": "1",
             "AWS_ACCESS_KEY_ID": "test",
             "AWS_SECRET_ACCESS_KEY": "test",
             "FLASK_SKIP_DOTENV": "1",
@@ -121,7 +120,7 @@ def folders_of_counters(server: Process) -> list[Path]:
 
 
 def test_counters_are_the_sum_over_the_workers_also_of_those_that_are_gone(start):
-    server, url = serve(start)
+    server, url = serve(start, WEB_CONCURRENCY=2)
     assert len(folders_of_counters(server)) == 1
 
     def ask(number: int) -> int:
@@ -148,10 +147,17 @@ def test_counters_are_the_sum_over_the_workers_also_of_those_that_are_gone(start
     assert server.lines(), "every line is JSON, also after a reload"
 
 
-def test_a_given_folder_is_emptied_and_kept(start, tmp_path):
+def test_a_given_folder_is_emptied_and_kept_and_left_to_gunicorn(start, tmp_path):
+    """Also where a worker of orders is given the same settings, as by `make run`."""
     folder = tmp_path / "counters"
     server, url = serve(start, PROMETHEUS_MULTIPROC_DIR=folder)
     requests.get(f"{url}/api/v1/balance", timeout=5)
+    before = set(folder.glob("*.db"))
+    assert before
+    worker = start(["flask", "--app", "wsgi", "orders", "run", "--once"], PROMETHEUS_MULTIPROC_DIR=folder)
+    assert worker.process.wait(timeout=30) == 0, worker.errors.read_text()
+    assert set(folder.iterdir()) == before
+    assert total(counters_at(url), "worker_rounds_total") == 0
     server.stop()
     assert list(folder.glob("*.db"))
     server, url = serve(start, PROMETHEUS_MULTIPROC_DIR=folder)
@@ -160,27 +166,44 @@ def test_a_given_folder_is_emptied_and_kept(start, tmp_path):
     assert folder.is_dir()
 
 
-def test_a_folder_that_a_killed_server_left_is_removed_by_the_next(start):
-    server, _ = serve(start)
-    living, _ = serve(start)
-    [left] = folders_of_counters(server)
-    for process_id in (server.process.pid, *server.workers()):
-        os.kill(process_id, signal.SIGKILL)
-    server.process.wait()
-    os.utime(left, (0, 0))
-    os.utime(*folders_of_counters(living), (0, 0))
-    last, _ = serve(start)
+# What gunicorn.conf.py does about the counters, and no more: the application is not imported.
+HOLDS_COUNTERS = """
+import os, signal, sys
+from app.shared_counters import share_counters
+share_counters(sys.argv[1])
+print(os.environ["PROMETHEUS_MULTIPROC_DIR"], flush=True)
+signal.pause()
+"""
+
+
+@pytest.fixture
+def hold_counters():
+    """Starts processes that hold a folder of counters; gives each with its folder."""
+    made = []
+
+    def hold(parent: Path) -> tuple[subprocess.Popen[str], Path]:
+        command = [sys.executable, "-c", HOLDS_COUNTERS, str(parent)]
+        made.append(subprocess.Popen(command, cwd=ROOT, stdout=subprocess.PIPE, text=True))
+        return made[-1], Path(made[-1].stdout.readline().strip())
+
+    yield hold
+    for each in made:
+        each.kill()
+        each.communicate()
+
+
+def test_a_folder_that_a_killed_server_left_is_removed_by_the_next(start, hold_counters):
+    parent = Path("/dev/shm")
+    killed, left = hold_counters(parent)
+    _, held = hold_counters(parent)
+    killed.kill()
+    killed.wait()
+    for folder in (left, held):
+        os.utime(folder, (0, 0))
+    serve(start)
     assert not left.exists()
-    assert len(folders_of_counters(living)) == 1
-    last.stop()
-    living.stop()
-
-
-def test_switched_off(start):
-    server, url = serve(start, METRICS="off", METRICS_PORT=free_port())
-    assert requests.get(f"{url}/metrics", timeout=5).status_code == 404
-    assert folders_of_counters(server) == []
-    server.stop()
+    assert held.exists()
+    held.rmdir()
 
 
 def test_on_another_port(start):
@@ -194,37 +217,10 @@ def test_on_another_port(start):
     server.stop()
 
 
-@pytest.mark.parametrize("bind", ["", "127.0.0.1:{}", "127.0.0.1:1,[::1]:{}"])
-def test_a_port_for_two_purposes_is_refused_by_name(start, bind):
-    port = free_port()
-    server = start(["gunicorn", "wsgi:app"], PORT=port, METRICS_PORT=port, BIND=bind.format(port))
-    assert server.process.wait(timeout=30) == 2
-    assert f"METRICS_PORT must be another port than that of the pages, not '{port}'." in server.errors.read_text()
-
-
-def test_a_worker_says_which_port_is_taken(start):
-    with socket.create_server(("127.0.0.1", 0)) as taken:
-        port = taken.getsockname()[1]
-        worker = start(["flask", "--app", "wsgi", "orders", "run", "--once"], WORKER_METRICS_PORT=port)
-        assert worker.process.wait(timeout=30) == 2
-    assert f"WORKER_METRICS_PORT {port} of 127.0.0.1 cannot be used: " in worker.errors.read_text()
-
-
-def test_the_folder_of_the_counters_is_left_to_gunicorn(start, tmp_path):
-    """Where both are given the same settings, as by `make run`."""
-    folder = tmp_path / "counters"
-    server, url = serve(start, PROMETHEUS_MULTIPROC_DIR=folder)
-    requests.get(f"{url}/api/v1/balance", timeout=5)
-    before = set(folder.iterdir())
-    assert before
-    worker = start(["flask", "--app", "wsgi", "orders", "run", "--once"], PROMETHEUS_MULTIPROC_DIR=folder)
-    assert worker.process.wait(timeout=30) == 0, worker.errors.read_text()
-    assert set(folder.iterdir()) == before
-    assert total(counters_at(url), "worker_rounds_total") == 0
-
-
 def test_the_log_of_a_journey(start):
-    server, url = serve(start, LOG_LEVEL="DEBUG")
+    """Without counters, which METRICS=off switches off wherever METRICS_PORT would show them."""
+    server, url = serve(start, LOG_LEVEL="DEBUG", METRICS="off", METRICS_PORT=free_port())
+    assert folders_of_counters(server) == []
     person = registration()
     session = requests.Session()
     assert session.post(f"{url}/api/v1/auth/register", json=person, timeout=10).status_code == 201
@@ -243,13 +239,20 @@ def test_the_log_of_a_journey(start):
     assert answer.status_code == 303
     [cookie] = session.cookies.values()
     requests.get(f"{url}/{'x' * 5000}?query-secret", timeout=10)
+    assert requests.get(f"{url}/metrics", timeout=5).status_code == 404
     server.stop()
     text = server.errors.read_text()
     for secret in (person["email"], person["password"], token, cookie, form_key, "query-secret"):
         assert secret not in text
     lines = server.lines()
-    routes = [line["route"] for line in lines if line["event"] == "request" and line["route"] != "/health"]
-    assert routes == ["/api/v1/auth/register", "/api/v1/auth/login", "/api/v1/balance", "/login", "/login"]
+    routes = [line["route"] for line in lines if line["event"] == "request"]
+    assert [each for each in routes if each not in {"/health", "none"}] == [
+        "/api/v1/auth/register",
+        "/api/v1/auth/login",
+        "/api/v1/balance",
+        "/login",
+        "/login",
+    ]
     assert {"Listening", "Booting"} <= {line["event"].split()[0] for line in lines}
     assert "Invalid request: LimitRequestLine" in {line["event"] for line in lines}
 
@@ -267,12 +270,6 @@ def test_the_worker_shows_its_counters(start):
     assert total(counters, "dynamodb_calls_total", route="orders run") > 0
     worker.stop()
     assert {line["logger"] for line in worker.lines()} <= {"app.services.worker", "app.cli.orders"}
-
-
-def test_a_worker_shows_nothing_unless_it_is_told_to(start):
-    port = free_port()
-    worker = start(["flask", "--app", "wsgi", "orders", "run", "--once"], WORKER_METRICS_PORT=port, METRICS="off")
-    assert worker.process.wait(timeout=30) == 0, worker.errors.read_text()
 
 
 def test_a_server_does_not_import_what_only_commands_use():

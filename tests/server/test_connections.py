@@ -14,10 +14,6 @@ from http.client import HTTPResponse
 import pytest
 import requests
 
-from dev.launcher import free_port
-from tests.support.engine import start_engine
-from tests.support.server import serve
-
 pytestmark = pytest.mark.engine
 
 HOST = "Host: 127.0.0.1\r\n"
@@ -137,17 +133,9 @@ def test_no_header_of_a_client_changes_where_a_request_leads(running, forged):
 
 
 @pytest.fixture(scope="module")
-def single(tmp_path_factory):
-    """A server with one worker, behind one proxy, and the process and the port of its engine."""
-    folder, port = tmp_path_factory.mktemp("single"), free_port()
-    store = start_engine(port, folder / "orders.db")
-    try:
-        settings = {"WEB_CONCURRENCY": "1", "TRUSTED_PROXIES": "1"}
-        with serve(f"http://127.0.0.1:{port}", folder / "gunicorn.log", **settings) as server:
-            yield server, store, port
-    finally:
-        store.kill()
-        store.wait()
+def single(start_single):
+    """Behind one proxy."""
+    return start_single(TRUSTED_PROXIES="1")
 
 
 def test_of_a_proxy_only_its_own_headers_are_believed(single):

@@ -13,15 +13,14 @@ from tests.support.people import registration
 REFUSED_FORM = re.compile("Failed to load resource: the server responded with a status of (400|404|409|422)")
 
 
-class Visitor:
-    """One browser context: its own cookies, window and settings."""
+WIDTH = 1280
 
-    def __init__(
-        self, browser: Any, address: str, *, script: bool = True, width: int = 1280, scheme: str = "light"
-    ) -> None:
-        self.context = browser.new_context(
-            base_url=address, java_script_enabled=script, viewport={"width": width, "height": 800}, color_scheme=scheme
-        )
+
+class Visitor:
+    """One browser context with one page: its own cookies, window and settings."""
+
+    def __init__(self, browser: Any, address: str, *, script: bool = True) -> None:
+        self.context = browser.new_context(base_url=address, java_script_enabled=script)
         self.context.set_default_timeout(10_000)
         self.faults: list[str] = []
         self.username = ""
@@ -29,6 +28,18 @@ class Visitor:
         self.page = self.context.new_page()
         self.page.on("console", self._note)
         self.page.on("pageerror", lambda error: self.faults.append(str(error)))
+
+    def begin(self, width: int = WIDTH) -> Visitor:
+        """As somebody new, whom nobody knows."""
+        self.faults.clear()
+        self.username = ""
+        self.context.clear_cookies()
+        self.resize(width)
+        self.page.emulate_media(color_scheme="light", reduced_motion="null")
+        return self
+
+    def resize(self, width: int, height: int = 800) -> None:
+        self.page.set_viewport_size({"width": width, "height": height})
 
     def _note(self, message: Any) -> None:
         if message.type in {"error", "warning"} and not REFUSED_FORM.match(message.text):
@@ -90,10 +101,13 @@ class Visitor:
         """To all pages from now on."""
         self.context.add_init_script(path=AXE)
 
+    def look_as(self, scheme: str, width: int, height: int) -> None:
+        """Without motion, as colours that are still changing have another contrast."""
+        self.resize(width, height)
+        self.page.emulate_media(color_scheme=scheme, reduced_motion="reduce")
+
     def breaches(self, scheme: str) -> list[str]:
         """The rules of accessibility that axe finds broken on this page; in the dark, those of colour."""
-        # Without motion, as colours that are still changing have another contrast.
-        self.page.emulate_media(color_scheme=scheme, reduced_motion="reduce")
         rules = "{runOnly: ['color-contrast']}" if scheme == "dark" else "{resultTypes: ['violations']}"
         # Only what is needed comes back: all that axe knows of a page is large.
         found = self.page.evaluate(f"""axe.run(document, {rules}).then((result) => result.violations.map(
