@@ -13,11 +13,11 @@ import pytest
 
 from app.domain.orders import Side
 from app.models.create_tables import create_tables
-from tests.proofs.matrix.bare import BareStore
 from tests.proofs.matrix.matrix import BEFORE, IS_FULL, ONCE, Arena, matrix_app
 from tests.proofs.matrix.use_cases import USE_CASES, UseCase, json, limit, work
 from tests.support.engine import engine
 from tests.support.faults import FaultyStore, lose_answer
+from tests.support.wire import BareStore
 
 BY_NAME = {use_case.name: use_case for use_case in USE_CASES}
 LAGS = {
