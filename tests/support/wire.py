@@ -55,7 +55,7 @@ class Wire:
 
 
 class BareStore:
-    """A DynamoDB client without botocore, whose operations are named as botocore names them. Threads must not share it."""
+    """A DynamoDB client without botocore, with botocore's names of the operations. Threads must not share it."""
 
     def __init__(self, endpoint: str) -> None:
         self._wire = Wire(endpoint)

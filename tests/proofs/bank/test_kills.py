@@ -39,7 +39,7 @@ from tests.support.wire import BareStore
 
 pytestmark = pytest.mark.engine
 
-SECONDS = float(os.environ.get("BANK_SECONDS", "10"))
+SECONDS = float(os.environ.get("BANK_SECONDS", "4"))
 SEED = os.environ.get("BANK_SEED", "1")
 CUSTOMERS, SHARED = 16, 3
 # An order to buy is filled at the one, and an order to sell at the other, whatever its limit.
