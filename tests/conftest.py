@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Iterator
+from contextlib import closing
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -20,6 +21,7 @@ if TYPE_CHECKING:
     from tests.support.faults import FaultyStore
     from tests.support.people import Person
     from tests.support.prices import SetPrices
+    from tests.support.wire import BareStore
 
 # botocore sends nothing without credentials, and must look for none outside.
 os.environ.update(AWS_ACCESS_KEY_ID="test", AWS_SECRET_ACCESS_KEY="test", AWS_EC2_METADATA_DISABLED="true")
@@ -61,11 +63,12 @@ def app(endpoint: str) -> Flask:
 
 
 @pytest.fixture(scope="session")
-def store(endpoint: str) -> Any:
-    """A bare botocore client, to see what really stands in the tables."""
-    from tests.support.books import connect
+def store(endpoint: str) -> Iterator[BareStore]:
+    """A bare client, to see what really stands in the tables."""
+    from tests.support.wire import BareStore
 
-    return connect(endpoint)
+    with closing(BareStore(endpoint)) as bare:
+        yield bare
 
 
 @pytest.fixture

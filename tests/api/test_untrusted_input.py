@@ -190,16 +190,21 @@ def call(person, method, path, **kwargs):
     return response
 
 
+def some(values, number):
+    """Every fourth, from another one on for each number: each value meets every fourth route or field."""
+    return values[number % 4 :: 4]
+
+
 def test_paths(person, routes):
     for number, (rule, method) in enumerate(routes):
-        for text in TEXTS[number % 2 :: 2] if "<" in rule else ["x"]:
+        for text in some(TEXTS, number) if "<" in rule else ["x"]:
             call(person, method, fill(rule, text), json={} if method != "GET" else None)
 
 
 def test_bodies(person, routes):
     for number, (rule, method) in enumerate(routes):
         if method in {"POST", "PUT", "PATCH", "DELETE"}:
-            for body in RAW[number % 2 :: 2]:
+            for body in some(RAW, number):
                 call(person, method, fill(rule, "order_0123456789"), data=body, content_type="application/json")
 
 
@@ -216,9 +221,9 @@ BODIES = {
 
 @pytest.mark.parametrize("path", BODIES)
 def test_values(person, path):
-    """Each field with each odd value, the others as they should be."""
-    for field in BODIES[path]:
-        for value in VALUES:
+    """Each field with odd values, the others as they should be."""
+    for number, field in enumerate(BODIES[path], start=list(BODIES).index(path)):
+        for value in some(VALUES, number):
             body = json.dumps({**BODIES[path], field: value})
             call(person, "POST", f"/api/v1{path}", data=body, content_type="application/json")
 
@@ -227,7 +232,7 @@ def test_queries(person, routes):
     names = ["limit", "offset", "cursor", "transaction_type", "asset_id", "order_type", "status", "days", "active_only"]
     for number, (rule, method) in enumerate(routes):
         if method == "GET":
-            for text in TEXTS[number % 3 :: 3]:
+            for text in some(TEXTS, number):
                 query = "&".join(f"{name}={quote(text, safe='%')}" for name in names)
                 call(person, method, fill(rule, "BTC"), query_string=query)
             query = "&".join(f"{name}=1&{name}=2&{name}[]=3&={name}&{name}" for name in names)
@@ -256,8 +261,8 @@ def test_headers(person, method, path):
 
 
 def test_methods(person, routes):
-    for rule in sorted({rule for rule, _ in routes}):
-        for method in [*METHODS, "TRACE", "PROPFIND", "X" * 50]:
+    for number, rule in enumerate(sorted({rule for rule, _ in routes})):
+        for method in [*METHODS, *some(["TRACE", "PROPFIND", "X" * 50, "get"], number)]:
             call(person, method, fill(rule, "order_0123456789"))
 
 
@@ -268,7 +273,7 @@ json_values = st.recursive(
 )
 
 
-@settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=25, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(st.data())
 def test_any_json_at_all(person, data):
     path = data.draw(st.sampled_from(sorted(BODIES)))
@@ -277,7 +282,7 @@ def test_any_json_at_all(person, data):
     call(person, "POST", f"/api/v1{path}", data=body, content_type="application/json")
 
 
-@settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=25, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(st.text(max_size=60), st.text(max_size=60))
 def test_any_login_and_address_at_all(person, first, second):
     for path, body in (

@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import re
 import statistics
+from contextlib import closing
 
 import pytest
 
 from dev.launcher import free_port
-from tests.support.books import check_books, connect
+from tests.support.books import check_books
 from tests.support.engine import start_engine
 from tests.support.server import WORKERS, Caller, at_once, resident_megabytes, serve
+from tests.support.wire import BareStore
 
 pytestmark = pytest.mark.engine
 
@@ -60,7 +62,8 @@ def test_kill_9_of_everything_and_a_restart_keep_everything(tmp_path):
                 del body["/balance"]
             assert found == kept
             caller.close()
-        check_books(connect(endpoint), username)
+        with closing(BareStore(endpoint)) as store:
+            check_books(store, username)
     finally:
         store_process.kill()
         store_process.wait()

@@ -15,16 +15,16 @@ import os
 import signal
 import threading
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import ExitStack, closing, contextmanager
 from dataclasses import dataclass, field
-from http.client import HTTPConnection
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from socketserver import StreamRequestHandler, ThreadingTCPServer
 from types import SimpleNamespace
 from typing import Any
-from urllib.parse import urlsplit
 from zlib import crc32
 
 import pytest
+
+from tests.support.wire import Wire, read_message
 
 # Gives status and body for a request; None drops the connection without an answer.
 Fault = Callable[["Forwarder", bytes], tuple[int, bytes] | None]
@@ -175,10 +175,12 @@ class Replica:
         return self.hides_writes and not any(part.get("ConsistentRead") for part in asked)
 
     def catch_up(self) -> None:
-        while self.late:
-            headers, sent = self.late.pop(0)
-            status, body = send(self.endpoint, headers, sent)
-            assert status == 200, f"the replica refuses what the engine did: {body!r}"
+        if not self.late:
+            return
+        with closing(Wire(self.endpoint)) as wire:
+            while self.late:
+                status, body = wire.send(*self.late.pop(0))
+                assert status == 200, f"the replica refuses what the engine did: {body!r}"
 
 
 class FaultyStore:
@@ -257,25 +259,26 @@ class FaultyStore:
             self._replica.hides_writes = self._replica.hides_index = False
             self._replica.catch_up()
 
-    def forward(self, operation: str, headers: dict[str, str], sent: bytes) -> tuple[int, bytes]:
+    def forward(self, forwarder: Forwarder, headers: dict[str, str], sent: bytes) -> tuple[int, bytes]:
         """The answer of the engine, or of the replica where that may be asked."""
+        operation = forwarder.operation
         if self._replica and self._replica.answers(operation, json.loads(sent)):
-            return send(self._replica.endpoint, headers, sent)
+            return forwarder.wire(self._replica.endpoint).send(headers, sent)
         if self._replica is None or operation not in WRITES:
-            return send(self._engine, headers, sent)
+            return forwarder.wire(self._engine).send(headers, sent)
         with self._lock:  # the replica must hear the writes in the order in which the engine did
-            status, body = send(self._engine, headers, sent)
+            status, body = forwarder.wire(self._engine).send(headers, sent)
             if status == 200:
                 self._replica.late.append((headers, sent))
         return status, body
 
     def __enter__(self) -> FaultyStore:
         handler = type("Handler", (Forwarder,), {"store": self})
-        self._server = ThreadingHTTPServer(("127.0.0.1", 0), handler)
+        self._server = ThreadingTCPServer(("127.0.0.1", 0), handler)
         self._server.daemon_threads = True
         self._thread = threading.Thread(target=self._server.serve_forever, args=(0.02,), daemon=True)
         self._thread.start()
-        self.endpoint = f"http://127.0.0.1:{self._server.server_port}"
+        self.endpoint = f"http://127.0.0.1:{self._server.server_address[1]}"
         return self
 
     def __exit__(self, *_: object) -> None:
@@ -284,48 +287,47 @@ class FaultyStore:
         self._thread.join()
 
 
-def send(endpoint: str, headers: Mapping[str, str], body: bytes) -> tuple[int, bytes]:
-    """Status and body of the answer of an engine."""
-    connection = HTTPConnection(urlsplit(endpoint).netloc, timeout=10)
-    try:
-        connection.request("POST", "/", body, {**headers, "Content-Length": str(len(body))})
-        response = connection.getresponse()
-        return response.status, response.read()
-    finally:
-        connection.close()
+class Forwarder(StreamRequestHandler):
+    """One connection of a client."""
 
-
-class Forwarder(BaseHTTPRequestHandler):
     store: FaultyStore
-    protocol_version = "HTTP/1.1"
     wbufsize = -1  # headers and body in one packet: apart, the second waits 40 ms for the first
 
-    def do_POST(self) -> None:
-        sent = self.rfile.read(int(self.headers["Content-Length"]))
-        self.operation = self.headers["X-Amz-Target"].rpartition(".")[2]
+    def handle(self) -> None:
+        with ExitStack() as self._open:
+            self._wires: dict[str, Wire] = {}
+            while self._answer_one():
+                self.wfile.flush()
+
+    def wire(self, endpoint: str) -> Wire:
+        """The connection onwards to an engine."""
+        if endpoint not in self._wires:
+            self._wires[endpoint] = self._open.enter_context(closing(Wire(endpoint)))
+        return self._wires[endpoint]
+
+    def _answer_one(self) -> bool:
+        """Whether there may be another request on this connection."""
+        first, self.headers, sent = read_message(self.rfile)
+        if not first:
+            return False
+        self.operation = self.headers["x-amz-target"].rpartition(".")[2]
         self.is_dynamodb = True
         fault = self.store.take(self.operation, sent, self.headers["amz-sdk-invocation-id"])
         answer = fault(self, sent) if fault else self.forward(sent)
         if answer is None:
-            self.close_connection = True
-            return
+            return False
         status, body = answer
         self.start_answer(status, body)
         self.wfile.write(body)
+        return True
 
     def start_answer(self, status: int, body: bytes) -> None:
         """The headers that announce a body, with the checksum by which botocore knows that it is whole."""
-        self.send_response(status)
-        self.send_header("Content-Type", "application/x-amz-json-1.0")
-        self.send_header("Content-Length", str(len(body)))
+        lines = [f"HTTP/1.1 {status} A", "Content-Type: application/x-amz-json-1.0", f"Content-Length: {len(body)}"]
         if self.is_dynamodb:
-            self.send_header("x-amz-crc32", str(crc32(body)))
-            self.send_header("x-amzn-RequestId", "made-by-a-test")
-        self.end_headers()
+            lines += [f"x-amz-crc32: {crc32(body)}", "x-amzn-RequestId: made-by-a-test"]
+        self.wfile.write("\r\n".join([*lines, "", ""]).encode())
 
     def forward(self, sent: bytes) -> tuple[int, bytes]:
-        kept = {name: value for name, value in self.headers.items() if name.lower() not in {"host", "content-length"}}
-        return self.store.forward(self.operation, kept, sent)
-
-    def log_message(self, *_: object) -> None:
-        """Be quiet."""
+        kept = {name: value for name, value in self.headers.items() if name not in {"host", "content-length"}}
+        return self.store.forward(self, kept, sent)

@@ -104,9 +104,9 @@ def test_no_order_is_found(rows):
 
 
 def test_the_search_agrees_with_trying_every_order():
-    """On 3,000 random histories of a register and a counter, half of which are impossible."""
+    """On 1,000 random histories of a register and a counter, half of which are impossible."""
     chance, found = random.Random(7), Counter()
-    for _ in range(3000):
+    for _ in range(1000):
         rows = []
         for _ in range(chance.randint(2, 6)):
             start = chance.randint(0, 8)
@@ -122,7 +122,7 @@ def test_the_search_agrees_with_trying_every_order():
         history = operations(*rows)
         found[verdict := linearize(history, Account(cash=1)).is_linearizable] += 1
         assert verdict is tries_every_order(history, Account(cash=1)), rows
-    assert min(found.values()) > 300, found
+    assert min(found.values()) > 100, found
 
 
 def tries_every_order(left: list[Operation], state: Any) -> bool:
@@ -136,14 +136,14 @@ def tries_every_order(left: list[Operation], state: Any) -> bool:
 
 
 def test_a_long_history_is_searched_in_short_time():
-    """5,000 operations of which 8 overlap at any time."""
+    """1,500 operations of which 8 overlap at any time."""
     chance, cash, rows = random.Random(3), 0, []
-    for number in range(5000):
+    for number in range(1500):
         amount = chance.randint(1, 9)
         cash += amount
         step = chance.choice([moved("deposit", amount), moved("deposit", amount, number + 1, previous=cash - amount)])
         rows.append((step, number - chance.uniform(0, 8), number + chance.uniform(0, 8)))
-    verdict = linearize(operations(*rows, (saw(cash=cash), 6000, 6001)), Account())
-    assert verdict.is_linearizable and verdict.tried < 500_000
+    verdict = linearize(operations(*rows, (saw(cash=cash), 2000, 2001)), Account())
+    assert verdict.is_linearizable and verdict.tried < 150_000
     with pytest.raises(Undecided):
         linearize(operations(*rows), Account(), most_steps=100)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import zlib
 from collections.abc import Iterator
 from dataclasses import dataclass
 
@@ -92,17 +91,27 @@ def columns_of(call: Call) -> list[Column]:
     return columns + list(_of_transactions(call.steps) if call.steps else ())
 
 
-def thinned(call: Call, use_case: str) -> list[Column]:
-    """Of the columns of a write one of each family, of those of a read one; different ones for each use case.
-
-    A kill needs a process of its own, so only every second write gets one.
-    """
-    place = zlib.crc32(f"{use_case} {call.number}".encode())
-    families: dict[str, list[Column]] = {}
-    for column in columns_of(call):
-        if column.family != "kill" or (call.operation in WRITES and place // 2 % 2):
-            families.setdefault(column.family if call.operation in WRITES else "any", []).append(column)
-    return [members[place % len(members)] for members in families.values()]
-
-
 FAMILIES = ("throttle", "conflict", "error", "drop", "lose", "cut", "kill")
+
+
+def thinned(calls: list[Call], families: tuple[str, ...], seed: int) -> list[tuple[Call, Column]]:
+    """One column of each of these families, at a write where the family is of writes alone, and one for any other call.
+
+    Different ones for each `seed`. A kill needs a process of its own, so one write gets one.
+    """
+    chosen: list[tuple[Call, Column]] = []
+    for number, family in enumerate(families):
+        cells = [(call, column) for call in calls for column in columns_of(call) if column.family == family]
+        if family in OF_WRITES:
+            cells = [(call, column) for call, column in cells if call.operation in WRITES]
+        if cells:
+            chosen.append(cells[(seed + number) % len(cells)])
+    for call in calls:
+        if not any(broken is call for broken, _ in chosen):
+            columns = [column for column in columns_of(call) if column.family != "kill"]
+            chosen.append((call, columns[seed % len(columns)]))
+    return chosen
+
+
+# What is unlike from one write to the next; the others are as well seen at a read.
+OF_WRITES = {"conflict", "lose", "cut", "kill"}

@@ -9,9 +9,9 @@ import botocore.session
 import pytest
 
 from app.models.create_tables import create_tables
-from tests.proofs.matrix.bare import BareStore
 from tests.proofs.matrix.matrix import IS_FULL, Arena, matrix_app
 from tests.support.faults import FaultyStore, no_waits
+from tests.support.wire import BareStore
 
 
 @pytest.fixture(scope="module")

@@ -30,8 +30,8 @@ from app.services import tokens
 from app.services.passwords import hash_password
 from app.services.worker import Worker
 from tests.contract.specification import Specification
-from tests.proofs.matrix.bare import BareStore, Moment
 from tests.proofs.matrix.columns import KILLS, Column
+from tests.proofs.matrix.moment import Moment
 from tests.proofs.matrix.report import Report
 from tests.proofs.matrix.use_cases import NEW_PASSWORD, Actor, Answer, UseCase
 from tests.support.accounts import deposit, place, user_item
@@ -40,6 +40,7 @@ from tests.support.books import check_books, plain_row, query
 from tests.support.faults import Call, FaultyStore
 from tests.support.people import LONG_AGO, PASSWORD, Person, caller
 from tests.support.prices import FixedPrices, SetPrices
+from tests.support.wire import BareStore
 
 IS_FULL = os.environ.get("MATRIX") == "full"
 TABLES = tables_named("matrix")

@@ -9,7 +9,8 @@ from flask import Flask
 
 from app.domain.errors import Busy, StoreUnavailable
 from app.models.create_tables import create_tables
-from app.models.users import EmailClaim, User, find_user_and_token, find_user_by_email
+from app.models.reading import read_together
+from app.models.users import EmailClaim, User, find_user_by_email
 from tests.proofs.matrix.matrix import matrix_app
 from tests.support.engine import engine
 from tests.support.faults import FaultyStore, conflict, drop, leave_unprocessed, lose_answer, refuse
@@ -80,7 +81,9 @@ def test_a_conflict_is_for_writes(in_faulty_app, faults):
 
 def test_keys_that_are_handed_back_are_asked_for_again(in_faulty_app, faults):
     faults.break_call(1, leave_unprocessed, None)
-    assert find_user_and_token("nobody", "0" * 16, consistent=True) == (None, None)
+    places = [(User, User.key("nobody")), (EmailClaim, EmailClaim.key("nobody"))]
+    found = read_together(places)
+    assert all(found.has_read(*place) and found.get(*place) is None for place in places)
     asked = [call.body["RequestItems"]["users"]["Keys"] for call in faults.calls]
     assert len(asked[0]) == 2 and asked[1] == asked[0][1:]
 

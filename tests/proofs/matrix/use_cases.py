@@ -5,6 +5,7 @@ Someone who acts here has 1000.00 and 5 BTC, bought at 1.00; BTC costs 100.00 an
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import timedelta
@@ -83,6 +84,11 @@ class UseCase:
     lags: bool = False
     new_password: bool = False
     suspends: bool = False
+
+    @property
+    def subject(self) -> str:
+        """What its variants have in common: with a key and without, as a form, at the limit and beyond."""
+        return re.sub(r"(, keyed|, form| (at|above|below) limit)$|reached ", "", self.name)
 
 
 def answered(actor: Actor, response: TestResponse) -> Answer:

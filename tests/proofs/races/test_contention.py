@@ -11,7 +11,7 @@ import pytest
 from tests.support.books import check_books
 from tests.support.people import Person, caller
 
-THREADS, DEPOSITS = 64, 2
+THREADS, DEPOSITS = 64, 1
 MOST_REQUESTS = 40  # for one deposit: who is told 'busy' that often, one after the other, is starved
 
 pytestmark = pytest.mark.engine

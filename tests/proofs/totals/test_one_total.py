@@ -59,6 +59,7 @@ class Life:
         self.prices = app.extensions["prices"] = SetPrices()
         self.prices.set("BTC", "100")
         self.prices.set("ETH", "33.337")
+        self.worker = Worker(self.prices)
         self.person = register(app)
         self.now = datetime.fromisoformat("2026-01-15T12:00:00Z")
         with clock.at(self.now - timedelta(hours=1)):
@@ -81,7 +82,7 @@ class Life:
                 more = {"price": price} if action.startswith("limit") else {}
                 self.person.order(action, str(asset_id), str(quantity), **more)
             with self.app.app_context():
-                Worker(self.prices).run_round()
+                self.worker.run_round()
 
 
 @pytest.fixture
