@@ -166,7 +166,7 @@ bench: $(DEV) $(ENGINE)  ## Write docs/performance.md again, and measure the wor
 	$(BIN)/python -m bench.contention
 
 .PHONY: docs
-docs: $(RUNTIME)  ## Write docs/errors.md again, from the table in app/views/errors.py
+docs: $(RUNTIME)  ## Write docs/errors.md again, from the classes of errors
 	$(BIN)/python -c 'from app.views.api.docs import errors_as_markdown as text; print(text(), end="")' > docs/errors.md.new
 	mv docs/errors.md.new docs/errors.md
 

@@ -19,7 +19,7 @@ import click
 from app.domain import clock, money
 from app.domain.assets import CATALOGUE
 from app.domain.errors import Busy
-from app.domain.orders import PriceType, Side, reaches
+from app.domain.orders import NewOrder, PriceType, Side, reaches
 from app.domain.users import Role, UserStatus
 from app.models import order_changes as order_book
 from app.models.idempotency import IdempotencyClaim
@@ -260,9 +260,8 @@ def _withdraw(amount: Decimal, description: str, key: str) -> Step:
 def _order(
     market: PriceSource, side: Side, asset_id: str, quantity: Decimal, key: str, username: str = CUSTOMER
 ) -> Step:
-    return lambda: orders.place_order(
-        username, side, PriceType.MARKET, asset_id, quantity, market, idempotency_key=f"demo {key}"
-    )
+    order = NewOrder(side, PriceType.MARKET, asset_id, quantity)
+    return lambda: orders.place_order(username, order, market, idempotency_key=f"demo {key}")
 
 
 @dataclass
@@ -277,17 +276,9 @@ class _Waiting:
 
     def place(self, quantity: Decimal, expires_at: datetime) -> Step:
         def step() -> None:
-            self.order_id = orders.place_order(
-                CUSTOMER,
-                self.side,
-                PriceType.LIMIT,
-                self.asset_id,
-                quantity,
-                self.market,
-                limit_price=self.limit,
-                expires_at=expires_at,
-                idempotency_key=f"demo wait {self.side} {self.asset_id} {clock.to_text(expires_at)}",
-            ).item.order_id
+            order = NewOrder(self.side, PriceType.LIMIT, self.asset_id, quantity, self.limit, expires_at)
+            key = f"demo wait {self.side} {self.asset_id} {clock.to_text(expires_at)}"
+            self.order_id = orders.place_order(CUSTOMER, order, self.market, idempotency_key=key).item.order_id
 
         return step
 

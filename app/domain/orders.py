@@ -9,7 +9,7 @@ Nothing here knows storage or HTTP: price and time are arguments.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from datetime import datetime, timedelta
 from decimal import Decimal
 from enum import StrEnum
@@ -58,6 +58,7 @@ class NewOrder:
     """What a user asks for.
 
     `limit_price` is the worst price that the order accepts: a limit order has one, a market order may have one.
+    A field that is added goes last, with the default of an order that does not have it.
     """
 
     side: Side
@@ -66,6 +67,23 @@ class NewOrder:
     quantity: Decimal
     limit_price: Decimal | None = None
     expires_at: datetime | None = None
+
+    @property
+    def identity(self) -> list[str | None]:
+        """What follows side and price type as text: it is the same when an order is repeated.
+
+        Four values are always there. Others are named, and there where they are given: an order without them keeps the
+        fingerprint that it had before they existed.
+        """
+        first, later = fields(self)[2:6], fields(self)[6:]
+        return [
+            *(_as_text(getattr(self, each.name)) for each in first),
+            *(
+                f"{each.name}={_as_text(value)}"
+                for each in later
+                if (value := getattr(self, each.name)) != each.default
+            ),
+        ]
 
     def waits_at(self, price: Decimal) -> bool:
         """Whether the order must wait while this is the market's price.
@@ -81,6 +99,14 @@ class NewOrder:
     def total_at(self, price: Decimal) -> Decimal:
         """Cost or proceeds at this price. Raises OrderTooSmall, OrderTooLarge."""
         return money.new_order_total(self.quantity, price, buying=self.side is Side.BUY)
+
+
+def _as_text(value: object) -> str | None:
+    if isinstance(value, Decimal):
+        return money.plain(value)
+    if isinstance(value, datetime):
+        return clock.to_text(value)
+    return None if value is None else str(value)
 
 
 def check_end(expires_at: datetime | None, now: datetime) -> None:

@@ -26,7 +26,7 @@ class FieldErrorOutput(Output):
 
 
 class ProblemOutput(Schema):
-    """An error (RFC 9457). The last fields are there when they say more about the `code`."""
+    """An error (RFC 9457); some have `errors`, or details of their own (`app.domain.errors`)."""
 
     type = fields.String(required=True, metadata={"description": "Where this code is explained"})
     title = fields.String(required=True)
@@ -35,12 +35,6 @@ class ProblemOutput(Schema):
     code = fields.String(required=True, metadata={"description": "The same word for the same error, for programs"})
     request_id = fields.String(required=True, metadata={"description": "Name this when you ask about the error"})
     errors = fields.List(fields.Nested(FieldErrorOutput))
-    available = fields.String()
-    required = fields.String()
-    asset_id = fields.String()
-    price = fields.String()
-    worst_price = fields.String()
-    order_status = LowerCase(OrderStatus)
 
 
 class HealthOutput(Output):

@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-from datetime import datetime, timedelta
-from decimal import Decimal
+from dataclasses import replace
+from datetime import timedelta
 from functools import partial
 
 from app import metrics
-from app.domain import clock, money
+from app.domain import clock
 from app.domain.assets import get_tradeable_asset
 from app.domain.idempotency import identify
-from app.domain.orders import NewOrder, PriceType, Side
+from app.domain.orders import NewOrder, PriceType
 from app.models import order_changes
 from app.models.idempotency import Applied
 from app.models.orders import Order
@@ -21,38 +21,19 @@ LIMIT_ORDER_LIFETIME = timedelta(days=30)
 
 
 def place_order(
-    username: str,
-    side: Side,
-    price_type: PriceType,
-    asset_id: str,
-    quantity: Decimal,
-    prices: PriceSource,
-    *,
-    limit_price: Decimal | None = None,
-    expires_at: datetime | None = None,
-    idempotency_key: str | None = None,
-    early: Found = NOTHING,
+    username: str, order: NewOrder, prices: PriceSource, *, idempotency_key: str | None = None, early: Found = NOTHING
 ) -> Applied[Order]:
     """Buy or sell at the market's price, or at a limit; an order that must wait reserves what it needs.
 
-    Two calls, or one with an `early` balance and holding.
-    `quantity` is above zero, with up to 8 decimals. `limit_price` is the worst price that the order accepts, USD for
-    one unit; a limit order has one. `expires_at` is for limit orders, by default LIMIT_ORDER_LIFETIME from now.
+    Two calls, or one with an `early` balance and holding. A limit order without an end ends LIMIT_ORDER_LIFETIME from
+    now.
     Raises AssetNotTradeable, InvalidInput when `expires_at` has passed, PriceUnavailable, PriceMoved, OrderTooSmall,
     OrderTooLarge, InsufficientFunds, InsufficientHolding, IdempotencyKeyReused, Busy.
     """
-    asset = get_tradeable_asset(asset_id)
-    idempotency = identify(
-        idempotency_key,
-        f"{price_type} {side}",
-        asset.asset_id,
-        money.plain(quantity),
-        limit_price and money.plain(limit_price),
-        expires_at and clock.to_text(expires_at),
-    )
-    if price_type is PriceType.LIMIT:
-        expires_at = expires_at or clock.now() + LIMIT_ORDER_LIFETIME
-    order = NewOrder(side, price_type, asset.asset_id, quantity, limit_price, expires_at)
+    asset = get_tradeable_asset(order.asset_id)
+    idempotency = identify(idempotency_key, f"{order.price_type} {order.side}", *order.identity)
+    if order.price_type is PriceType.LIMIT and order.expires_at is None:
+        order = replace(order, expires_at=clock.now() + LIMIT_ORDER_LIFETIME)
     current_price = partial(get_tradeable_price, prices, asset.asset_id)
     placed = order_changes.place_order(username, order, current_price, idempotency=idempotency, early=early)
     if not placed.is_replay:

@@ -8,30 +8,39 @@ from __future__ import annotations
 
 import csv
 import io
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date, datetime, timedelta
 from decimal import Decimal
 from itertools import chain, islice
+from operator import attrgetter
 
 from app.domain import clock, money
 from app.domain.periods import SLACK, Bounds, Period, period_of
 from app.models import ledger
 from app.models.ledger import BalanceTransaction, Trade
 
-CSV_COLUMNS = (
-    "created_at",
-    "transaction_id",
-    "transaction_type",
-    "amount",
-    "effect",
-    "previous_balance",
-    "new_balance",
-    "description",
-    "order_id",
-)
+CSV_COLUMNS: Mapping[str, Callable[[BalanceTransaction], object]] = {
+    "created_at": lambda each: clock.to_text(each.created_at),
+    "transaction_id": attrgetter("transaction_id"),
+    "transaction_type": lambda each: each.transaction_type.lower(),
+    "amount": attrgetter("amount"),
+    "effect": attrgetter("effect"),
+    "previous_balance": attrgetter("previous_balance"),
+    "new_balance": attrgetter("new_balance"),
+    "description": lambda each: _harmless(each.description or ""),
+    "order_id": attrgetter("order_id"),
+}
 
-TRADE_COLUMNS = ("timestamp", "asset_id", "transaction_type", "quantity", "price", "total_amount", "order_id")
+TRADE_COLUMNS: Mapping[str, Callable[[Trade], object]] = {
+    "timestamp": lambda each: clock.to_text(each.traded_at),
+    "asset_id": attrgetter("asset_id"),
+    "transaction_type": attrgetter("transaction_type"),
+    "quantity": lambda each: money.plain(each.quantity),
+    "price": lambda each: money.plain(each.price),
+    "total_amount": attrgetter("total_amount"),
+    "order_id": attrgetter("order_id"),
+}
 
 
 @dataclass(frozen=True)
@@ -120,19 +129,7 @@ def write_csv(statement: Statement) -> Iterator[str]:
     yield _csv_line(["", "", "opening_balance", "", "", "", balance, "", ""])
     for transaction in statement.transactions:
         balance = transaction.new_balance
-        yield _csv_line(
-            [
-                clock.to_text(transaction.created_at),
-                transaction.transaction_id,
-                transaction.transaction_type.lower(),
-                transaction.amount,
-                transaction.effect,
-                transaction.previous_balance,
-                transaction.new_balance,
-                _harmless(transaction.description or ""),
-                transaction.order_id or "",
-            ]
-        )
+        yield _csv_line(column(transaction) for column in CSV_COLUMNS.values())
     yield _csv_line(["", "", "closing_balance", "", "", "", balance, "", ""])
 
 
@@ -152,17 +149,7 @@ def write_trades_csv(trades: Iterable[Trade]) -> Iterator[str]:
     """The lines of trades as CSV (RFC 4180), with the columns of the JSON list; one row in memory."""
     yield _csv_line(TRADE_COLUMNS)
     for trade in trades:
-        yield _csv_line(
-            [
-                clock.to_text(trade.traded_at),
-                trade.asset_id,
-                trade.transaction_type,
-                money.plain(trade.quantity),
-                money.plain(trade.price),
-                trade.total_amount,
-                trade.order_id,
-            ]
-        )
+        yield _csv_line(column(trade) for column in TRADE_COLUMNS.values())
 
 
 def _harmless(text: str) -> str:

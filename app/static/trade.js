@@ -57,12 +57,17 @@ function total(units, unitPrice, buying) {
 // beside it names the suggestion, so that the server and a page that is gone back to can tell the two apart.
 
 const typed = new Map();
+// What belongs to some types of order alone, each with a field: `data-for` is a word of their names.
+const PARTS = [...form.querySelectorAll("[data-for]")];
 const FIELDS = [
-  {field: spend, of: ({buying}) => buying && "purchases"},
+  ...PARTS.map((part) => ({field: part.querySelector("input"), of: ({type}) => belongs(part, type)})),
   {field: price, of: ({type}) => type, suggestion: suggestedPrice, suggest: worstPrice},
-  {field: lastDay, of: ({atLimit}) => atLimit && "limits"},
   {field: quantity, of: () => "orders", suggestion: suggestedQuantity, suggest: affordable},
 ];
+
+function belongs(part, type) {
+  return type.split("_").includes(part.dataset.for) && part.dataset.for;
+}
 
 function kind() {
   const type = form.elements.order_type.value || "market_buy";
@@ -123,14 +128,15 @@ function labelOf(field) {
   return field.dataset.name || form.querySelector(`label[for="${field.id}"]`).firstChild.textContent.trim();
 }
 
-function label({buying, atLimit}) {
+function label({type, buying, atLimit}) {
   const name = atLimit ? "Limit" : buying ? "Do not pay more than" : "Do not sell for less than";
   form.querySelector('label[for="price"]').textContent = name;
   document.getElementById("price-hint").textContent = atLimit
     ? `The price of one ${dataset.asset} to wait for, or better.`
     : `The price of one ${dataset.asset} that you see with ${dataset.allowance} % to spare. If the market moves beyond it, nothing is placed.`;
-  form.querySelector('[data-for="buy"]').hidden = !buying;
-  form.querySelector('[data-for="limit"]').hidden = !atLimit;
+  for (const part of PARTS) {
+    part.hidden = !belongs(part, type);
+  }
 }
 
 // Why the text of a field is refused, by itself; "" when it is not.
@@ -238,7 +244,7 @@ function change(event) {
     note(part, chosen);
   }
   if (part?.field === quantity) {
-    typed.delete(placeOf(FIELDS.find(({field}) => field === spend), {buying: true}));
+    typed.delete(placeOf(FIELDS.find(({field}) => field === spend), {type: "market_buy"}));
     spend.value = "";
   }
   show();

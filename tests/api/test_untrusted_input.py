@@ -9,6 +9,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from app.schemas.inputs import OrderInput
 from tests.support.people import new_address, register, registration
 
 METHODS = ["GET", "POST", "PUT", "PATCH", "DELETE", "HEAD", "OPTIONS"]
@@ -215,7 +216,13 @@ BODIES = {
     "/auth/tokens": {"name": "script", "scopes": "read", "expires_at": None},
     "/balance/deposit": {"amount": "1", "description": "x"},
     "/balance/withdraw": {"amount": "1", "description": "x"},
-    "/orders": {"order_type": "market_buy", "asset_id": "BTC", "quantity": "0.00001", "price": "1", "expires_at": None},
+    "/orders": {
+        **dict.fromkeys(OrderInput.names()),
+        "order_type": "market_buy",
+        "asset_id": "BTC",
+        "quantity": "0.00001",
+        "price": "1",
+    },
 }
 
 

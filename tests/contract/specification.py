@@ -80,4 +80,7 @@ class Specification:
         schema = documented["content"][response.mimetype]["schema"]
         value = response.json if response.is_json else response.text
         assert not self.faults(schema, value), (name, self.faults(schema, value))
-        return value["code"] if response.status_code >= 400 else ""
+        if response.status_code < 400:
+            return ""
+        assert set(value) <= set(self.document["components"]["schemas"]["Problem"]["properties"]), (name, set(value))
+        return str(value["code"])

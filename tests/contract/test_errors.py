@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
 from http import HTTPStatus
 from io import BytesIO
 from pathlib import Path
@@ -15,8 +14,9 @@ from werkzeug.test import TestResponse
 
 from app.domain.errors import ProductError
 from app.factory import create_app
+from app.schemas.outputs import ProblemOutput
 from app.views.api.docs import errors_as_markdown
-from app.views.errors import BY_CLASS, ROWS
+from app.views.errors import ALL
 from tests.support.applications import config
 from tests.support.page_client import look
 from tests.support.people import Person, problem, register
@@ -24,25 +24,15 @@ from tests.support.people import Person, problem, register
 DOCS = Path(__file__).parents[2] / "docs/errors.md"
 
 
-def all_refusals(kind: type[ProductError] = ProductError) -> Iterator[type[ProductError]]:
-    for each in kind.__subclasses__():
-        if each.__module__.startswith("app."):
-            yield from [each, *all_refusals(each)]
-
-
-def test_every_refusal_has_a_code_of_its_own_and_a_row() -> None:
-    refusals = [each for each in all_refusals() if hasattr(each, "code")]
-    missing = [each.__name__ for each in refusals if each not in BY_CLASS]
-    assert not missing, "write a row for each in app/views/errors.py"
-    assert set(refusals) == set(BY_CLASS)
-    assert len({row.code for row in ROWS}) == len(ROWS)
-    # Those without a code are only there to be inherited from.
-    assert {each.__name__ for each in all_refusals()} - {each.__name__ for each in refusals} == {"Refusal"}
-
-
-def test_every_row_has_a_sentence_and_its_place() -> None:
-    assert all(row.message.endswith(".") and row.cause.endswith(".") and row.remedy.endswith(".") for row in ROWS)
-    assert list(ROWS) == sorted(ROWS, key=lambda row: (row.status, row.code))
+@pytest.mark.parametrize("kind", ALL, ids=[each.code for each in ALL])
+def test_every_error_is_described_and_makes_an_example(kind: type[ProductError]) -> None:
+    own = vars(kind)
+    assert {"code", "cause", "remedy"} <= own.keys(), "what it inherits describes another error"
+    assert own["cause"].endswith(".") and own["remedy"].endswith(".") and 400 <= kind.status < 600
+    assert [each for each in ALL if each.code == kind.code] == [kind]
+    error = kind.make_example()
+    assert str(error).endswith(".") and error.details.keys().isdisjoint(ProblemOutput().fields)
+    assert [name for name, value in error.details.items() if str(value) not in str(error)] == []
 
 
 def test_the_file_of_errors_is_up_to_date() -> None:
@@ -53,7 +43,7 @@ def test_the_type_of_an_error_leads_to_its_explanation(contract_app: Flask) -> N
     client = contract_app.test_client()
     address, _, code = client.get("/api/nope").json["type"].partition("#")
     page = look(client.get(address)).shown
-    assert {row.code for row in ROWS} <= set(page.attributes)
+    assert {each.code for each in ALL} <= set(page.attributes)
     assert "Check the address" in page.text_of(code)
 
 

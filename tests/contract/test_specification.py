@@ -12,9 +12,11 @@ from flask import Flask
 from marshmallow import Schema
 from openapi_spec_validator import OpenAPIV31SpecValidator
 
+from app.domain.errors import Refusal
 from app.factory import create_app
 from app.schemas import inputs, market_outputs, outputs
 from app.schemas.fields import Output
+from app.views.errors import ALL
 from tests.contract.specification import Specification
 from tests.support.applications import config
 from tests.support.people import PASSWORD, Person, register, registration
@@ -71,6 +73,8 @@ def test_every_field_is_there(specification: Specification) -> None:
             written = isinstance(schema, type) and issubclass(schema, Schema) and name.endswith(suffix)
             if written and name.removesuffix(suffix) in schemas:
                 fields = {field.data_key or key for key, field in schema().fields.items()}
+                if schema is outputs.ProblemOutput:
+                    fields |= {detail for each in ALL for detail in each.make_example().details}
                 assert set(schemas[name.removesuffix(suffix)]["properties"]) == fields, name
 
 
@@ -181,8 +185,8 @@ def test_the_schema_of_money_takes_what_the_code_takes(specification: Specificat
     assert (not specification.faults(schema, {"amount": value})) is fits
 
 
-# What needs a fault, or a limit, or a second price source: tested where those are.
-NEEDS_A_FAULT = {"internal_error", "busy", "overloaded", "store_unavailable", "too_many_requests"}
+# What needs a fault or a limit is not the refusal of a rule: tested where those are.
+NEEDS_A_FAULT = {each.code for each in ALL if not issubclass(each, Refusal)}
 
 
 def test_every_answer_of_a_journey_is_as_documented(

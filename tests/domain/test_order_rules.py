@@ -2,18 +2,53 @@
 
 from __future__ import annotations
 
-from datetime import UTC, datetime, timedelta
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta, timezone
 from decimal import Decimal
 
 import pytest
 
 from app.domain import clock
 from app.domain.errors import FieldError, InvalidInput, OrderTooLarge, OrderTooSmall, PriceMoved
+from app.domain.idempotency import identify
 from app.domain.orders import Fill, NewOrder, PriceType, Side, check_end, fill_reserved
 
 
 def order(side: str, quantity: str, price: str | None = None, price_type: str = "MARKET") -> NewOrder:
     return NewOrder(Side(side), PriceType(price_type), "BTC", Decimal(quantity), Decimal(price) if price else None)
+
+
+@pytest.mark.parametrize(
+    ("wanted", "fingerprint"),
+    [
+        (
+            NewOrder(
+                Side.BUY,
+                PriceType.LIMIT,
+                "BTC",
+                Decimal("0.50"),
+                Decimal("60000.0"),
+                datetime(2026, 1, 15, 13, tzinfo=timezone(timedelta(hours=1))),
+            ),
+            "52f8d430989dc0973e75fddc4124fffe0ecf66bf7058d03b1464b528ab72fe76",
+        ),
+        (order("SELL", "0.5"), "22f4a6ad13827731d289191d3e5cca35c52825697aa167956b8023be1a40a492"),
+    ],
+    ids=["all values", "as few as can be"],
+)
+def test_claims_of_earlier_versions_fit_the_same_order(wanted, fingerprint):
+    made = identify("k", f"{wanted.price_type} {wanted.side}", *wanted.identity)
+    assert made.fingerprint == fingerprint
+
+
+def test_what_orders_get_later_makes_another_order_only_where_it_is_given():
+    @dataclass(frozen=True, slots=True)
+    class LaterOrder(NewOrder):
+        note: str | None = None
+
+    parts = (Side.BUY, PriceType.MARKET, "BTC", Decimal(1))
+    assert LaterOrder(*parts).identity == NewOrder(*parts).identity == ["BTC", "1", None, None]
+    assert LaterOrder(*parts, note="x").identity == ["BTC", "1", None, None, "note=x"]
 
 
 @pytest.mark.parametrize(

@@ -8,25 +8,10 @@ from decimal import Decimal
 import pytest
 import simplejson
 
+from app.schemas.outputs import OrderOutput
 from tests.support.people import TIME, TRANSACTION, problem
 
-ORDER = {
-    "order_id",
-    "order_type",
-    "asset_id",
-    "quantity",
-    "price",
-    "status",
-    "total_amount",
-    "limit_price",
-    "executed_price",
-    "reserved_amount",
-    "reserved_quantity",
-    "expires_at",
-    "executed_at",
-    "created_at",
-    "updated_at",
-}
+ORDER = set(OrderOutput().fields)
 TRADE = {"asset_id", "transaction_type", "quantity", "price", "total_amount", "order_id", "status", "timestamp"}
 HOLDING = {
     "asset_id",

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 from flask import Flask
 
-from app.views.errors import FORM_EXPIRED
+from app.views.errors import FormExpired
 from tests.support.applications import make_app
 from tests.support.page_client import Answer, Browser, SentForm, look
 
@@ -70,7 +70,7 @@ def test_each_cause_has_its_own_sentence_and_a_line_in_the_log(
     form = log_in_form(visitor, how["base_url"])
     capfd.readouterr()
     answer = send(visitor, form, **how)
-    assert answer.status == 400 and words in answer.text and FORM_EXPIRED.message not in answer.text
+    assert answer.status == 400 and words in answer.text and FormExpired.message not in answer.text
     assert "Nothing was applied." in answer.text
     log = capfd.readouterr().err
     [line] = [line for line in map(json.loads, log.splitlines()) if line["event"] == "form refused"]
@@ -87,7 +87,7 @@ def test_a_form_of_an_ended_session_has_expired(visitor: Browser) -> None:
     form = log_in_form(visitor, HTTPS)
     with visitor.client.session_transaction(base_url=HTTPS) as session:
         session["csrf_token"] = "of another session"
-    assert FORM_EXPIRED.message in send(visitor, form, base_url=HTTPS, referer=f"{HTTPS}/login").text
+    assert FormExpired.message in send(visitor, form, base_url=HTTPS, referer=f"{HTTPS}/login").text
 
 
 def test_a_form_that_is_sent_as_it_should_be_is_accepted(visitor: Browser) -> None:
@@ -98,7 +98,7 @@ def test_a_form_that_is_sent_as_it_should_be_is_accepted(visitor: Browser) -> No
 def test_a_refused_log_out_leads_to_pages_that_exist(ann: Browser) -> None:
     form = ann.get("/dashboard").form("/logout")
     answer = ann.send(form, csrf_token=None)
-    assert answer.status == 400 and FORM_EXPIRED.message in answer.text
+    assert answer.status == 400 and FormExpired.message in answer.text
     for link in answer.shown.links:
         if not link.startswith("#"):
             assert link.startswith("/") and ann.client.get(link, follow_redirects=True).status_code == 200

@@ -13,6 +13,7 @@ import pytest
 from app.domain import clock
 from app.prices import MarketStats, MarketSummary
 from app.prices.simulated import SimulatedMarket
+from app.schemas.inputs import OrderInput
 from tests.support.page_client import Answer, Browser
 from tests.support.usage import usage_of
 
@@ -253,6 +254,35 @@ def test_a_worst_price_typed_into_the_review_goes_back_too(rich: Browser) -> Non
     form = review(rich, quantity="2").form()
     form.action = "/assets/BTC/change"
     assert rich.get(rich.send(form, price="104").location).form().values["price"] == "104"
+
+
+# What a person writes for a field of an order, and what makes it another order.
+WRITTEN = {
+    "order_type": ("limit_buy", "limit_sell"),
+    "quantity": ("2", "3"),
+    "price": ("90", "91"),
+    "expires_at": (LAST_DAY, ""),
+}
+
+
+def test_every_field_of_an_order_gets_from_its_page_through_the_review_into_the_order(rich: Browser) -> None:
+    """A field that is not named here is written as its example, and left out of another order."""
+    schema = OrderInput()
+    fields = {field.data_key or name: field.metadata.get("example") for name, field in schema.fields.items()}
+    del fields["asset_id"]
+    cases = {name: WRITTEN.get(name, (str(example), "")) for name, example in fields.items()}
+    written = {name: text for name, (text, _) in cases.items()}
+    assert written.keys() <= rich.get("/assets/BTC").form().values.keys()
+    form = review(rich, **written).form()
+    assert written.items() <= form.values.items()
+    back = rich.send(replace(form, action="/assets/BTC/change"))
+    assert written.items() <= rich.get(back.location).form().values.items()
+    placed = rich.send(form)
+    order = rich.person.get(f"/orders/{placed.location.rpartition('/')[2]}").json["data"]
+    assert {name: str(order[name])[: len(text)] for name, text in written.items()} == written
+    for name, (_, other) in cases.items():
+        again = rich.send(form, **{name: other})
+        assert again.status == 422 and "with other values" in again.text, f"{name} makes it no other order"
 
 
 @pytest.mark.parametrize("days", ["1", "7", "30", "365"])

@@ -1,10 +1,16 @@
-"""The application under test, on tables of a test's own where it needs some."""
+"""The application under test, on tables of a test's own where it needs some.
+
+Whatever test it is: a route of the API that answers an error which it does not name in `refuses` fails with 500.
+"""
 
 from __future__ import annotations
 
+import json
+import re
+from functools import cache
 from typing import Any
 
-from flask import Flask
+from flask import Flask, Response, request, request_finished
 
 from app.config import Config
 from app.factory import create_app
@@ -43,3 +49,28 @@ def make_app(
     if prices is not None:
         app.extensions["prices"] = prices
     return app
+
+
+@request_finished.connect
+def _check_error_is_documented(app: Flask, response: Response, **_: Any) -> None:
+    if response.content_type == "application/problem+json" and request.url_rule:
+        route = re.sub(r"<(?:\w+:)?(\w+)>", r"{\1}", request.url_rule.rule)
+        codes = _documented_codes(app.extensions["openapi"]).get((route, request.method.replace("HEAD", "GET")))
+        code = response.get_json()["code"]
+        assert codes is None or code in codes, f"{request.method} {route}: name {code} in its refuses(...)"
+
+
+@cache
+def _documented_codes(openapi: str) -> dict[tuple[str, str], set[str]]:
+    """The codes of the errors that each operation names, by path and method."""
+    return {
+        (path, method.upper()): {
+            # An answer is shared by the operations with the same codes, which are its name.
+            code
+            for answer in operation["responses"].values()
+            for code in answer.get("$ref", "").split(".")[1:]
+        }
+        for path, item in json.loads(openapi)["paths"].items()
+        for method, operation in item.items()
+        if method != "parameters"
+    }

@@ -14,7 +14,7 @@ from werkzeug.test import TestResponse
 from app.models.users import get_user
 from app.views.http import SECURITY_HEADERS
 from app.views.pages.sessions import begin_session
-from tests.support.people import PASSWORD, register, registration
+from tests.support.people import PASSWORD, Person, register, registration
 
 _addresses = itertools.count(1)
 VOID = {"br", "col", "hr", "img", "input", "link", "meta", "source", "wbr"}
@@ -62,6 +62,7 @@ class Page(HTMLParser):
         self._ids_open: list[str] = []
         self._labelled: set[str] = set()
         self._to_label: list[str] = []
+        self._label = ""
         self._tags: list[str] = []
         self.feed(text)
         self.close()
@@ -89,6 +90,10 @@ class Page(HTMLParser):
             return
         self._stack.pop()
         self._ids_open.pop()
+        if tag in {"label", "legend"}:
+            if not self._label.replace("(optional)", "").strip():
+                self.faults.append(f"a {tag} without text at {self.getpos()}")
+            self._label = ""
         if tag not in {"a", "b", "code", "small", "span", "strong", "time"}:
             self.text += " "
 
@@ -97,6 +102,8 @@ class Page(HTMLParser):
             self.title += data
         elif "body" in self._stack and not {"script", "svg"} & set(self._stack):
             self.text += data
+        if {"label", "legend"} & set(self._stack):
+            self._label += data
         for id_ in self._ids_open:
             if id_:
                 self._texts[id_] += data
@@ -226,6 +233,8 @@ class Browser:
         # An address of its own, as failed attempts to log in are counted by address.
         self.client.environ_base["REMOTE_ADDR"] = f"2001:db8::{next(_addresses):x}"
         self.username = ""
+        # The same user with a token, of one who entered.
+        self.person: Person | None = None
 
     def get(self, path: str, status: int = 200) -> Answer:
         answer = look(self.client.get(path))
@@ -259,7 +268,8 @@ class Browser:
     def enter(self) -> Browser:
         """As a new user, logged in without the forms: several times faster, and most tests begin so."""
         app = self.client.application
-        self.username = register(app).username
+        self.person = register(app)
+        self.username = self.person.username
         with app.test_request_context(environ_base=self.client.environ_base):
             begin_session(get_user(self.username))
             started = dict(session)

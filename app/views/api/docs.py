@@ -5,7 +5,7 @@ from __future__ import annotations
 from flask import Blueprint, Flask, Response, current_app, render_template, request
 
 from app.views.api.blueprint import JsonApi
-from app.views.errors import ERRORS, ROWS
+from app.views.errors import ALL, ERRORS
 
 # Where the API is, unless a proxy adds a prefix.
 SERVER = "/"
@@ -54,10 +54,10 @@ def show() -> str:
 @blueprint.get(ERRORS)
 def show_errors() -> str:
     """Where the `type` of an error leads."""
-    return render_template("api_errors.html", rows=ROWS, before=BEFORE_THE_APPLICATION)
+    return render_template("api_errors.html", errors=ALL, before=BEFORE_THE_APPLICATION)
 
 
 def errors_as_markdown() -> str:
     """The text of `docs/errors.md`, which `make docs` writes."""
-    rows = (f'| <a id="{row.code}"></a>`{row.code}` | {row.status} | {row.cause} | {row.remedy} |' for row in ROWS)
+    rows = (f'| <a id="{each.code}"></a>`{each.code}` | {each.status} | {each.cause} | {each.remedy} |' for each in ALL)
     return MARKDOWN.format(rows="\n".join(rows), before=BEFORE_THE_APPLICATION)

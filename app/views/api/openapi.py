@@ -7,6 +7,7 @@ from what it takes; each lists the codes that it may carry.
 from __future__ import annotations
 
 from http import HTTPStatus
+from itertools import groupby
 from typing import Any
 
 from apispec import APISpec, BasePlugin
@@ -15,9 +16,10 @@ from marshmallow import Schema, fields
 from werkzeug.routing import Rule
 
 from app.domain import errors, identifiers
+from app.domain.errors import ProductError
 from app.schemas.outputs import ProblemOutput
 from app.views.api.blueprint import PREFIX
-from app.views.errors import BY_CLASS, BY_STATUS, Row
+from app.views.errors import ALL, BadRequest, BodyTooLarge, InternalError, UnsupportedMediaType, problem_of
 
 DESCRIPTION = """\
 Cash and crypto assets in one account, for scripts.
@@ -163,6 +165,7 @@ class SharedAnswers(BasePlugin):
         components = self.spec.components
         components.security_scheme("bearer", {"type": "http", "scheme": "bearer"})
         components.schema("Problem", schema=ProblemOutput)
+        components.schemas["Problem"]["properties"] |= _details()
         components.parameter("IdempotencyKey", "header", IDEMPOTENCY_KEY)
         for name, header in HEADERS.items():
             components.header(name, header)
@@ -186,16 +189,15 @@ class SharedAnswers(BasePlugin):
 
     def _complete(self, operation: dict[str, Any], rule: Rule, *, is_change: bool) -> None:
         operation["operationId"] = _operation_id(rule)
-        refusals: dict[str, type[errors.ProductError]] = operation.pop("x-refusals", {})
-        rows = {BY_CLASS[each] for each in refusals.values()}
-        rows |= _shared_rows(operation, is_change=is_change, has_path_parameters=bool(rule.arguments))
+        refusals: set[type[ProductError]] = set(operation.pop("x-refusals", {}).values())
+        is_limited = errors.TooManyRequests in refusals
+        is_keyed = errors.IdempotencyKeyReused in refusals
+        refusals |= _shared_refusals(operation, is_change=is_change, has_path_parameters=bool(rule.arguments))
         if rule.rule.startswith(PREFIX):
-            rows.add(BY_CLASS[errors.UnknownParameter])
-        is_limited = errors.TooManyRequests.code in refusals
-        is_keyed = errors.IdempotencyKeyReused.code in refusals
+            refusals.add(errors.UnknownParameter)
         if is_keyed:
             operation.setdefault("parameters", []).append("IdempotencyKey")
-            rows.add(BY_CLASS[errors.InvalidInput])
+            refusals.add(errors.InvalidInput)
         successes = {
             int(status): response
             for status, response in operation["responses"].items()
@@ -209,17 +211,24 @@ class SharedAnswers(BasePlugin):
                 response["links"] = {
                     target: {"operationId": target, "parameters": parameters} for target, parameters in links.items()
                 }
-        operation["responses"] = {**successes, **self._refusals(rows)}
+        operation["responses"] = {**successes, **self._refusals(refusals)}
 
-    def _refusals(self, rows: set[Row]) -> dict[int, str]:
+    def _refusals(self, refusals: set[type[ProductError]]) -> dict[int, str]:
         """One response for each status, shared by all operations that answer it with the same codes."""
         names = {}
-        for status in sorted({row.status for row in rows}):
-            of_status = sorted((row for row in rows if row.status == status), key=lambda row: row.code)
-            names[status] = ".".join([str(status), *(row.code for row in of_status)])
+        for status, of_status in groupby((each for each in ALL if each in refusals), key=lambda each: each.status):
+            kinds = list(of_status)
+            names[status] = ".".join([str(status), *(each.code for each in kinds)])
             if names[status] not in self.spec.components.responses:
-                self.spec.components.response(names[status], _response(status, of_status))
+                self.spec.components.response(names[status], _response(status, kinds))
         return names
+
+
+def _details() -> dict[str, dict[str, str]]:
+    """The schema of each detail that some error has."""
+    types = {str: "string", int: "integer"}
+    examples = [each.make_example() for each in ALL]
+    return {name: {"type": types[type(value)]} for each in examples for name, value in each.details.items()}
 
 
 def _operation_id(rule: Rule) -> str:
@@ -227,55 +236,37 @@ def _operation_id(rule: Rule) -> str:
     return f"admin_{view}" if blueprint == "Administration" else view
 
 
-def _shared_rows(operation: dict[str, Any], *, is_change: bool, has_path_parameters: bool) -> set[Row]:
+def _shared_refusals(
+    operation: dict[str, Any], *, is_change: bool, has_path_parameters: bool
+) -> set[type[ProductError]]:
     """The errors that follow from what an operation takes."""
-    rows = {BY_STATUS[400], BY_STATUS[500]}
+    refusals: set[type[ProductError]] = {BadRequest, InternalError}
     if "Probes" not in operation.get("tags", ()):
-        rows.add(BY_CLASS[errors.Overloaded])
+        refusals.add(errors.Overloaded)
     if "requestBody" in operation:
-        rows |= {BY_STATUS[413], BY_STATUS[415]}
+        refusals |= {BodyTooLarge, UnsupportedMediaType}
     if "requestBody" in operation or operation.get("parameters"):
-        rows.add(BY_CLASS[errors.InvalidInput])
+        refusals.add(errors.InvalidInput)
     if "security" in operation:
-        rows |= {BY_CLASS[errors.NotAuthenticated], BY_CLASS[errors.AccountSuspended]}
+        refusals |= {errors.NotAuthenticated, errors.AccountSuspended}
     if "security" in operation and is_change:
-        rows.add(BY_CLASS[errors.InsufficientScope])
+        refusals.add(errors.InsufficientScope)
     if "security" in operation or "requestBody" in operation:
-        rows |= {BY_CLASS[errors.Busy], BY_CLASS[errors.StoreUnavailable]}
+        refusals |= {errors.Busy, errors.StoreUnavailable}
     if has_path_parameters:
-        rows.add(BY_CLASS[errors.NotFound])
-    return rows
+        refusals.add(errors.NotFound)
+    return refusals
 
 
-def _response(status: int, rows: list[Row]) -> dict[str, Any]:
-    codes = [row.code for row in rows]
+def _response(status: int, kinds: list[type[ProductError]]) -> dict[str, Any]:
+    codes = [each.code for each in kinds]
     problem = {"allOf": [{"$ref": "#/components/schemas/Problem"}, {"properties": {"code": {"enum": codes}}}]}
+    examples = {each.code: {"value": problem_of(each.make_example(), "9f86d081884c7d65")} for each in kinds}
     return {
         "description": f"{HTTPStatus(status).phrase}: " + ", ".join(f"`{code}`" for code in codes),
         "headers": _headers(*ALWAYS, *ERROR_HEADERS.get(status, ())),
-        "content": {
-            "application/problem+json": {
-                "schema": problem,
-                "examples": {row.code: {"value": _example(row)} for row in rows},
-            }
-        },
+        "content": {"application/problem+json": {"schema": problem, "examples": examples}},
     }
-
-
-def _example(row: Row) -> dict[str, Any]:
-    example = {
-        "type": row.type,
-        "title": HTTPStatus(row.status).phrase,
-        "status": row.status,
-        "detail": row.message,
-        "code": row.code,
-        "request_id": "9f86d081884c7d65",
-    }
-    if row.error is errors.InvalidInput:
-        example["errors"] = [{"field": "amount", "message": "Choose an amount from 0.01 to 1000000.00."}]
-    if isinstance(row.example, errors.InvalidInput):
-        example["errors"] = [{"field": each.field, "message": each.message} for each in row.example.errors]
-    return example
 
 
 def _headers(*names: str) -> dict[str, Any]:

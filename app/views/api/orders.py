@@ -8,6 +8,7 @@ from flask import Response, request
 from werkzeug.exceptions import HTTPException
 
 from app.domain import errors
+from app.domain.orders import NewOrder
 from app.models import ledger
 from app.models import orders as order_items
 from app.models.reading import Place
@@ -63,7 +64,7 @@ def place_order(data: dict[str, Any]) -> Any:
     `price` is the limit, or the worst price that a market order accepts.
     """
     applied = orders.place_order(
-        current_user().username, prices=prices(), idempotency_key=idempotency_key(), early=found(), **data
+        current_user().username, NewOrder(**data), prices(), idempotency_key=idempotency_key(), early=found()
     )
     return {"data": applied.item}, 201, replay_header(applied)
 

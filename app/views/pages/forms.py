@@ -22,7 +22,7 @@ from app.models import ledger
 from app.schemas.amounts import Amount
 from app.schemas.fields import StrictBoolean
 from app.schemas.inputs import Input
-from app.views.errors import RETRY_AFTER_SECONDS, answer_error, invalid_input, row_of
+from app.views.errors import RETRY_AFTER_SECONDS, answer_error, invalid_input
 from app.views.pages.formatters import write_moment, write_money
 from app.views.paging import ROWS, sent_query
 
@@ -119,7 +119,7 @@ class Form:
     def refuse(self, error: errors.ProductError) -> None:
         """Note why the form was not applied."""
         self.refusal = error
-        self.status = row_of(error).status
+        self.status = error.status
         self.retry_after_seconds = _retry_after_seconds(error)
         places = {name: place for place, name in enumerate(LABELS)}
         for each in sorted(self._reasons(error), key=lambda each: places.get(each.field, -1)):
@@ -130,11 +130,10 @@ class Form:
     def _reasons(self, error: errors.ProductError) -> list[errors.FieldError]:
         if isinstance(error, errors.InvalidInput):
             return error.errors
-        row = row_of(error)
         # The first field that the person filled in, or else that the form has.
-        names = sorted(row.fields, key=lambda name: not self.value(name))
+        names = sorted(error.fields, key=lambda name: not self.value(name))
         field = next((name for name in names if name in self._fields), "")
-        return [errors.FieldError(field, row.page_message or str(error))]
+        return [errors.FieldError(field, error.page_message or str(error))]
 
 
 def sent_form() -> Form:
@@ -211,7 +210,7 @@ def _answer(show: Callable[[], str], form: Form, writes: bool) -> Response:
         messages = [message for each in form.errors.values() for message in each]
         # The words for a form promise that it can be sent again with its key, which this page does not have.
         detail = str(form.refusal) if is_unknown else " ".join(messages)
-        response = answer_error(row_of(form.refusal), detail=detail, may_be_applied=writes and is_unknown)
+        response = answer_error(form.refusal, detail=detail, may_be_applied=writes and is_unknown)
     if form.retry_after_seconds:
         response.headers["Retry-After"] = str(form.retry_after_seconds)
     return response
@@ -221,4 +220,4 @@ def _retry_after_seconds(error: errors.ProductError) -> int:
     """How long to wait before the same form can succeed; 0 when waiting does not help."""
     if isinstance(error, errors.TooManyRequests):
         return error.reset_seconds
-    return RETRY_AFTER_SECONDS if row_of(error).status == 503 else 0
+    return RETRY_AFTER_SECONDS if error.status == 503 else 0

@@ -9,7 +9,7 @@ from app.domain.assets import Asset, get_asset
 from app.domain.orders import ALLOWANCE_PERCENT, MAX_LIFETIME, Side, default_limit_price
 from app.prices import MAX_HISTORY_DAYS, MarketStats
 from app.schemas.fields import ORDER_TYPES
-from app.schemas.inputs import DaysInput
+from app.schemas.inputs import DaysInput, TradeInput
 from app.services import market, portfolio
 from app.services.portfolio import ValuedHolding, ValuedPortfolio
 from app.views.http import prices
@@ -22,8 +22,8 @@ from app.views.paging import read_query
 # Days of price history to choose from.
 PERIODS = ((1, "1 day"), (7, "7 days"), (30, "30 days"), (MAX_HISTORY_DAYS, "1 year"))
 
-# What a person types into the order form.
-ORDER_FIELDS = ("quantity", "spend", "price", "expires_at")
+# The fields of the order form; the asset is in its address.
+ORDER_FIELDS = tuple(name for name in TradeInput.names() if name != "asset_id")
 
 blueprint = Blueprint("market", __name__)
 

@@ -20,7 +20,7 @@ from app.domain.identifiers import USERNAME
 from app.models.reading import NOTHING, Found
 from app.models.users import User
 from app.services import auth
-from app.views.errors import FORM_EXPIRED, answer_error, wants_json
+from app.views.errors import FormExpired, answer_error, wants_json
 from app.views.http import current_path
 from app.views.reads import needed
 
@@ -38,7 +38,7 @@ class CsrfFault:
     hint: str = ""
 
 
-EXPIRED = CsrfFault("expired", FORM_EXPIRED.message)
+EXPIRED = CsrfFault("expired", FormExpired.message)
 NO_COOKIE = CsrfFault(
     "no_cookie",
     "Your browser sent no cookie of this site with the form. Allow cookies for this site, then load the page again and "
@@ -161,7 +161,7 @@ def _answer_csrf_error(error: CSRFError) -> ResponseReturnValue:
     # A missing CSRF token usually means that the session has expired.
     if request.blueprint in _private and not is_logged_in():
         return _ask_to_log_in() or ""
-    return answer_error(FORM_EXPIRED, detail=fault.sentence)
+    return answer_error(FormExpired(fault.sentence))
 
 
 def _csrf_fault(error: CSRFError) -> CsrfFault:

@@ -14,7 +14,7 @@ from flask.typing import ResponseReturnValue
 
 from app.domain.assets import get_asset
 from app.domain.errors import PriceMoved
-from app.domain.orders import ALLOWANCE_PERCENT, Preview, PriceType, Side, is_within
+from app.domain.orders import ALLOWANCE_PERCENT, NewOrder, Preview, PriceType, Side, is_within
 from app.models.orders import Order
 from app.schemas.inputs import ReviewInput, TradeInput
 from app.services import orders
@@ -42,7 +42,7 @@ def back_to_asset(asset_id: str) -> ResponseReturnValue:
 @blueprint.post("/assets/<asset_id>/review")
 @submits(ReviewInput, again=asset_page, writes=False)
 def review(form: Form, data: dict[str, Any], asset_id: str) -> ResponseReturnValue:
-    return _review_page(form, get_preview(current_username(), prices=prices(), **data))
+    return _review_page(form, get_preview(current_username(), prices(), **data))
 
 
 def _review_page(form: Form, preview: Preview) -> str:
@@ -50,6 +50,7 @@ def _review_page(form: Form, preview: Preview) -> str:
     return render_template(
         "review.html",
         form=form,
+        fields=ORDER_FIELDS,
         preview=preview,
         order=order,
         asset=get_asset(order.asset_id),
@@ -64,7 +65,7 @@ def _review_page(form: Form, preview: Preview) -> str:
 def change(asset_id: str) -> ResponseReturnValue:
     """From the review back to the order form, with what the person typed in either."""
     form = sent_form()
-    typed: dict[str, Any] = {name: form.value(name) or None for name in ("order_type", *ORDER_FIELDS)}
+    typed: dict[str, Any] = {name: form.value(name) or None for name in ORDER_FIELDS}
     return redirect(url_for("market.asset", asset_id=get_asset(asset_id).asset_id, **typed), 303)
 
 
@@ -87,10 +88,10 @@ def place(form: Form, data: dict[str, Any], asset_id: str) -> ResponseReturnValu
     if _must_be_reviewed(**data):
         # The user must have seen the quantity, and it must be the same when the form is sent twice.
         data["quantity"] = None
-        return _review_page(form, get_preview(current_username(), prices=prices(), **data))
+        return _review_page(form, get_preview(current_username(), prices(), **data))
     del data["spend"]
     placed = orders.place_order(
-        current_username(), prices=prices(), idempotency_key=form.sent_key(), early=found(), **data
+        current_username(), NewOrder(**data), prices(), idempotency_key=form.sent_key(), early=found()
     )
     order = placed.item
     replay_of = order.created_at if placed.is_replay else None

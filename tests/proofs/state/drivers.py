@@ -20,7 +20,7 @@ from werkzeug.test import TestResponse
 
 from app.domain import clock
 from app.domain.errors import ProductError
-from app.domain.orders import OrderStatus
+from app.domain.orders import NewOrder, OrderStatus
 from app.domain.users import Role
 from app.models import ledger, users
 from app.models import orders as order_items
@@ -245,8 +245,8 @@ class Services(Driver):
         return _applied(cash.withdraw(user.username, **values, idempotency_key=request.key), TRANSACTION)
 
     def _order(self, user: User, request: Request) -> Answer:
-        values = inputs.OrderInput().load(request.body)
-        placed = orders.place_order(user.username, prices=self.prices, **values, idempotency_key=request.key)
+        order = NewOrder(**inputs.OrderInput().load(request.body))
+        placed = orders.place_order(user.username, order, self.prices, idempotency_key=request.key)
         return _applied(placed, ORDER)
 
     def _cancel(self, user: User, request: Request) -> Answer:
