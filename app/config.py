@@ -62,6 +62,9 @@ class Config:
     connections_per_address: int = 64
     # Work factor of password hashes: 12 takes about a quarter of a second.
     bcrypt_rounds: int = 12
+    # How long a browser session lasts without use, and in all.
+    session_idle_minutes: int = 30
+    session_hours: int = 12
     # Connections to DynamoDB: at least the threads of a worker.
     max_connections: int = 16
     # The lowest level of the application's own log lines: DEBUG shows the probes too.
@@ -290,6 +293,8 @@ _SETTINGS = {
     "TRUSTED_PROXIES": ("trusted_proxies", _whole(0, 100)),
     "CONNECTIONS_PER_ADDRESS": ("connections_per_address", _whole(1, 10_000)),
     "BCRYPT_ROUNDS": ("bcrypt_rounds", _whole(4, 16)),
+    "SESSION_IDLE_MINUTES": ("session_idle_minutes", _whole(1, 1440)),
+    "SESSION_HOURS": ("session_hours", _whole(1, 720)),
     "LOG_LEVEL": ("log_level", _one_of(*LOG_LEVELS)),
     "METRICS": ("metrics", _SWITCH),
     "PROMETHEUS_MULTIPROC_DIR": ("metrics_folder", _Kind("a folder that can be written or made", _read_folder)),

@@ -17,7 +17,7 @@ from app.config import Config
 from app.models.database import Database
 from app.models.shared_text import StoredText
 from app.prices import create_price_source
-from app.services import passwords
+from app.services import passwords, tokens
 from app.views import api, errors, http, pages, request_log
 
 if TYPE_CHECKING:
@@ -33,10 +33,11 @@ EXPOSED_HEADERS = ("X-Request-ID", "Idempotent-Replayed", "Retry-After", "Server
 def create_app(config: Config) -> Flask:
     """The application with this configuration.
 
-    The work factor of password hashes and the level of the log hold for the whole process.
+    The work factor of password hashes, the length of sessions and the level of the log hold for the whole process.
     """
     logs.configure(config.log_level)
     passwords.configure(config.bcrypt_rounds)
+    tokens.configure(idle_minutes=config.session_idle_minutes, hours=config.session_hours)
     app = _SyncFlask("app", static_folder=None)
     app.config.update(
         SECRET_KEY=config.secret_key,

@@ -155,9 +155,33 @@ class NotAuthenticated(Refusal):
 class InsufficientScope(Refusal):
     code = "insufficient_scope"
     status = 403
-    message = "This token may only read. Use one with the scopes 'read trade', or log in."
-    cause = "The token may only read, or a personal token was used where a login token is needed."
-    remedy = "Use a token with the scopes `read trade`; for passwords and tokens, log in."
+    cause = (
+        "The token lacks the scope that the request needs: `read`, `trade` or `transfer` (money in and out). A "
+        "personal token is never enough for a profile, a password, tokens, sessions and the administration."
+    )
+    remedy = "Use a token with the scope that the message names, or log in (`POST /api/v1/auth/login`)."
+    example = ("trade",)
+
+    def __init__(self, scope: str) -> None:
+        super().__init__(f"This token lacks the scope '{scope}'. Use one that has it, or log in.")
+
+
+class LoginRequired(InsufficientScope):
+    """What decides who someone is, or what a token could outlive itself with, is not for personal tokens."""
+
+    def __init__(self) -> None:
+        ProductError.__init__(self, "Log in with your password for this; a personal token is not enough.")
+
+
+class TooManyTokens(Refusal):
+    code = "too_many_tokens"
+    status = 409
+    cause = "You have as many personal tokens as one account may have."
+    remedy = "Revoke one (`DELETE /api/v1/auth/tokens/{token_id}`), then make the new one."
+    example = (25,)
+
+    def __init__(self, most: int) -> None:
+        super().__init__(f"You have {most} personal tokens, which is the most. Revoke one first.")
 
 
 class NotAdmin(Refusal):
@@ -322,6 +346,13 @@ class UserNotFound(NotFound):
     cause = "There is no such user."
     remedy = "Check the username, in lower case."
     fields = ("user",)
+
+
+class SessionNotFound(NotFound):
+    code = "session_not_found"
+    message = "You have no session with this id. It may have ended already."
+    cause = "You have no browser session or login token with this id."
+    remedy = "See `GET /api/v1/auth/sessions`."
 
 
 class TokenNotFound(NotFound):

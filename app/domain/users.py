@@ -16,9 +16,8 @@ MIN_AGE, MAX_AGE = 13, 120
 MIN_PASSWORD_LENGTH, MAX_PASSWORD_LENGTH = 12, 128
 NAME_ADVICE = "Leave your username and e-mail address out of the password."
 
-# The scopes of a token.
-READ = "read"
-READ_AND_TRADE = "read trade"
+# What a token may do: read, place and cancel orders, move money in and out.
+READ, TRADE, TRANSFER = SCOPES = ("read", "trade", "transfer")
 MAX_TOKEN_LIFETIME = timedelta(days=366)
 
 
@@ -30,6 +29,14 @@ class Role(StrEnum):
 class UserStatus(StrEnum):
     ACTIVE = "ACTIVE"
     SUSPENDED = "SUSPENDED"
+
+
+class CredentialKind(StrEnum):
+    """What a credential is for: a browser's pages, a script that logged in, a script that was given a token."""
+
+    SESSION = "session"
+    LOGIN = "login"
+    PERSONAL = "personal"
 
 
 class InvalidDetail(ValueError):

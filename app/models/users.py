@@ -35,7 +35,7 @@ from pynamodb.indexes import AllProjection, GlobalSecondaryIndex, IncludeProject
 
 from app.domain.errors import Busy, EmailTaken, UsernameTaken, UserNotFound
 from app.domain.identifiers import TOKEN_ID, USERNAME, matches
-from app.domain.users import Role, UserStatus
+from app.domain.users import SCOPES, TRADE, TRANSFER, CredentialKind, Role, UserStatus
 from app.models.attributes import TimeAttribute
 from app.models.batch import Batch, Cancelled, retry_while_busy, write_if
 from app.models.item import Item, Key, TableMeta
@@ -86,7 +86,11 @@ class UsersItem(Item):
 
 
 class User(UsersItem, discriminator="USER"):
-    """A registered person. Raising `session_epoch` ends every browser session and login token made before."""
+    """A registered person.
+
+    Raising `session_epoch` ends every browser session and login token made before, and raising `token_epoch` every
+    personal token. The first rises with every change of either, so a condition on it covers both.
+    """
 
     username = UnicodeAttribute()
     email = UnicodeAttribute()
@@ -99,6 +103,7 @@ class User(UsersItem, discriminator="USER"):
     role = UnicodeAttribute(default=Role.CUSTOMER)
     status = UnicodeAttribute(default=UserStatus.ACTIVE)
     session_epoch = NumberAttribute(default=0)
+    token_epoch = NumberAttribute(default=0)
     created_at = TimeAttribute()
     updated_at = TimeAttribute()
 
@@ -129,9 +134,10 @@ class EmailClaim(UsersItem, discriminator="EMAIL"):
 
 
 class Token(UsersItem, discriminator="TOKEN"):
-    """A bearer token; only a hash of its secret is kept.
+    """A credential; only a hash of its secret is kept.
 
-    A login token ends with the session epoch that it was made in. A personal token has no epoch.
+    A browser session and a login token end with the session epoch that they were made in, a personal token with the
+    token epoch. A session ends at `expires_at`, which moves with its use, up to `ends_at`.
     """
 
     username = UnicodeAttribute()
@@ -139,10 +145,17 @@ class Token(UsersItem, discriminator="TOKEN"):
     secret_hash = UnicodeAttribute()
     name = UnicodeAttribute()
     scopes = UnicodeAttribute()
+    # Absent on a token of an older version, which is a personal one if it has no session epoch.
+    stored_kind = UnicodeAttribute(null=True, attr_name="kind")
     session_epoch = NumberAttribute(null=True)
+    token_epoch = NumberAttribute(default=0)
     created_at = TimeAttribute()
     expires_at = TimeAttribute()
+    ends_at = TimeAttribute(null=True)
     last_used_at = TimeAttribute(null=True)
+    # From where it was made, for its owner's eyes.
+    address = UnicodeAttribute(null=True)
+    agent = UnicodeAttribute(null=True)
     ttl = TTLAttribute()
 
     @staticmethod
@@ -150,8 +163,29 @@ class Token(UsersItem, discriminator="TOKEN"):
         return username, f"TOKEN#{token_id}"
 
     @property
+    def kind(self) -> CredentialKind:
+        if self.stored_kind:
+            return CredentialKind(self.stored_kind)
+        return CredentialKind.PERSONAL if self.session_epoch is None else CredentialKind.LOGIN
+
+    @property
     def is_personal(self) -> bool:
-        return self.session_epoch is None
+        return self.kind is CredentialKind.PERSONAL
+
+    @property
+    def allowed(self) -> frozenset[str]:
+        """Its scopes. What an older version let trade could also move money."""
+        scopes = set(self.scopes.split())
+        is_old = not self.stored_kind
+        return frozenset(scopes | {TRANSFER}) if is_old and TRADE in scopes else frozenset(scopes)
+
+    @property
+    def scope_words(self) -> str:
+        return " ".join(scope for scope in SCOPES if scope in self.allowed)
+
+    def belongs_to_epoch_of(self, user: User) -> bool:
+        """Whether nothing has ended all credentials of its kind since it was made."""
+        return self.token_epoch == user.token_epoch if self.is_personal else self.session_epoch == user.session_epoch
 
     def has_expired(self, now: datetime) -> bool:
         return now >= self.expires_at
@@ -218,17 +252,27 @@ def _set_or_remove(attribute: Attribute[Any], value: Any) -> Action:
 
 
 @retry_while_busy
-def set_password(user: User, password_hash: str, *, now: datetime) -> bool:
-    """Replace the password, and end every session and login token. One call. Raises Busy.
+def set_password(user: User, password_hash: str, *, keep_tokens: bool = False, now: datetime) -> bool:
+    """Replace the password, and end every session and login token; and every personal token, unless they are kept.
 
-    False when the password was changed since the user was read, and nothing was written.
+    One call, and two more when other sessions were ended since the user was read. Raises Busy.
+    False when the password was changed since then, and nothing was written.
     """
-    actions: list[Action] = [
-        User.password_hash.set(password_hash),
-        User.session_epoch.set(int(user.session_epoch) + 1),
-        User.updated_at.set(now),
-    ]
-    return write_if(lambda: user.update(actions, condition=User.password_hash == user.password_hash))
+    # Both: with the password alone, who ends all sessions meanwhile would get one of the epoch that is written here.
+    is_as_read = (User.password_hash == user.password_hash) & (User.session_epoch == user.session_epoch)
+    actions = [User.password_hash.set(password_hash), *_next_epoch(user, keep_tokens), User.updated_at.set(now)]
+    if write_if(lambda: user.update(actions, condition=is_as_read)):
+        return True
+    found = get_user(user.username)
+    if found.password_hash != user.password_hash:
+        return False
+    user.session_epoch, user.token_epoch = found.session_epoch, found.token_epoch
+    raise Busy()
+
+
+def _next_epoch(user: User, keep_tokens: bool) -> list[Action]:
+    raised: list[Action] = [User.session_epoch.set(int(user.session_epoch) + 1)]
+    return raised if keep_tokens else [*raised, User.token_epoch.set(int(user.token_epoch) + 1)]
 
 
 def set_status(username: str, status: UserStatus, *, now: datetime) -> User:
@@ -244,19 +288,22 @@ def set_role(username: str, role: Role, *, now: datetime) -> User:
     return _update_user(username, [User.role.set(role.value)], now=now)
 
 
-def end_sessions(username: str, *, now: datetime) -> User:
-    """End every session and login token of a user. Two calls. Raises UserNotFound, Busy."""
-    return _update_user(username, [], now=now)
+def end_sessions(username: str, *, keep_tokens: bool = True, now: datetime) -> User:
+    """End every session and login token of a user; and every personal token, unless they are kept.
+
+    Two calls. Raises UserNotFound, Busy.
+    """
+    return _update_user(username, [], keep_tokens=keep_tokens, now=now)
 
 
 @retry_while_busy
-def _update_user(username: str, actions: list[Action], *, now: datetime) -> User:
+def _update_user(username: str, actions: list[Action], *, keep_tokens: bool = True, now: datetime) -> User:
     user = find_user(username)
     if user is None:
         raise UserNotFound()
-    epoch = int(user.session_epoch)
-    actions = [*actions, User.session_epoch.set(epoch + 1), User.updated_at.set(now)]
-    if not write_if(lambda: user.update(actions, condition=User.session_epoch == epoch)):
+    is_as_read = User.session_epoch == user.session_epoch
+    actions = [*actions, *_next_epoch(user, keep_tokens), User.updated_at.set(now)]
+    if not write_if(lambda: user.update(actions, condition=is_as_read)):
         raise Busy()
     return user
 
@@ -283,8 +330,13 @@ def delete_token(token: Token) -> None:
     write_if(lambda: token.delete(condition=Token.secret_hash == token.secret_hash))
 
 
-def note_token_use(token: Token, *, now: datetime, precision: timedelta) -> None:
-    """Note when a token was used, unless that is noted within `precision` already, or the token has ended. One call."""
+def note_token_use(token: Token, *, now: datetime, precision: timedelta, expires_at: datetime | None = None) -> None:
+    """Note when a token was used, unless that is noted within `precision` already, or the token has ended. One call.
+
+    With `expires_at` also when it ends now.
+    """
     is_old = Token.last_used_at.does_not_exist() | (Token.last_used_at <= now - precision)
     actions: list[Action] = [Token.last_used_at.set(now)]
+    if expires_at:
+        actions += [Token.expires_at.set(expires_at), Token.ttl.set(expires_at)]
     write_if(lambda: token.update(actions, condition=Token.secret_hash.exists() & is_old))

@@ -361,6 +361,24 @@ class Choice(Text):
         return self.choices(text.upper())
 
 
+class Scopes(Text):
+    """What a token may do: `read`, and what else, in any order, with a space between words."""
+
+    max_length = 50
+    pattern = "[a-z ]+"
+    advice = "Write read, and after it trade, transfer or both, with a space between words."
+
+    def json_schema(self) -> dict[str, Any]:
+        word = "|".join(users.SCOPES)
+        return {"type": "string", "pattern": f"^({word})( ({word}))*$"}
+
+    def read(self, text: str) -> str:
+        words = text.split(" ")
+        if users.READ not in words or len({*words} & {*users.SCOPES}) < len(words):
+            raise ValueError(text)
+        return " ".join(scope for scope in users.SCOPES if scope in words)
+
+
 class Switch(Text):
     """`true` or `false` in a query."""
 

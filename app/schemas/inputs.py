@@ -18,7 +18,7 @@ from marshmallow import EXCLUDE, Schema, ValidationError, fields, post_load, pre
 
 from app.domain.ledger import TransactionType
 from app.domain.orders import MAX_LIFETIME, OrderStatus, PriceType, Side
-from app.domain.users import MAX_TOKEN_LIFETIME, NAME_ADVICE, READ, READ_AND_TRADE, UserStatus, contains_name
+from app.domain.users import MAX_TOKEN_LIFETIME, NAME_ADVICE, READ, UserStatus, contains_name
 from app.schemas.amounts import Adjustment, Money, Price, Quantity
 from app.schemas.fields import (
     ORDER_TYPES,
@@ -32,6 +32,7 @@ from app.schemas.fields import (
     NewPassword,
     PersonName,
     Phone,
+    Scopes,
     StrictBoolean,
     Switch,
     Text,
@@ -115,13 +116,26 @@ class PasswordInput(Input):
 
     current_password = fields.String(required=True, metadata={"example": "seven green kettles"})
     new_password = NewPassword(required=True, metadata={"example": "nine yellow saucers"})
+    keep_tokens = StrictBoolean(load_default=False)
+
+
+class EndSessionsInput(Input):
+    """Whether personal tokens outlive the end of all sessions."""
+
+    keep_tokens = Switch(load_default=False)
+
+
+class EndSessionsForm(Input):
+    """The same, as its page sends it."""
+
+    keep_tokens = StrictBoolean(load_default=False)
 
 
 class TokenInput(Input):
     """A personal token to create."""
 
     name = Text(max_length=50, required=True, metadata={"example": "nightly report"})
-    scopes = fields.String(load_default=READ, validate=_one_of([READ, READ_AND_TRADE]))
+    scopes = Scopes(load_default=READ, metadata={"example": "read trade"})
     expires_at = EndTime(max_ahead=MAX_TOKEN_LIFETIME, load_default=None, allow_none=True)
 
 
@@ -131,7 +145,7 @@ class TokenForm(TokenInput):
     class Meta(Input.Meta):
         exclude = ("expires_at",)
 
-    scopes = fields.String(required=True, validate=_one_of([READ, READ_AND_TRADE], "Choose one of the two."))
+    scopes = Scopes(required=True)
     ends_on = EndTime(max_ahead=MAX_TOKEN_LIFETIME, attribute="expires_at", load_default=None)
 
 

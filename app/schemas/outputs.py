@@ -190,10 +190,29 @@ class TokenOutput(Output):
 
     token_id = fields.String()
     name = fields.String()
-    scopes = fields.String()
+    scopes = fields.String(attribute="scope_words")
     created_at = Timestamp()
     expires_at = Timestamp()
     last_used_at = Timestamp(allow_none=True)
+
+
+class SessionOutput(Output):
+    """A browser session or a login token, and from where it was begun, where that is known."""
+
+    session_id = fields.String(attribute="token_id")
+    kind = fields.String(metadata={"enum": ["session", "login"]})
+    address = fields.String(allow_none=True)
+    agent = fields.String(allow_none=True)
+    created_at = Timestamp()
+    expires_at = Timestamp()
+    last_used_at = Timestamp(allow_none=True)
+
+
+class SessionListOutput(Output):
+    """All browser sessions and login tokens of a user, and which of them asked."""
+
+    current_session_id = fields.String()
+    data = fields.List(fields.Nested(SessionOutput))
 
 
 class TokenListOutput(Output):

@@ -1,8 +1,7 @@
-"""Authentication with a password: registering, logging in, and browser sessions."""
+"""Authentication with a password: registering and logging in."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import date
 
@@ -10,7 +9,6 @@ from app.domain import clock
 from app.domain.errors import AccountSuspended, InvalidCredentials, TooManyRequests
 from app.models.balance_changes import open_account
 from app.models.rate_limits import RateLimit, add_hit, count_hits, seconds_left
-from app.models.reading import NOTHING, Found, Needed, nothing_else, read_credentials
 from app.models.users import User, check_is_free, find_user, find_user_by_email
 from app.services.passwords import equalize_timing, hash_password, is_password
 
@@ -120,18 +118,3 @@ def _check_password(name: str, password: str) -> User:
     if user.is_suspended:
         raise AccountSuspended()
     return user
-
-
-def find_session_user(
-    username: str, session_epoch: int, needed: Callable[[str], Needed] = nothing_else
-) -> tuple[User | None, Found]:
-    """The user of a browser session, or None when the session has ended, and what else its request needs.
-
-    One call for a live session.
-    """
-    place = User, User.key(username)
-    for found in read_credentials([place], needed(username)):
-        user = found.get(*place)
-        if user and user.session_epoch == session_epoch and not user.is_suspended:
-            return user, found
-    return None, NOTHING

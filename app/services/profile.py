@@ -24,13 +24,16 @@ def update_profile(username: str, changes: Mapping[str, Any]) -> User:
     return users.update_profile(username, stored, now=clock.now())
 
 
-def log_out_everywhere(username: str) -> User:
-    """End every session and login token of a user; personal tokens stay. Two calls. Raises Busy."""
-    return users.end_sessions(username, now=clock.now())
+def log_out_everywhere(username: str, *, keep_tokens: bool = False) -> User:
+    """End every session and login token of a user, and every personal token unless they are kept.
+
+    Two calls. Raises Busy.
+    """
+    return users.end_sessions(username, keep_tokens=keep_tokens, now=clock.now())
 
 
-def change_password(attempt: LoginAttempt, current_password: str, new_password: str) -> User:
-    """Set a new password for the user of an attempt, which ends every session and login token. Two calls.
+def change_password(attempt: LoginAttempt, current_password: str, new_password: str, keep_tokens: bool = False) -> User:
+    """Set a new password for the user of an attempt, which ends all that `log_out_everywhere` ends. Two calls.
 
     Raises InvalidInput when the current password is wrong, which counts as one failed login, when it was changed
     meanwhile, or when the new one contains the username or e-mail address.
@@ -43,6 +46,6 @@ def change_password(attempt: LoginAttempt, current_password: str, new_password: 
         raise InvalidInput(FieldError("current_password", "This is not your current password."))
     if contains_name(new_password, user.username, user.email):
         raise InvalidInput(FieldError("new_password", NAME_ADVICE))
-    if not users.set_password(user, hash_password(new_password), now=clock.now()):
+    if not users.set_password(user, hash_password(new_password), keep_tokens=keep_tokens, now=clock.now()):
         raise InvalidInput(FieldError("current_password", "Your password was changed a moment ago. Enter the new one."))
     return user

@@ -1,7 +1,8 @@
-"""Bearer tokens: login tokens, which last one hour, and personal tokens, which a user makes for scripts.
+"""Credentials: browser sessions, login tokens for scripts that log in, and personal tokens for those that do not.
 
-A bearer is the text `username.token_id.secret`, so that one call finds both the user and the token. Only a hash of
-the secret is stored.
+A credential is the text `username.token_id.secret`, so that one call finds both the user and the credential. Only a
+hash of the secret is stored. That of a session lies in a cookie and is good for pages alone; those of tokens are
+bearers of the JSON API and good for nothing else.
 """
 
 from __future__ import annotations
@@ -10,7 +11,7 @@ import hashlib
 import hmac
 import re
 import secrets
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from contextlib import suppress
 from dataclasses import dataclass
 from datetime import datetime, timedelta
@@ -21,72 +22,100 @@ from app.domain.errors import (
     Busy,
     IdempotencyKeyReused,
     InsufficientScope,
+    LoginRequired,
     NotAuthenticated,
+    SessionNotFound,
     StoreUnavailable,
     TokenNotFound,
+    TooManyTokens,
 )
 from app.domain.identifiers import TOKEN_ID, USERNAME
-from app.domain.users import READ_AND_TRADE
+from app.domain.users import SCOPES, CredentialKind
 from app.models import users
 from app.models.reading import NOTHING, Found, Needed, nothing_else, read_credentials
 from app.models.users import Token, User
 
 LOGIN_TOKEN_LIFETIME = timedelta(hours=1)
 PERSONAL_TOKEN_LIFETIME = timedelta(days=90)
-LAST_USE_PRECISION = timedelta(hours=1)
+# How many of a kind a user may have at once. Another session or login token ends the oldest.
+MOST_CREDENTIALS = 25
+# How much of a browser's description of itself is kept.
+AGENT_LENGTH = 200
+_PRECISION = {CredentialKind.SESSION: timedelta(minutes=5), CredentialKind.PERSONAL: timedelta(hours=1)}
 _BEARER = rf"({USERNAME})\.({TOKEN_ID})\.([A-Za-z0-9_-]{{43}})"
+
+_idle, _longest = timedelta(minutes=30), timedelta(hours=12)
+
+
+def configure(*, idle_minutes: int, hours: int) -> None:
+    """Set how long sessions of this process last: unused, and in all. `create_app` does so."""
+    global _idle, _longest
+    _idle, _longest = timedelta(minutes=idle_minutes), timedelta(hours=hours)
+
+
+@dataclass(frozen=True)
+class Origin:
+    """From where a log-in came: the IP address, and what the browser or the script says it is."""
+
+    address: str = ""
+    agent: str = ""
 
 
 @dataclass(frozen=True)
 class Authentication:
-    """An authenticated API call: its user, its token, and what was read with them."""
+    """An authenticated request: its user, its credential, and what was read with them."""
 
     user: User
     token: Token
     found: Found = NOTHING
 
-    def require_trade(self) -> None:
-        """Raises InsufficientScope when the token may only read."""
-        if self.token.scopes != READ_AND_TRADE:
-            raise InsufficientScope()
+    def require(self, scope: str) -> None:
+        """Raises InsufficientScope."""
+        if scope not in self.token.allowed:
+            raise InsufficientScope(scope)
 
     def require_login(self) -> None:
-        """Raises InsufficientScope for a personal token: it could make another one that outlives it."""
-        if self.token.session_epoch is None:
-            raise InsufficientScope("Log in with your password for this; a personal token is not enough.")
+        """Raises LoginRequired for a personal token: it must not change who someone is, or outlive itself."""
+        if self.token.is_personal:
+            raise LoginRequired()
 
 
 @dataclass(frozen=True)
 class NewToken:
-    """A token and its bearer, which cannot be shown again: None where the same keyed request had made the token."""
+    """A credential and its text, which cannot be shown again: None where the same keyed request had made it."""
 
     token: Token
     bearer: str | None
 
 
-def issue_login_token(user: User) -> NewToken:
-    """A token for LOGIN_TOKEN_LIFETIME, which ends earlier when the user's session epoch is raised. One call."""
-    return _issue(
-        user,
-        secrets.token_hex(8),
-        name="login",
-        scopes=READ_AND_TRADE,
-        expires_at=clock.now() + LOGIN_TOKEN_LIFETIME,
-        session_epoch=int(user.session_epoch),
-    )
+def begin_session(user: User, origin: Origin) -> NewToken:
+    """A new browser session. Two calls, and one for each session that it replaces."""
+    now = clock.now()
+    ends_at = now + _longest
+    token = _new(user, CredentialKind.SESSION, expires_at=min(now + _idle, ends_at), ends_at=ends_at, origin=origin)
+    return _issue(token)
+
+
+def issue_login_token(user: User, origin: Origin = Origin()) -> NewToken:
+    """A token for LOGIN_TOKEN_LIFETIME. Two calls, and one for each token that it replaces."""
+    expires_at = clock.now() + LOGIN_TOKEN_LIFETIME
+    return _issue(_new(user, CredentialKind.LOGIN, expires_at=expires_at, origin=origin))
 
 
 def create_personal_token(
     user: User, *, name: str, scopes: str, expires_at: datetime | None, idempotency_key: str | None = None
 ) -> NewToken:
-    """A named token for scripts. `scopes` is READ or READ_AND_TRADE. One call, and one for a repeated key.
+    """A named token for scripts, with scopes in the order of SCOPES. Two calls, and one more for a repeated key.
 
     Without `expires_at` it lasts for PERSONAL_TOKEN_LIFETIME. While the token of a key exists, the key makes no other.
-    Raises IdempotencyKeyReused when that token was made by another request.
+    Raises IdempotencyKeyReused when that token was made by another request, and TooManyTokens.
     """
     end = expires_at or clock.now() + PERSONAL_TOKEN_LIFETIME
-    token_id = _hash(f"{user.username} {idempotency_key}")[:16] if idempotency_key else secrets.token_hex(8)
-    made = _issue(user, token_id, name=name, scopes=scopes, expires_at=end, session_epoch=None)
+    token = _new(user, CredentialKind.PERSONAL, expires_at=end, name=name, scopes=scopes)
+    if idempotency_key:
+        token.token_id = _hash(f"{user.username} {idempotency_key}")[:16]
+        token.SK = Token.key(user.username, token.token_id)[1]
+    made = _issue(token)
     if (made.token.name, made.token.scopes, made.token.expires_at) != (
         name,
         scopes,
@@ -96,35 +125,88 @@ def create_personal_token(
     return made
 
 
-def _issue(
-    user: User, token_id: str, *, name: str, scopes: str, expires_at: datetime, session_epoch: int | None
-) -> NewToken:
-    secret = secrets.token_urlsafe(32)
-    token = Token(
+def _new(
+    user: User,
+    kind: CredentialKind,
+    *,
+    expires_at: datetime,
+    ends_at: datetime | None = None,
+    name: str | None = None,
+    scopes: str = " ".join(SCOPES),
+    origin: Origin = Origin(),
+) -> Token:
+    token_id = secrets.token_hex(8)
+    is_personal = kind is CredentialKind.PERSONAL
+    return Token(
         *Token.key(user.username, token_id),
         username=user.username,
         token_id=token_id,
-        secret_hash=_hash(secret),
-        name=name,
+        name=name or kind.value,
         scopes=scopes,
-        session_epoch=session_epoch,
+        stored_kind=kind.value,
+        session_epoch=None if is_personal else int(user.session_epoch),
+        token_epoch=int(user.token_epoch) if is_personal else 0,
         created_at=clock.now(),
         expires_at=expires_at,
+        ends_at=ends_at,
+        address=origin.address or None,
+        agent=origin.agent[:AGENT_LENGTH] or None,
         ttl=expires_at,
     )
-    if users.add_token(token):
-        return NewToken(token, f"{user.username}.{token_id}.{secret}")
-    made = users.find_token(user.username, token_id)
+
+
+def _issue(token: Token) -> NewToken:
+    secret = secrets.token_urlsafe(32)
+    token.secret_hash = _hash(secret)
+    made = _make_room(token)
+    if made is None and users.add_token(token):
+        return NewToken(token, f"{token.username}.{token.token_id}.{secret}")
+    made = made or users.find_token(token.username, token.token_id)
     if made is None:
         # Revoked since.
         raise Busy()
     return NewToken(made, None)
 
 
-def list_personal_tokens(username: str) -> list[Token]:
-    """The personal tokens that have not ended, newest first. One call."""
+def _make_room(token: Token) -> Token | None:
+    """End what is in the way of another credential of this kind. The token itself, if it exists already.
+
+    Raises TooManyTokens.
+    """
     now = clock.now()
-    tokens = [token for token in users.list_tokens(username) if token.is_personal and not token.has_expired(now)]
+    others = users.list_tokens(token.username)
+    if made := next((each for each in others if each.token_id == token.token_id), None):
+        return made
+    ended = [each for each in others if each.has_expired(now)]
+    living = sorted(
+        (each for each in others if each.kind is token.kind and each not in ended), key=lambda each: each.created_at
+    )
+    surplus = living[: max(0, len(living) + 1 - MOST_CREDENTIALS)]
+    if token.is_personal and surplus:
+        raise TooManyTokens(MOST_CREDENTIALS)
+    # A database without expiry keeps what has ended. A few with each log-in are enough.
+    for each in [*surplus, *ended[:2]]:
+        users.delete_token(each)
+    return None
+
+
+def list_personal_tokens(user: User) -> list[Token]:
+    """The personal tokens that have not ended, newest first. One call."""
+    return _list(user, {CredentialKind.PERSONAL})
+
+
+def list_sessions(user: User) -> list[Token]:
+    """The browser sessions and login tokens that have not ended, newest first. One call."""
+    return _list(user, {CredentialKind.SESSION, CredentialKind.LOGIN})
+
+
+def _list(user: User, kinds: Collection[CredentialKind]) -> list[Token]:
+    now = clock.now()
+    tokens = [
+        token
+        for token in users.list_tokens(user.username)
+        if token.kind in kinds and not token.has_expired(now) and token.belongs_to_epoch_of(user)
+    ]
     return sorted(tokens, key=lambda token: token.created_at, reverse=True)
 
 
@@ -136,42 +218,57 @@ def revoke_personal_token(username: str, token_id: str) -> None:
     users.delete_token(token)
 
 
-def authenticate(bearer: str, needed: Callable[[str], Needed] = nothing_else) -> Authentication:
-    """The user and the token of a bearer, and what else its request needs of this user.
+def end_session(username: str, token_id: str) -> None:
+    """End a browser session or login token at once. Two calls. Raises SessionNotFound."""
+    token = users.find_token(username, token_id)
+    if token is None or token.is_personal:
+        raise SessionNotFound()
+    users.delete_token(token)
 
-    One call for a valid one, and once an hour a second one that notes the use of a personal token, if it can be
-    noted. Raises NotAuthenticated, AccountSuspended.
+
+def authenticate(
+    text: str, needed: Callable[[str], Needed] = nothing_else, *, for_pages: bool = False
+) -> Authentication:
+    """The user and the credential of a text, and what else its request needs of this user.
+
+    One call for a valid one. Another one notes its use: of a session once in 5 minutes, of a personal token once an
+    hour, if it can be noted. Raises NotAuthenticated, AccountSuspended.
     """
-    match = re.fullmatch(_BEARER, bearer)
+    match = re.fullmatch(_BEARER, text)
     if not match:
         raise NotAuthenticated()
     username, token_id, secret = match.groups()
     places = (User, User.key(username)), (Token, Token.key(username, token_id))
     for found in read_credentials(places, needed(username)):
         user, token = found.get(*places[0]), found.get(*places[1])
-        if user and token and _is_valid(user, token, secret):
+        if user and token and _is_valid(user, token, secret, for_pages=for_pages):
             break
     else:
         raise NotAuthenticated()
-    authentication = Authentication(user, token, found)
-    if authentication.user.is_suspended:
+    if user.is_suspended:
         raise AccountSuspended()
-    _note_use(authentication.token)
-    return authentication
+    _note_use(token)
+    return Authentication(user, token, found)
 
 
-def _is_valid(user: User, token: Token, secret: str) -> bool:
-    if token.has_expired(clock.now()) or (not token.is_personal and token.session_epoch != user.session_epoch):
+def _is_valid(user: User, token: Token, secret: str, *, for_pages: bool) -> bool:
+    if token.has_expired(clock.now()) or not token.belongs_to_epoch_of(user):
         return False
-    return hmac.compare_digest(token.secret_hash, _hash(secret))
+    is_for_pages = token.kind is CredentialKind.SESSION
+    return is_for_pages == for_pages and hmac.compare_digest(token.secret_hash, _hash(secret))
 
 
 def _note_use(token: Token) -> None:
-    """Note the use of a personal token with one write an hour, not one for each request; a later one, if it fails."""
+    """Note the use of a token with one write in a while, not one for each request; a later one, if it fails."""
+    precision = _PRECISION.get(token.kind)
     now = clock.now()
-    if token.is_personal and (token.last_used_at is None or now - token.last_used_at >= LAST_USE_PRECISION):
-        with suppress(Busy, StoreUnavailable):
-            users.note_token_use(token, now=now, precision=LAST_USE_PRECISION)
+    # A session is used when it begins; whether a personal token was ever used is worth knowing.
+    last_use = token.last_used_at or (token.created_at if token.ends_at else None)
+    if precision is None or (last_use and now - last_use < precision):
+        return
+    expires_at = min(now + _idle, token.ends_at) if token.ends_at else None
+    with suppress(Busy, StoreUnavailable):
+        users.note_token_use(token, now=now, precision=precision, expires_at=expires_at)
 
 
 def _hash(secret: str) -> str:

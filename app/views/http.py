@@ -19,6 +19,7 @@ from app.domain.identifiers import REQUEST_ID, matches
 from app.models.database import meter
 from app.prices import PriceSource
 from app.services import auth
+from app.services.tokens import Origin
 from app.views.errors import show_rate_limit
 from app.views.request_log import report
 
@@ -117,6 +118,11 @@ def _finish_response(response: Response) -> Response:
 def _end_request(_: BaseException | None) -> None:
     # The thread goes on to other requests.
     structlog.contextvars.unbind_contextvars("request_id")
+
+
+def origin() -> Origin:
+    """From where this request comes."""
+    return Origin(request.remote_addr or "", request.headers.get("User-Agent", ""))
 
 
 def begin_login(name: str) -> auth.LoginAttempt:

@@ -8,7 +8,8 @@ from datetime import timedelta
 import pytest
 
 from app.domain import clock
-from app.models.users import Token, note_token_use
+from app.models.users import Token, get_user, note_token_use
+from app.services.tokens import MOST_CREDENTIALS, issue_login_token
 from tests.support.people import NOON, PASSWORD, fields_named, problem
 from tests.support.texts import MISLEADING, UNSEEN
 from tests.support.usage import AUTHENTICATION, usage, usage_of
@@ -81,7 +82,7 @@ READS = [
     "/balance/transactions.csv",
     "/portfolio/history",
 ]
-# Every route that changes something; what is sent would be good with a token that may trade.
+# Every route that changes something; what is sent would be good with a token that may do it.
 WRITES = {
     ("POST", "/balance/deposit"): {"amount": "5"},
     ("POST", "/balance/withdraw"): {"amount": "5"},
@@ -90,6 +91,8 @@ WRITES = {
     ("POST", "/auth/logout"): None,
     ("POST", "/auth/tokens"): {"name": "another", "scopes": "read trade"},
     ("DELETE", "/auth/tokens/<token_id>"): None,
+    ("DELETE", "/auth/sessions/<token_id>"): None,
+    ("DELETE", "/auth/sessions"): None,
     ("POST", "/auth/password"): {"current_password": PASSWORD, "new_password": "nine yellow saucers"},
     ("PUT", "/auth/profile"): {"first_name": "Eve"},
 }
@@ -113,17 +116,68 @@ def test_a_token_that_reads_reads_and_changes_nothing(person):
     for path in READS:
         assert person.get(path, headers=using(person, made)).status_code == 200, path
     for (method, path), body in WRITES.items():
+        if path == "/auth/logout":
+            continue
         path = path.replace("<order_id>", f"order_{'0' * 26}").replace("/auth/tokens/<token_id>", own)
-        response = person.call(method, path, json=body, headers=using(person, made))
+        response = person.call(method, path.replace("<token_id>", "0" * 16), json=body, headers=using(person, made))
         problem(response, 403, "insufficient_scope")
     assert person.balance() == "100.00" and len(person.get("/auth/tokens").json["data"]) == 1
 
 
-def test_a_token_that_trades_cannot_make_tokens_or_change_the_password(person):
+# What the scopes of a token allow: to trade, to move money.
+SCOPES = {"read": (403, 403), "read trade": (201, 403), "transfer read": (403, 201), "read transfer trade": (201, 201)}
+
+
+@pytest.mark.parametrize(("scopes", "trading", "moving"), [(name, *may) for name, may in SCOPES.items()])
+def test_a_token_may_do_what_its_scopes_say(person, scopes, trading, moving):
+    person.deposit("100")
+    made = make(person, scopes=scopes)
+    assert set(made["data"]["scopes"].split()) == set(scopes.split())
+    order = {"order_type": "market_buy", "asset_id": "DOGE", "quantity": "1"}
+    assert person.post("/orders", order, headers=using(person, made)).status_code == trading
+    assert person.deposit("5", headers=using(person, made)).status_code == moving
+    assert person.withdraw("5", headers=using(person, made)).status_code == moving
+
+
+def test_a_token_of_an_older_version_may_do_what_it_could(app, person):
+    """It had no kind, and what it let trade could also move money."""
     made = make(person, scopes="read trade")
+    change_token(app, person, made, [Token.stored_kind.remove(), Token.token_epoch.remove()])
     assert person.deposit("5", headers=using(person, made)).status_code == 201
-    for path in ("/auth/tokens", "/auth/password"):
-        response = person.post(path, WRITES["POST", path], headers=using(person, made))
+    assert person.get("/auth/tokens").json["data"][0]["scopes"] == "read trade transfer"
+    # It ends like any other one.
+    assert person.delete("/auth/sessions").status_code == 204
+    problem(person.get("/balance", headers=using(person, made)), 401, "not_authenticated")
+
+
+def change_token(app, person, made, actions):
+    with app.app_context():
+        Token.get(*Token.key(person.username, made["data"]["token_id"])).update(actions=actions)
+
+
+def test_there_are_so_many_tokens_and_no_more(person):
+    for number in range(MOST_CREDENTIALS):
+        first = make(person, f"token {number}")
+    problem(person.post("/auth/tokens", {"name": "one more", "scopes": "read"}), 409, "too_many_tokens")
+    assert person.delete(f"/auth/tokens/{first['data']['token_id']}").status_code == 204
+    assert make(person, "one more")
+
+
+def test_a_log_in_too_many_ends_the_oldest(app, person):
+    with app.app_context():
+        user = get_user(person.username)
+        bearers = [issue_login_token(user).bearer for _ in range(MOST_CREDENTIALS)]
+    person.get("/balance", headers={"Authorization": f"Bearer {bearers[0]}"})
+    problem(person.get("/balance"), 401, "not_authenticated")  # the one from before them
+    person.token = person.log_in()
+    problem(person.get("/balance", headers={"Authorization": f"Bearer {bearers[0]}"}), 401, "not_authenticated")
+    assert person.get("/balance", headers={"Authorization": f"Bearer {bearers[1]}"}).status_code == 200
+
+
+def test_a_token_that_trades_cannot_make_tokens_or_change_the_password(person):
+    made = make(person, scopes="read trade transfer")
+    for method, path in (("POST", "/auth/tokens"), ("POST", "/auth/password"), ("PUT", "/auth/profile")):
+        response = person.call(method, path, json=WRITES[method, path], headers=using(person, made))
         assert "personal token" in problem(response, 403, "insufficient_scope")["detail"]
     assert len(person.get("/auth/tokens").json["data"]) == 1
 

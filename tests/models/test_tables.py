@@ -52,7 +52,7 @@ def test_making_the_tables_again_changes_nothing(in_app):
 KINDS = {
     "USER": (
         "username email password_hash first_name last_name phone date_of_birth marketing_emails_consent role status "
-        "session_epoch created_at updated_at",
+        "session_epoch token_epoch created_at updated_at",
         "phone date_of_birth",
     ),
     "EMAIL": ("username", ""),
@@ -72,8 +72,9 @@ KINDS = {
     ),
     "REQUEST": ("fingerprint reference created_at ttl", ""),
     "TOKEN": (
-        "username token_id secret_hash name scopes session_epoch created_at expires_at last_used_at ttl",
-        "session_epoch last_used_at",
+        "username token_id secret_hash name scopes kind session_epoch token_epoch created_at expires_at ends_at "
+        "last_used_at address agent ttl",
+        "kind session_epoch ends_at last_used_at address agent",
     ),
     "ORDER": (
         "order_id username asset_id order_type price_type quantity order_price total_amount status expires_at "
@@ -132,7 +133,13 @@ def test_items_on_the_wire(items):
         for name in names & TIMES:
             assert "S" in item[name], (kind, name)
             assert re.fullmatch(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{6}Z", values[name]), (kind, name)
-        assert {name for name in names if "N" in item[name]} <= {"version", "session_epoch", "ttl", "limit_price"}
+        assert {name for name in names if "N" in item[name]} <= {
+            "version",
+            "session_epoch",
+            "token_epoch",
+            "ttl",
+            "limit_price",
+        }
         assert all(re.fullmatch(r"[0-9]+", value["N"]) for value in item.values() if "N" in value)
         assert sum(len(name) + len(str(value)) for name, value in values.items()) < 1024, kind
 

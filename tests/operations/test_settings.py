@@ -89,6 +89,8 @@ ROWS = {
     "TRUSTED_PROXIES": Row("trusted_proxies", {"0": 0, " 2 ": 2}, ("-1", "one", "1.0", "101", "10.0.0.1")),
     "CONNECTIONS_PER_ADDRESS": Row("connections_per_address", {" 256 ": 256, "1": 1}, ("0", "-1", "10001", "many")),
     "BCRYPT_ROUNDS": Row("bcrypt_rounds", {"4": 4, "16": 16}, ("3", "17", "0", "-4", "many")),
+    "SESSION_IDLE_MINUTES": Row("session_idle_minutes", {"1": 1, "1440": 1440}, ("0", "1441", "long")),
+    "SESSION_HOURS": Row("session_hours", {"1": 1, "720": 720}, ("0", "721", "1.5")),
     "LOG_LEVEL": Row(
         "log_level",
         {"info": "INFO", " Debug ": "DEBUG", "warning": "WARNING", "ERROR": "ERROR"},

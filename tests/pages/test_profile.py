@@ -18,7 +18,7 @@ from tests.support.people import NOON, PASSWORD, caller
 from tests.support.usage import usage_of
 
 # Beyond the one call that authenticates.
-CALLS = {"/account": 0, "/account/password": 0, "/account/sessions": 0, "/account/tokens": 1}
+CALLS = {"/account": 0, "/account/password": 0, "/account/sessions": 1, "/account/tokens": 1}
 NEW_PASSWORD = "nine yellow saucers"
 
 
@@ -172,16 +172,18 @@ def test_a_bad_password_is_told_beside_the_field(
     other.get("/dashboard")
 
 
-def test_logging_out_everywhere_keeps_this_browser_and_personal_tokens(
-    ann: Browser, other: Browser, app: Flask
+@pytest.mark.parametrize("keep", [True, False])
+def test_logging_out_everywhere_keeps_this_browser_and_personal_tokens_if_asked(
+    ann: Browser, other: Browser, app: Flask, keep: bool
 ) -> None:
     secret, _ = make_token(ann)
     client = caller(app)
     login = client.post("/api/v1/auth/login", json={"username": ann.username, "password": PASSWORD})
-    assert "logged out everywhere but here" in ann.done("/account/sessions").text
+    ticked = {"keep_tokens": "yes"} if keep else {}
+    assert "logged out everywhere but here" in ann.done("/account/sessions", **ticked).text
     ann.get("/dashboard")
     other.get("/dashboard", 303)
-    for bearer, status in ((login.json["access_token"], 401), (secret, 200)):
+    for bearer, status in ((login.json["access_token"], 401), (secret, 200 if keep else 401)):
         answer = client.get("/api/v1/balance", headers={"Authorization": f"Bearer {bearer}"})
         assert answer.status_code == status
 
@@ -253,7 +255,7 @@ def test_a_bad_token_is_told_beside_the_field(ann: Browser, changed: dict[str, s
     assert "You have no token." in ann.get("/account/tokens").text
 
 
-@pytest.mark.parametrize("scopes", [None, "", "admin", "trade"])
+@pytest.mark.parametrize("scopes", [None, "", "admin", "trade", "read read", "read  trade"])
 def test_odd_scopes_are_refused(ann: Browser, scopes: Any) -> None:
     assert ann.send(ann.get("/account/tokens").form(), name="report", scopes=scopes).status == 422
 

@@ -70,6 +70,9 @@ class Person:
     def post(self, path: str, json: Any = None, **kwargs: Any) -> TestResponse:
         return self.call("POST", path, json=json, **kwargs) if json is not None else self.call("POST", path, **kwargs)
 
+    def delete(self, path: str, **kwargs: Any) -> TestResponse:
+        return self.call("DELETE", path, **kwargs)
+
     def deposit(self, amount: str, **kwargs: Any) -> TestResponse:
         return self.post("/balance/deposit", {"amount": amount}, **kwargs)
 

@@ -5,19 +5,21 @@ from __future__ import annotations
 from typing import Any
 
 from app.domain import errors
+from app.domain.users import READ
 from app.models.users import delete_token
-from app.schemas.inputs import LoginInput, PasswordInput, ProfileInput, RegistrationInput, TokenInput
+from app.schemas.inputs import EndSessionsInput, LoginInput, PasswordInput, ProfileInput, RegistrationInput, TokenInput
 from app.schemas.outputs import (
     LoginOutput,
     MessageOutput,
     NewTokenOutput,
+    SessionListOutput,
     TokenListOutput,
     UserMessageOutput,
     UserOutput,
 )
 from app.services import auth, profile, tokens
 from app.views.api.blueprint import JsonBlueprint, current_authentication, current_user
-from app.views.http import begin_login
+from app.views.http import begin_login, origin
 
 blueprint = JsonBlueprint("Accounts", __name__, url_prefix="/auth", description="Registering, logging in, tokens")
 
@@ -41,7 +43,7 @@ def login(data: dict[str, Any]) -> dict[str, Any]:
     user = auth.check_password(begin_login(data["username"]), data["password"])
     return {
         "success": True,
-        "access_token": tokens.issue_login_token(user).bearer,
+        "access_token": tokens.issue_login_token(user, origin()).bearer,
         "token_type": "bearer",
         "expires_in": int(tokens.LOGIN_TOKEN_LIFETIME.total_seconds()),
         "user": user,
@@ -50,6 +52,7 @@ def login(data: dict[str, Any]) -> dict[str, Any]:
 
 @blueprint.post("/logout")
 @blueprint.authenticated
+@blueprint.for_scope(READ)
 @blueprint.response(200, MessageOutput)
 def logout() -> dict[str, Any]:
     """Revoke the token that this request carries."""
@@ -82,9 +85,36 @@ def change_profile(data: dict[str, Any]) -> Any:
 @blueprint.refuses(errors.TooManyRequests)
 @blueprint.response(204)
 def change_password(data: dict[str, Any]) -> None:
-    """Set a new password, which ends every session and login token, this one too."""
-    current_authentication().require_login()
+    """Set a new password, which ends every session and token, this one too. `keep_tokens` keeps personal tokens."""
     profile.change_password(begin_login(current_user().username), **data)
+
+
+@blueprint.get("/sessions")
+@blueprint.authenticated
+@blueprint.response(200, SessionListOutput)
+def list_sessions() -> Any:
+    """The browser sessions and login tokens that have not ended, newest first."""
+    authentication = current_authentication()
+    sessions = tokens.list_sessions(authentication.user)
+    return {"current_session_id": authentication.token.token_id, "data": sessions}
+
+
+@blueprint.delete("/sessions/<token_id>")
+@blueprint.authenticated
+@blueprint.refuses(errors.SessionNotFound)
+@blueprint.response(204)
+def end_session(token_id: str) -> None:
+    """End a browser session or login token at once."""
+    tokens.end_session(current_user().username, token_id)
+
+
+@blueprint.delete("/sessions")
+@blueprint.authenticated
+@blueprint.arguments(EndSessionsInput, location="query")
+@blueprint.response(204)
+def end_sessions(query: dict[str, Any]) -> None:
+    """End every session and token, this one too. `keep_tokens` keeps personal tokens."""
+    profile.log_out_everywhere(current_user().username, **query)
 
 
 @blueprint.get("/tokens")
@@ -92,16 +122,16 @@ def change_password(data: dict[str, Any]) -> None:
 @blueprint.response(200, TokenListOutput)
 def list_tokens() -> Any:
     """The personal tokens that have not expired, newest first."""
-    return {"data": tokens.list_personal_tokens(current_user().username)}
+    return {"data": tokens.list_personal_tokens(current_user())}
 
 
 @blueprint.post("/tokens")
 @blueprint.authenticated
 @blueprint.arguments(TokenInput)
+@blueprint.refuses(errors.TooManyTokens)
 @blueprint.response(201, NewTokenOutput)
 def create_token(data: dict[str, Any]) -> Any:
     """Make a personal token for scripts; its secret is shown only in this answer."""
-    current_authentication().require_login()
     return tokens.create_personal_token(current_user(), **data)
 
 

@@ -7,6 +7,7 @@ from typing import Any
 from flask import Response
 
 from app.domain import clock, errors
+from app.domain.users import TRANSFER
 from app.models import ledger
 from app.models.idempotency import Applied
 from app.models.ledger import BalanceTransaction
@@ -41,6 +42,7 @@ def get_balance() -> Any:
 
 @blueprint.post("/balance/deposit")
 @blueprint.authenticated
+@blueprint.for_scope(TRANSFER)
 @blueprint.arguments(CashInput)
 @blueprint.refuses(errors.IdempotencyKeyReused)
 @blueprint.response(201, CashMovementOutput)
@@ -53,6 +55,7 @@ def deposit(data: dict[str, Any]) -> Any:
 
 @blueprint.post("/balance/withdraw")
 @blueprint.authenticated
+@blueprint.for_scope(TRANSFER)
 @blueprint.arguments(CashInput)
 @blueprint.refuses(errors.InsufficientFunds, errors.IdempotencyKeyReused)
 @blueprint.response(201, CashMovementOutput)

@@ -16,6 +16,7 @@ from werkzeug.exceptions import BadRequest, HTTPException, RequestEntityTooLarge
 
 from app.domain.errors import (
     FieldError,
+    InsufficientScope,
     InvalidInput,
     NotAdmin,
     NotAuthenticated,
@@ -24,6 +25,7 @@ from app.domain.errors import (
     UnknownParameter,
 )
 from app.domain.identifiers import ASSET_ID, IDEMPOTENCY_KEY, ORDER_ID, matches
+from app.domain.users import READ
 from app.models.idempotency import Applied
 from app.models.reading import Found
 from app.models.users import User
@@ -154,7 +156,11 @@ class JsonBlueprint(Blueprint):
         return decorate
 
     def authenticated(self, view: ViewT) -> Any:
-        """Require a bearer token; cookies are not read. The user is then `current_user()`."""
+        """Require a bearer token; cookies are not read. The user is then `current_user()`.
+
+        A personal token must have the scope `read` for an answer, and for a change the one that the view names with
+        `for_scope`. What names none is not for personal tokens.
+        """
 
         @wraps(view)
         def wrapper(*args: Any, **kwargs: Any) -> Any:
@@ -162,23 +168,35 @@ class JsonBlueprint(Blueprint):
             if scheme.lower() != "bearer":
                 raise NotAuthenticated()
             g.authentication = authentication = tokens.authenticate(bearer.strip(), needed)
-            if request.method not in {"GET", "HEAD"}:
-                authentication.require_trade()
+            if scope := getattr(view, "scope", READ if request.method in {"GET", "HEAD"} else None):
+                authentication.require(scope)
+            else:
+                authentication.require_login()
             _refuse_foreign_parameters(view)
             return view(*args, **kwargs)
 
         wrapper.authenticates = True  # type: ignore[attr-defined]
         return self.doc(security=[{"bearer": []}])(wrapper)
 
+    def for_scope(self, scope: str) -> Any:
+        """The scope of the tokens with which this view may be used."""
+
+        def decorate(view: ViewT) -> Any:
+            view.scope = scope  # type: ignore[attr-defined]
+            return self.doc(**{"x-scope": scope})(view)
+
+        return decorate
+
     def admin_only(self, view: ViewT) -> Any:
-        """As `authenticated`, and require the role ADMIN."""
+        """As `authenticated`, and require the role ADMIN, and no personal token."""
 
         @wraps(view)
         def wrapper(*args: Any, **kwargs: Any) -> Any:
+            current_authentication().require_login()
             require_admin(current_user())
             return view(*args, **kwargs)
 
-        return self.authenticated(self.refuses(NotAdmin)(wrapper))
+        return self.authenticated(self.refuses(NotAdmin, InsufficientScope)(wrapper))
 
     def refuses(self, *refusals: type[ProductError]) -> Any:
         """Document the refusals of the rules behind a view; `openapi.py` adds those of its decorators."""

@@ -16,6 +16,7 @@ from marshmallow import Schema, fields
 from werkzeug.routing import Rule
 
 from app.domain import errors, identifiers
+from app.domain.users import READ
 from app.domain.errors import ProductError
 from app.schemas.outputs import ProblemOutput
 from app.views.api.blueprint import PREFIX
@@ -249,7 +250,7 @@ def _shared_refusals(
         refusals.add(errors.InvalidInput)
     if "security" in operation:
         refusals |= {errors.NotAuthenticated, errors.AccountSuspended}
-    if "security" in operation and is_change:
+    if "security" in operation and is_change and operation.get("x-scope") != READ:
         refusals.add(errors.InsufficientScope)
     if "security" in operation or "requestBody" in operation:
         refusals |= {errors.Busy, errors.StoreUnavailable}

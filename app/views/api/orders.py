@@ -9,6 +9,7 @@ from werkzeug.exceptions import HTTPException
 
 from app.domain import errors
 from app.domain.orders import NewOrder
+from app.domain.users import TRADE
 from app.models import ledger
 from app.models import orders as order_items
 from app.models.reading import Place
@@ -44,6 +45,7 @@ def _ordered_holding(username: str) -> Place | None:
 
 @blueprint.post("/orders")
 @blueprint.authenticated
+@blueprint.for_scope(TRADE)
 @blueprint.arguments(OrderInput)
 @blueprint.refuses(
     errors.NotSupported,
@@ -100,6 +102,7 @@ def get_order(order_id: str) -> Any:
 
 @blueprint.post("/orders/<order_id>/cancel")
 @blueprint.authenticated
+@blueprint.for_scope(TRADE)
 @blueprint.refuses(errors.OrderNotFound, errors.OrderNotPending, errors.IdempotencyKeyReused)
 @blueprint.response(200, OneOrderOutput)
 @reads(order_in_path)

@@ -35,6 +35,7 @@ LABELS = {
     "password": "Password",
     "current_password": "Current password",
     "new_password": "New password",
+    "keep_tokens": "Keep my personal API tokens",
     "phone": "Phone",
     "date_of_birth": "Date of birth",
     "marketing_emails_consent": "Send me news by e-mail",

@@ -9,16 +9,21 @@ from flask import Blueprint, flash, redirect, render_template, request, url_for
 from flask.typing import ResponseReturnValue
 
 from app.domain import clock
-from app.domain.errors import TokenNotFound
-from app.domain.users import READ, READ_AND_TRADE
+from app.domain.errors import NotFound, SessionNotFound, TokenNotFound
+from app.domain.users import READ, SCOPES, TRADE, TRANSFER
 from app.models.users import Token, User
-from app.schemas.inputs import Input, PasswordInput, ProfileForm, TokenForm
+from app.schemas.inputs import EndSessionsForm, Input, PasswordInput, ProfileForm, TokenForm
 from app.services import profile, tokens
 from app.views.http import begin_login
 from app.views.pages.forms import Form, already_done, submits
-from app.views.pages.sessions import begin_session, current_username, logged_in_user, only_for_users
+from app.views.pages.sessions import begin_session, current_token, current_username, logged_in_user, only_for_users
 
-SCOPE_NAMES = {READ: "Read only", READ_AND_TRADE: "Read and trade"}
+SCOPE_NAMES = {
+    READ: "Read only",
+    f"{READ} {TRADE}": "Read and trade",
+    f"{READ} {TRANSFER}": "Read, and move money in and out",
+    " ".join(SCOPES): "Read, trade, and move money in and out",
+}
 
 blueprint = Blueprint("profile", __name__, url_prefix="/account")
 only_for_users(blueprint)
@@ -71,7 +76,8 @@ def send_password(form: Form, data: dict[str, Any]) -> ResponseReturnValue:
 
 
 def _sessions_page(form: Form) -> str:
-    return render_template("sessions.html", form=form)
+    sessions = tokens.list_sessions(logged_in_user())
+    return render_template("sessions.html", form=form, sessions=sessions, this=current_token().token_id)
 
 
 @blueprint.get("/sessions")
@@ -80,16 +86,42 @@ def sessions() -> str:
 
 
 @blueprint.post("/sessions")
-@submits(Input, again=_sessions_page)
+@submits(EndSessionsForm, again=_sessions_page)
 def end_sessions(form: Form, data: dict[str, Any]) -> ResponseReturnValue:
-    begin_session(profile.log_out_everywhere(current_username()))
+    begin_session(profile.log_out_everywhere(current_username(), **data))
     flash("You are logged out everywhere but here.")
     return redirect(url_for("profile.sessions"), 303)
 
 
+def _session_page(form: Form, token_id: str) -> str:
+    session = _one_of(tokens.list_sessions(logged_in_user()), token_id, SessionNotFound)
+    return render_template("session_end.html", form=form, session=session)
+
+
+@blueprint.get("/sessions/<token_id>")
+def session(token_id: str) -> str:
+    return _session_page(Form(), token_id)
+
+
+@blueprint.post("/sessions/<token_id>")
+@submits(Input, again=_session_page)
+def end_one_session(form: Form, data: dict[str, Any], token_id: str) -> ResponseReturnValue:
+    tokens.end_session(current_username(), token_id)
+    flash("The session has ended. What used it must log in again.")
+    return redirect(url_for("profile.sessions"), 303)
+
+
+def _one_of(found: list[Token], token_id: str, missing: type[NotFound]) -> Token:
+    """Raises `missing`."""
+    token = next((each for each in found if each.token_id == token_id), None)
+    if token is None:
+        raise missing()
+    return token
+
+
 def _tokens_page(form: Form) -> str:
     return render_template(
-        "tokens.html", form=form, tokens=tokens.list_personal_tokens(current_username()), names=SCOPE_NAMES
+        "tokens.html", form=form, tokens=tokens.list_personal_tokens(logged_in_user()), names=SCOPE_NAMES
     )
 
 
@@ -112,16 +144,8 @@ def send_token(form: Form, data: dict[str, Any]) -> ResponseReturnValue:
 
 
 def _token_page(form: Form, token_id: str) -> str:
-    return render_template("token_revoke.html", form=form, token=_token(token_id), names=SCOPE_NAMES)
-
-
-def _token(token_id: str) -> Token:
-    """Raises TokenNotFound."""
-    found = (each for each in tokens.list_personal_tokens(current_username()) if each.token_id == token_id)
-    token = next(found, None)
-    if token is None:
-        raise TokenNotFound()
-    return token
+    token = _one_of(tokens.list_personal_tokens(logged_in_user()), token_id, TokenNotFound)
+    return render_template("token_revoke.html", form=form, token=token, names=SCOPE_NAMES)
 
 
 @blueprint.get("/tokens/<token_id>")

@@ -1,7 +1,4 @@
-"""Browser sessions: a signed cookie with the username and the session epoch it was made in.
-
-No session is stored. Raising the user's epoch ends every session of that user.
-"""
+"""Browser sessions: a signed cookie with the text of a credential (`app/services/tokens.py`)."""
 
 from __future__ import annotations
 
@@ -16,12 +13,13 @@ from flask.typing import ResponseReturnValue
 from flask_login import LoginManager, UserMixin, current_user, login_user, logout_user
 from flask_wtf.csrf import CSRFError
 
-from app.domain.identifiers import USERNAME
-from app.models.reading import NOTHING, Found
-from app.models.users import User
-from app.services import auth
+from app.domain.errors import AccountSuspended, NotAuthenticated
+from app.models.reading import Found
+from app.models.users import Token, User, delete_token
+from app.services import tokens
+from app.services.tokens import Authentication
 from app.views.errors import FormExpired, answer_error, wants_json
-from app.views.http import current_path
+from app.views.http import current_path, origin
 from app.views.reads import needed
 
 log = structlog.get_logger("app.forms")
@@ -67,12 +65,14 @@ OTHER_HOST = CsrfFault(
 class SessionUser(UserMixin):  # type: ignore[misc]
     """A user as flask-login needs it; models know nothing of Flask."""
 
-    def __init__(self, user: User, found: Found = NOTHING) -> None:
-        self.user = user
-        self.found = found
+    def __init__(self, text: str, authentication: Authentication) -> None:
+        self.text = text
+        self.user = authentication.user
+        self.token = authentication.token
+        self.found = authentication.found
 
     def get_id(self) -> str:
-        return f"{self.user.username}:{int(self.user.session_epoch)}"
+        return self.text
 
 
 class _CookieOfOneCopy(SecureCookieSessionInterface):
@@ -113,20 +113,26 @@ def init_app(app: Flask) -> None:
     app.register_error_handler(CSRFError, _answer_csrf_error)
 
 
-def _find_user(session_id: str) -> SessionUser | None:
-    match = re.fullmatch(rf"({USERNAME}):([0-9]{{1,9}})", session_id)
-    user, found = auth.find_session_user(match[1], int(match[2]), needed) if match else (None, NOTHING)
-    return SessionUser(user, found) if user else None
+def _find_user(text: str) -> SessionUser | None:
+    try:
+        return SessionUser(text, tokens.authenticate(text, needed, for_pages=True))
+    except (NotAuthenticated, AccountSuspended):
+        return None
 
 
 def begin_session(user: User) -> None:
-    # Start empty: a planted cookie must not become part of this user's session.
-    session.clear()
-    login_user(SessionUser(user))
+    """Log a browser in, which ends the session that it had."""
+    end_session()
+    made = tokens.begin_session(user, origin())
+    login_user(SessionUser(str(made.bearer), Authentication(user, made.token)))
 
 
 def end_session() -> None:
+    """Log a browser out: the cookie is worth nothing from then on, wherever it was copied to."""
+    if "_user_id" in session and is_logged_in():
+        delete_token(current_token())
     logout_user()
+    # A planted cookie must not become part of the next session.
     session.clear()
 
 
@@ -137,6 +143,12 @@ def is_logged_in() -> bool:
 def logged_in_user() -> User:
     user: User = current_user.user
     return user
+
+
+def current_token() -> Token:
+    """The credential of this session."""
+    token: Token = current_user.token
+    return token
 
 
 def current_username() -> str:

@@ -169,7 +169,7 @@ def open_bank(bank: Bank, send: Send, app: Flask, *, accounts: int = 0) -> Custo
 def try_a_token(customer: Customer, person: SharedUser) -> None:
     """A personal token works once it is made, and no more once it is known to be revoked."""
     bank, login = customer.bank, person.tokens[-1]
-    body = {"name": "test", "scopes": "read trade"}
+    body = {"name": "test", "scopes": "read trade transfer"}
     made = customer.ask(Request("make token", person.username, login, "POST", "/api/v1/auth/tokens", body))
     if made.fate is not Fate.DONE:
         return

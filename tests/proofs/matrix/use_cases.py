@@ -178,7 +178,7 @@ def upgrade_one(actor: Actor) -> Answer:
 
 def make_token(actor: Actor) -> None:
     user = users.get_user(actor.name)
-    made = tokens.create_personal_token(user, name="script", scopes=tokens.READ_AND_TRADE, expires_at=None)
+    made = tokens.create_personal_token(user, name="script", scopes="read trade", expires_at=None)
     actor.token_id = made.token.token_id
 
 

@@ -21,7 +21,7 @@ from werkzeug.test import TestResponse
 from app.domain import clock
 from app.domain.errors import ProductError
 from app.domain.orders import NewOrder, OrderStatus
-from app.domain.users import Role
+from app.domain.users import TRADE, TRANSFER, Role
 from app.models import ledger, users
 from app.models import orders as order_items
 from app.models.idempotency import Applied
@@ -38,7 +38,7 @@ from tests.support.prices import FixedPrices
 
 START = datetime(2031, 1, 30, 22, tzinfo=UTC)
 ALL_ROWS = 100
-SCOPES = {"script": "read trade", "reader": "read"}
+SCOPES = {"script": "read trade transfer", "reader": "read"}
 
 SCAN = {
     "X-Amz-Target": "DynamoDB_20120810.Scan",
@@ -229,12 +229,19 @@ class Services(Driver):
         try:
             with self.app.app_context():
                 session = tokens.authenticate(self.bearers[request.actor, request.credential])
-                session.require_trade()
+                self._check_scope(session, request.action)
                 return getattr(self, f"_{request.action}")(session.user, request)
         except ProductError as error:
             return Answer(error.code)
         except ValidationError:
             return Answer("invalid_input")
+
+    @staticmethod
+    def _check_scope(session: tokens.Authentication, action: str) -> None:
+        if action in {"adjust", "set_status"}:
+            session.require_login()
+        else:
+            session.require(TRADE if action in {"order", "cancel"} else TRANSFER)
 
     def _deposit(self, user: User, request: Request) -> Answer:
         values = inputs.CashInput().load(request.body)

@@ -252,6 +252,8 @@ class Model:
             raise Refused("account_suspended")
         if request.credential == "reader":
             raise Refused("insufficient_scope")
+        if request.action in {"adjust", "set_status"} and request.credential != "login":
+            raise Refused("insufficient_scope")
         if request.action in {"adjust", "set_status"} and not person.is_admin:
             raise Refused("not_admin")
 
