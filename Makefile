@@ -105,7 +105,7 @@ test: lint $(ENGINE)  ## Check the code and run all tests
 	$(BIN)/pytest --numprocesses 3 --dist loadfile --no-loadscope-reorder $(LONGEST_FIRST) tests
 
 # A worker takes the next file when it has none, so the longest files come first: none is left for the end.
-LONGEST_FIRST := $(addprefix tests/,proofs server browser operations dev contract)
+LONGEST_FIRST := $(addprefix tests/,proofs browser server dev operations contract)
 
 .PHONY: coverage
 coverage: $(DEV) $(ENGINE)  ## Run all tests and show which lines and branches they reach (twice as long)

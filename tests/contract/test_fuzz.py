@@ -19,7 +19,7 @@ SEED = None if os.environ.get("SCHEMATHESIS_MAX_EXAMPLES") else 1
 def test_no_request_gets_an_answer_that_is_not_documented(
     contract_app: Flask, new_person: Callable[..., Person]
 ) -> None:
-    """As an administrator, who may do all; what others may not do, test_specification.py asks of every operation."""
+    """As an administrator, who may do all; what others may not do, test_journey.py asks of every operation."""
     person = new_person(is_admin=True)
     run = fuzz(contract_app, person.username, max_examples=MAX_EXAMPLES, seed=SEED)
     print(run.report())
