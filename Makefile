@@ -14,6 +14,7 @@ BIN := $(VENV)/bin
 # pip installs uv alone: what pip makes of a lock differs from one version of pip to the next.
 PIP := $(BIN)/python -m pip --disable-pip-version-check install --quiet --require-hashes
 INSTALL := $(BIN)/uv pip install --quiet --require-hashes --python $(BIN)/python
+COMPILE_BYTECODE := --compile-bytecode
 # As a child it ends with make, whatever ends make.
 LAUNCHER := $(BIN)/python dev/launcher.py
 CHILD := exec $(LAUNCHER) child $(LAUNCHER)
@@ -104,7 +105,7 @@ test: lint $(ENGINE)  ## Check the code and run all tests
 	$(BIN)/pytest --numprocesses 3 --dist loadfile --no-loadscope-reorder $(LONGEST_FIRST) tests
 
 # A worker takes the next file when it has none, so the longest files come first: none is left for the end.
-LONGEST_FIRST := $(addprefix tests/,proofs server browser operations dev contract)
+LONGEST_FIRST := $(addprefix tests/,proofs browser server dev operations contract)
 
 .PHONY: coverage
 coverage: $(DEV) $(ENGINE)  ## Run all tests and show which lines and branches they reach (twice as long)
@@ -198,7 +199,7 @@ $(RUNTIME): requirements-uv.lock requirements.lock
 		echo "$$python cannot make a virtual environment: install its venv package" \
 			'(on Debian and Ubuntu: apt-get install python3-venv).' >&2; exit 2; }
 	$(PIP) --requirement requirements-uv.lock
-	$(INSTALL) --compile-bytecode --requirement requirements.lock
+	$(INSTALL) $(COMPILE_BYTECODE) --requirement requirements.lock
 	@touch $@
 
 $(DEV): $(RUNTIME) requirements-dev.lock

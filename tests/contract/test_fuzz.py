@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 from collections.abc import Callable
 
-import pytest
 from flask import Flask
 
 from tests.contract.fuzzing import fuzz
@@ -17,12 +16,12 @@ MAX_EXAMPLES = int(os.environ.get("SCHEMATHESIS_MAX_EXAMPLES") or 2)
 SEED = None if os.environ.get("SCHEMATHESIS_MAX_EXAMPLES") else 1
 
 
-@pytest.mark.parametrize(("paths", "is_admin"), [("^(?!.*/admin/)", False), ("/admin/", True)])
 def test_no_request_gets_an_answer_that_is_not_documented(
-    contract_app: Flask, new_person: Callable[..., Person], paths: str, is_admin: bool
+    contract_app: Flask, new_person: Callable[..., Person]
 ) -> None:
-    person = new_person(is_admin=is_admin)
-    run = fuzz(contract_app, person.username, paths=paths, max_examples=MAX_EXAMPLES, seed=SEED)
+    """As an administrator, who may do all; what others may not do, test_journey.py asks of every operation."""
+    person = new_person(is_admin=True)
+    run = fuzz(contract_app, person.username, max_examples=MAX_EXAMPLES, seed=SEED)
     print(run.report())
     assert not run.failures and not run.errors, run.report()
     assert set(run.cases) == {"examples", "coverage", "fuzzing", "stateful"}

@@ -103,7 +103,6 @@ def test_from_the_first_start_to_a_restored_backup(shell: Shell) -> None:
     portfolio = json.loads(answers.splitlines()[-1])
     assert [asset["quantity"] for asset in portfolio["assets"]] == ["0.1"], answers
     assert shell.run(written("make promote")) == "ann has the role ADMIN from the next log-in on\n"
-    assert "No violation" in shell.run("make audit")
     saved = shell.run(written("make backup"))
     [file] = (shell.data / "backups").iterdir()
     assert str(file) in saved
@@ -115,10 +114,8 @@ def test_from_the_first_start_to_a_restored_backup(shell: Shell) -> None:
 
 
 def test_the_demonstration(shell: Shell) -> None:
-    first = shell.run("make demo", SECRET_KEY=SECRET)
-    again = shell.run("make demo", SECRET_KEY="another secret for tests")
-    password = re.compile("Password of each: (.+)")
-    assert password.findall(first) != password.findall(again) != []
+    """Its whole year, which the tests of the command shorten."""
+    assert "Password of each: " in shell.run("make demo")
     assert "No violation" in shell.run("make audit")
 
 

@@ -16,8 +16,8 @@ from marshmallow import Schema, fields
 from werkzeug.routing import Rule
 
 from app.domain import errors, identifiers
-from app.domain.users import READ
 from app.domain.errors import ProductError
+from app.domain.users import READ
 from app.schemas.outputs import ProblemOutput
 from app.views.api.blueprint import PREFIX
 from app.views.errors import ALL, BadRequest, BodyTooLarge, InternalError, UnsupportedMediaType, problem_of
