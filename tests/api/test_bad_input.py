@@ -77,13 +77,6 @@ def refused(app, store):
     assert (books.orders, books.holdings, books.claims) == ([], [], [])
 
 
-@pytest.fixture
-def unchanged(refused):
-    """The same; when the test is over, the balance is what it was before."""
-    yield refused
-    assert refused.balance() == "100.00"
-
-
 def send(person, path, body, status, code):
     """A body as text or bytes; the refusal must be this, and must have written nothing."""
     data = body if isinstance(body, bytes) else body.encode()
@@ -97,16 +90,16 @@ def send(person, path, body, status, code):
 
 
 @pytest.mark.parametrize("amount", {**NO_AMOUNT, **NO_MONEY}.values(), ids={**NO_AMOUNT, **NO_MONEY}.keys())
-def test_amounts(unchanged, amount):
+def test_amounts(refused, amount):
     for route in ("deposit", "withdraw"):
-        found = send(unchanged, f"/balance/{route}", f'{{"amount": {amount}}}', 422, "invalid_input")
+        found = send(refused, f"/balance/{route}", f'{{"amount": {amount}}}', 422, "invalid_input")
         assert fields_named(found) == ["amount"]
 
 
 @pytest.mark.parametrize("description", NO_DESCRIPTION.values(), ids=NO_DESCRIPTION.keys())
-def test_descriptions(unchanged, description):
+def test_descriptions(refused, description):
     body = f'{{"amount": "1", "description": {description}}}'
-    assert fields_named(send(unchanged, "/balance/deposit", body, 422, "invalid_input")) == ["description"]
+    assert fields_named(send(refused, "/balance/deposit", body, 422, "invalid_input")) == ["description"]
 
 
 ORDER = {"order_type": '"market_buy"', "asset_id": '"BTC"', "quantity": '"0.0001"', "price": "null"}
@@ -120,10 +113,10 @@ def order(**changed: str | None) -> str:
 
 @pytest.mark.parametrize("quantity", NO_AMOUNT.values(), ids=NO_AMOUNT.keys())
 @pytest.mark.parametrize("field", ["quantity", "price"])
-def test_quantities_and_prices(unchanged, field, quantity):
+def test_quantities_and_prices(refused, field, quantity):
     if (field, quantity) == ("price", "null"):
         quantity = "[null]"
-    found = send(unchanged, "/orders", order(**{field: quantity}), 422, "invalid_input")
+    found = send(refused, "/orders", order(**{field: quantity}), 422, "invalid_input")
     assert fields_named(found) == [field]
 
 
@@ -152,12 +145,12 @@ ORDER_FIELDS = {
 
 
 @pytest.mark.parametrize(("field", "value"), ORDER_FIELDS.values(), ids=ORDER_FIELDS.keys())
-def test_fields_of_an_order(unchanged, field, value):
-    assert fields_named(send(unchanged, "/orders", order(**{field: value}), 422, "invalid_input")) == [field]
+def test_fields_of_an_order(refused, field, value):
+    assert fields_named(send(refused, "/orders", order(**{field: value}), 422, "invalid_input")) == [field]
 
 
-def test_every_wrong_field_of_an_order_is_named_at_once(unchanged):
-    found = send(unchanged, "/orders", '{"asset_id": 1, "quantity": 0, "price": "x"}', 422, "invalid_input")
+def test_every_wrong_field_of_an_order_is_named_at_once(refused):
+    found = send(refused, "/orders", '{"asset_id": 1, "quantity": 0, "price": "x"}', 422, "invalid_input")
     assert fields_named(found) == ["asset_id", "order_type", "price", "quantity"]
 
 
@@ -177,8 +170,8 @@ RULES = {
 
 
 @pytest.mark.parametrize(("changes", "status", "code"), RULES.values(), ids=RULES.keys())
-def test_rules_of_orders(unchanged, changes, status, code):
-    found = send(unchanged, "/orders", order(**changes), status, code)
+def test_rules_of_orders(refused, changes, status, code):
+    found = send(refused, "/orders", order(**changes), status, code)
     assert "errors" not in found
 
 
@@ -194,8 +187,8 @@ def test_more_than_is_held(new_user, market_app, market):
     assert person.get("/balance/asset/BTC").json["quantity"] == "0.01"
 
 
-def test_more_than_the_balance(unchanged):
-    found = problem(unchanged.withdraw("100.01"), 422, "insufficient_funds")
+def test_more_than_the_balance(refused):
+    found = problem(refused.withdraw("100.01"), 422, "insufficient_funds")
     assert (found["available"], found["required"]) == ("100.00", "100.01")
 
 
@@ -260,19 +253,19 @@ BROKEN = {
 
 
 @pytest.mark.parametrize(("body", "status"), BROKEN.values(), ids=BROKEN.keys())
-def test_bodies(unchanged, body, status):
+def test_bodies(refused, body, status):
     for path in POSTS:
-        send(unchanged, path, body, status, "bad_request" if status == 400 else "invalid_input")
+        send(refused, path, body, status, "bad_request" if status == 400 else "invalid_input")
 
 
 @pytest.mark.parametrize("key", ["", " ", "a b", "x" * 256, "ü", "a\tb", "\x7f", "日本"])
-def test_idempotency_keys(unchanged, key):
+def test_idempotency_keys(refused, key):
     sent = {"/balance/deposit": {"amount": "1"}, "/balance/withdraw": {"amount": "1"}, "/orders": json.loads(order())}
     for path, body in sent.items():
-        response = unchanged.client.post(
+        response = refused.client.post(
             f"/api/v1{path}",
             json=body,
-            headers={"Authorization": f"Bearer {unchanged.token}", "Idempotency-Key": key.encode().decode("latin-1")},
+            headers={"Authorization": f"Bearer {refused.token}", "Idempotency-Key": key.encode().decode("latin-1")},
         )
         assert fields_named(problem(response, 422, "invalid_input")) == ["Idempotency-Key"]
         assert usage_of(response).write_units == 0

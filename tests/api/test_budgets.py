@@ -7,6 +7,8 @@ from __future__ import annotations
 
 import pytest
 
+from app.domain.orders import Side
+from tests.support.accounts import deposit, place
 from tests.support.books import check_books
 from tests.support.people import caller, register, registration
 from tests.support.usage import AUTHENTICATION, usage, usage_of
@@ -52,19 +54,20 @@ def fresh_asset() -> str:
     return next(_assets)
 
 
-@pytest.fixture(scope="module", params=["at the start", "after 200 more transactions"])
+@pytest.fixture(scope="module", params=["at the start", "after 100 more transactions"])
 def account(request, app, store):
-    """One account for the module: first with 5 transactions, then with more than 200 more."""
+    """One account for the module: first with 5 transactions, then with 100 more."""
     if request.param == "at the start":
         account.person = register(app)
         account.person.deposit("50000")
         account.person.order_id = account.person.buy("BTC", "0.01")["order_id"]
         return account.person
     person = account.person
-    for number in range(100):
-        assert person.deposit("10").status_code == 201
-        person.buy("BTC", "0.00001") if number % 2 else person.sell("BTC", "0.00001")
-    assert len(check_books(store, person.username).transactions) > 200
+    with app.app_context():
+        for number in range(50):
+            deposit(person.username, "10")
+            place(person.username, list(Side)[number % 2], "0.00001", price="1000")
+    assert len(check_books(store, person.username).transactions) > 100
     return person
 
 

@@ -118,11 +118,12 @@ def test_a_cursor_belongs_to_its_user_list_and_filters(reader: Reader, other_rea
     order_id = reader.person.get("/orders?limit=1").json["data"][0]["order_id"]
     places = addresses(reader.person)
     bare = [address for address in places if "?" not in address] + [path.format(order_id=order_id) for path in SHORT]
-    for own, others in places.items():
+    for number, (own, others) in enumerate(places.items()):
         cursor = reader.cursor_of(own)
         assert reader.get(own, cursor=cursor).status_code == 200, own
         refuse(other_reader, own, cursor)
-        for address in {*others, *bare} - {own}:
+        # Every third of the other lists, from another one on for each.
+        for address in {*others, *bare[number % 3 :: 3]} - {own}:
             refuse(reader, address, cursor)
 
 

@@ -10,6 +10,7 @@ from typing import Any
 from flask import Flask
 
 from app.domain.errors import Refusal
+from app.services.tokens import MOST_CREDENTIALS
 from app.views.errors import ALL
 from tests.contract.specification import Specification
 from tests.support.people import PASSWORD, Person, registration
@@ -97,13 +98,12 @@ class Journey:
         made = self.send("POST", "/auth/tokens", "201", {"name": "reader"})
         self.send("POST", "/auth/tokens", "422 invalid_input", {"name": ""})
         self.send("GET", "/auth/tokens", "200")
-        self.send("GET", "/auth/sessions", "200")
-        self.send("DELETE", f"/auth/sessions/{'0' * 16}", "404 session_not_found")
         with self.as_token(made["access_token"]):
             self.refuse_a_reader()
         token = made["data"]["token_id"]
         self.send("DELETE", f"/auth/tokens/{token}", "204")
         self.send("DELETE", f"/auth/tokens/{token}", "404 token_not_found")
+        self.end_sessions()
         change = {"current_password": PASSWORD, "new_password": "nine yellow saucers"}
         self.send("POST", "/auth/password", "422 invalid_input", {**change, "current_password": "wrong"})
         self.send("POST", "/auth/password", "204", change)
@@ -112,6 +112,20 @@ class Journey:
             self.person.token = self.send("POST", "/auth/login", "200", login)["access_token"]
             if _ == 0:
                 self.send("POST", "/auth/logout", "200")
+
+    def end_sessions(self) -> None:
+        for number in range(MOST_CREDENTIALS):
+            self.send("POST", "/auth/tokens", "201", {"name": f"token {number}"})
+        self.send("POST", "/auth/tokens", "409 too_many_tokens", {"name": "one more"})
+        log_in = {"username": self.person.username, "password": PASSWORD}
+        self.send("POST", "/auth/login", "200", log_in)
+        listed = self.send("GET", "/auth/sessions", "200")
+        one = next(each for each in listed["data"] if each["session_id"] != listed["current_session_id"])
+        self.send("DELETE", f"/auth/sessions/{one['session_id']}", "204")
+        self.send("DELETE", f"/auth/sessions/{one['session_id']}", "404 session_not_found")
+        self.send("DELETE", "/auth/sessions?keep_tokens=maybe", "422 invalid_input")
+        self.send("DELETE", "/auth/sessions", "204")
+        self.person.token = self.send("POST", "/auth/login", "200", log_in)["access_token"]
 
     def refuse_a_reader(self) -> None:
         for _name, operation in self.specification.operations.items():

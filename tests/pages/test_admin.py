@@ -7,9 +7,7 @@ from typing import Any
 import pytest
 from flask import Flask
 
-from app.domain import clock
 from app.domain.users import Role
-from app.models import users
 from tests.pages.conftest import NewBrowser
 from tests.support.page_client import Browser
 from tests.support.people import registration
@@ -31,11 +29,7 @@ FORMS = ["/admin/users/{}/status", "/admin/users/{}/adjustment"]
 
 @pytest.fixture
 def admin(app: Flask, new_browser: NewBrowser) -> Browser:
-    browser = new_browser().register()
-    with app.app_context():
-        users.set_role(browser.username, Role.ADMIN, now=clock.now())
-    assert browser.log_in(browser.username).status == 303
-    return browser
+    return new_browser().enter(Role.ADMIN)
 
 
 @pytest.mark.parametrize(("path", "calls"), CALLS.items())

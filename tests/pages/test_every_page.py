@@ -10,6 +10,8 @@ from pathlib import Path
 import pytest
 from flask import Flask
 
+from app.domain.orders import Side
+from tests.support.accounts import deposit, place
 from tests.support.faults import FaultyStore, drop, lose_answer
 from tests.support.page_client import Browser, look
 from tests.support.usage import usage_of
@@ -78,9 +80,10 @@ def test_users_go_straight_to_the_dashboard(ann: Browser, path: str) -> None:
 @pytest.mark.parametrize("has_history", [False, True])
 def test_a_page_costs_so_many_calls(ann: Browser, path: str, calls: int, has_history: bool) -> None:
     if has_history:
-        ann.done("/deposit", amount="1000")
-        for asset_id in ("BTC", "ETH", "SOL"):
-            ann.done(f"/assets/{asset_id}", quantity="0.001")
+        with ann.client.application.app_context():
+            deposit(ann.username, "1000")
+            for asset_id in ("BTC", "ETH", "SOL"):
+                place(ann.username, Side.BUY, "0.001", price="100", asset_id=asset_id)
     answer = ann.get(path)
     assert usage_of(answer.response).calls == 1 + calls
     assert ann.username in answer.text
@@ -138,7 +141,7 @@ def test_a_large_form_is_a_page(ann: Browser) -> None:
 
 
 def test_errors_need_no_store(faulty_app: Flask, faults: FaultyStore) -> None:
-    browser = Browser(faulty_app).register()
+    browser = Browser(faulty_app).enter()
     faults.inject("BatchGetItem", *[drop] * 20)
     answer = look(browser.client.get("/dashboard"))
     assert answer.status == 503 and answer.response.headers["Retry-After"]
@@ -146,7 +149,7 @@ def test_errors_need_no_store(faulty_app: Flask, faults: FaultyStore) -> None:
 
 
 def test_a_form_whose_answer_got_lost_can_be_sent_again(faulty_app: Flask, faults: FaultyStore) -> None:
-    browser = Browser(faulty_app).register()
+    browser = Browser(faulty_app).enter()
     form = browser.get("/deposit").form()
     faults.inject("TransactWriteItems", *[lose_answer] * 3)
     answer = browser.send(form, amount="10")
@@ -178,7 +181,7 @@ def test_a_refusal_whose_page_fails_too_stays_true(
     says: str,
     may_be_applied: bool,
 ) -> None:
-    browser = Browser(faulty_app).register()
+    browser = Browser(faulty_app).enter()
     form = browser.get(path.removesuffix("/review")).form()
     form.action = path
     faults.break_call(call, drop, onward=True)

@@ -36,8 +36,8 @@ NOT_LINKED = {
 class Proxy:
     """Takes the prefix off each path, as nginx does for `proxy_pass http://app/`; outside of it is nothing."""
 
-    def __init__(self, application: Any, prefix: str) -> None:
-        self.application, self.prefix = application, prefix
+    def __init__(self, application: Any) -> None:
+        self.application, self.prefix = application, PREFIX
 
     def __call__(self, environ: dict[str, Any], start_response: Any) -> Iterable[bytes]:
         path = environ["PATH_INFO"]
@@ -64,15 +64,17 @@ def within(path: str) -> str:
     return path if path.startswith(f"{PREFIX}/") else PREFIX + path
 
 
-def proxied(endpoint: str, prefix: str = PREFIX) -> Flask:
+@pytest.fixture(scope="module")
+def shop(endpoint: str) -> Flask:
     made = make_app(endpoint, trusted_proxies=1)
-    made.wsgi_app = Proxy(made.wsgi_app, prefix)  # type: ignore[method-assign]
+    made.wsgi_app = Proxy(made.wsgi_app)  # type: ignore[method-assign]
     return made
 
 
-@pytest.fixture(scope="module")
-def shop(endpoint: str) -> Flask:
-    return proxied(endpoint)
+@pytest.fixture
+def proxy(shop: Flask) -> Any:
+    """The one before `shop`, which a test may let name another prefix."""
+    return shop.wsgi_app
 
 
 @pytest.fixture
@@ -194,14 +196,16 @@ def test_the_page_of_a_new_token_names_the_whole_address(visitor: Visitor) -> No
     "prefix",
     ["//evil.example", "/\\evil.example", "evil", "/a//evil", '/"><script>', "/a, //evil.example", "/a b", "/é"],
 )
-def test_a_prefix_that_is_not_a_path_is_not_believed(endpoint: str, prefix: str) -> None:
-    visitor = Visitor(proxied(endpoint, prefix))
+def test_a_prefix_that_is_not_a_path_is_not_believed(
+    visitor: Visitor, proxy: Proxy, monkeypatch: pytest.MonkeyPatch, prefix: str
+) -> None:
+    monkeypatch.setattr(proxy, "prefix", prefix)
     answer = visitor.client.get("/shop/dashboard")
     assert (answer.status_code, answer.headers["Location"]) == (303, "/login?next=/dashboard")
 
 
 @pytest.mark.parametrize("prefix", ["/shop/", "/other, /shop"])
-def test_ways_to_write_a_prefix(endpoint: str, prefix: str) -> None:
-    visitor = Visitor(proxied(endpoint, prefix))
+def test_ways_to_write_a_prefix(visitor: Visitor, proxy: Proxy, monkeypatch: pytest.MonkeyPatch, prefix: str) -> None:
+    monkeypatch.setattr(proxy, "prefix", prefix)
     answer = visitor.client.get("/shop/dashboard")
     assert urlsplit(answer.headers["Location"]).path == "/shop/login"

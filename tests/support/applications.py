@@ -11,11 +11,15 @@ from functools import cache
 from typing import Any
 
 from flask import Flask, Response, request, request_finished
+from jinja2 import FileSystemBytecodeCache
 
 from app.config import Config
 from app.factory import create_app
 from app.models.create_tables import create_tables
 from app.prices import PriceSource
+
+# Each application compiles the templates that it shows: here all of them, and all processes, do so once.
+Flask.jinja_options = {**Flask.jinja_options, "bytecode_cache": FileSystemBytecodeCache()}
 
 
 def config(endpoint: str | None, **settings: Any) -> Config:

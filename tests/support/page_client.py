@@ -11,7 +11,9 @@ from flask import Flask, session
 from flask.testing import FlaskClient
 from werkzeug.test import TestResponse
 
-from app.models.users import get_user
+from app.domain import clock
+from app.domain.users import Role
+from app.models.users import get_user, set_role
 from app.views.http import SECURITY_HEADERS
 from app.views.pages.sessions import begin_session
 from tests.support.people import PASSWORD, Person, register, registration
@@ -265,12 +267,14 @@ class Browser:
         self.username = filled["username"]
         return self
 
-    def enter(self) -> Browser:
+    def enter(self, role: Role = Role.CUSTOMER) -> Browser:
         """As a new user, logged in without the forms: several times faster, and most tests begin so."""
         app = self.client.application
         self.person = register(app)
         self.username = self.person.username
         with app.test_request_context(environ_base=self.client.environ_base):
+            if role is not Role.CUSTOMER:
+                set_role(self.username, role, now=clock.now())
             begin_session(get_user(self.username))
             started = dict(session)
         with self.client.session_transaction() as cookie:

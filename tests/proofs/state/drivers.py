@@ -6,13 +6,10 @@ tables, prices that a test sets, a worker, and a clock that stands still between
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable
 from contextlib import ExitStack
 from datetime import UTC, datetime, timedelta
-from http.client import HTTPConnection
 from typing import Any, ClassVar
-from urllib.parse import urlsplit
 
 from flask import Flask
 from marshmallow import Schema, ValidationError
@@ -32,21 +29,12 @@ from app.services import admin, auth, cash, orders, portfolio, tokens
 from app.services.history import get_portfolio_history
 from app.services.worker import Round, Worker
 from tests.proofs.state.model import SCRIPT_LIFETIME, Answer, Request, money
-from tests.support.books import Row, plain_row
 from tests.support.people import PASSWORD, Person, caller, problem, registration
 from tests.support.prices import FixedPrices
 
 START = datetime(2031, 1, 30, 22, tzinfo=UTC)
 ALL_ROWS = 100
 SCOPES = {"script": "read trade transfer", "reader": "read"}
-
-SCAN = {
-    "X-Amz-Target": "DynamoDB_20120810.Scan",
-    "Content-Type": "application/x-amz-json-1.0",
-    "X-Amz-Date": "20300101T000000Z",
-    "Authorization": "AWS4-HMAC-SHA256 Credential=test/20300101/us-east-1/dynamodb/aws4_request, "
-    "SignedHeaders=host, Signature=00",
-}
 
 
 class Clock:
@@ -64,22 +52,6 @@ class Clock:
 
     def stop(self) -> None:
         self._standing.close()
-
-
-class Store:
-    """The tables as they stand, read whole in one call: a state is compared after each step."""
-
-    def __init__(self, endpoint: str) -> None:
-        self._connection = HTTPConnection(urlsplit(endpoint).netloc, timeout=10)
-
-    def close(self) -> None:
-        self._connection.close()
-
-    def scan(self, table: str) -> list[Row]:
-        self._connection.request("POST", "/", json.dumps({"TableName": table, "ConsistentRead": True}), SCAN)
-        answer = json.load(self._connection.getresponse())
-        assert "LastEvaluatedKey" not in answer, "a story that does not fit into one answer"
-        return list(map(plain_row, answer["Items"]))
 
 
 class Driver:
