@@ -17,7 +17,7 @@ INSTALL := $(BIN)/uv pip install --quiet --require-hashes --python $(BIN)/python
 COMPILE_BYTECODE := --compile-bytecode
 # As a child it ends with make, whatever ends make.
 LAUNCHER := $(BIN)/python dev/launcher.py
-CHILD := exec $(LAUNCHER) child $(LAUNCHER)
+CHILD := exec $(BIN)/python -S dev/child.py $(LAUNCHER)
 
 # Without compiled files, every process of the tests would compile the application again, and
 # pytest would rewrite the assertions of hypothesis in each run.

@@ -22,7 +22,7 @@ from gunicorn.http.body import LengthReader
 from gunicorn.workers.gthread import TConn, ThreadWorker
 
 from app.models.create_tables import create_tables, tables_answer
-from app.models.upgrade import bring_up_to_date
+from app.models.upgrade import bring_up_to_date, is_current
 
 # How long a request may take to arrive whole, after its first byte or after the connection is there.
 ARRIVING_SECONDS = 10
@@ -343,8 +343,10 @@ def create_missing_tables(app: Flask) -> None:
 
     try:
         with app.app_context():
-            create_tables()
-            bring_up_to_date()
+            # Nearly always. To describe tables takes botocore's client, which takes longer to make than this.
+            if not (tables_answer() and is_current()):
+                create_tables()
+                bring_up_to_date()
     except DATABASE_ERRORS as error:
         sys.exit(sentence_of(error))
 

@@ -41,6 +41,7 @@ from app.models.users import get_user
 from app.services import passwords
 from app.services.tokens import issue_login_token
 from bench.load import Account, Bare, Client, Connection, Load, Product, Recording, Request, drive, recorded
+from dev.child import CHILD
 from dev.launcher import LAUNCHER, free_port
 from tests.support.accounts import deposit, place, user_item
 from tests.support.applications import make_app
@@ -317,7 +318,7 @@ def seconds_to_start(folder: Path) -> float:
     settings = {name: value for name, value in os.environ.items() if not name.startswith("AWS_")}
     began = time.monotonic()
     process = subprocess.Popen(
-        [*LAUNCHER, "child", *LAUNCHER],
+        [*CHILD, *LAUNCHER],
         env={**settings, "PORT": str(port), "DATA_DIR": str(folder)},
         stdout=subprocess.DEVNULL,
         stderr=subprocess.DEVNULL,

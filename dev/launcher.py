@@ -4,7 +4,6 @@
     python dev/launcher.py dev          the same, with a web server that reloads changed code and templates
     python dev/launcher.py flask ...    a flask command on the same database, running or not
     python dev/launcher.py engine       the engine alone (a line of the Procfile)
-    python dev/launcher.py child ...    a command that ends with the process that started it
 
 Run it in the project's folder. PORT says where to listen, DATA_DIR where the data is. With DYNAMODB_ENDPOINT or AWS
 settings, those name the database and no engine is started.
@@ -16,15 +15,11 @@ All that the launcher starts ends with it. Of the application it imports the set
 double the time to start.
 """
 
-import ctypes
 import errno
 import fcntl
-import multiprocessing
 import os
 import platform
 import secrets
-import shlex
-import signal
 import socket
 import subprocess
 import sys
@@ -35,8 +30,8 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
-from honcho.environ import parse_procfile
-from honcho.manager import Manager
+sys.path.insert(0, str(Path(__file__).parents[1]))
+from dev.child import end_with_parent
 
 ENGINE = Path("node_modules/@dynoxide/linux-x64/dynoxide")
 DATABASE = "orders.db"
@@ -59,42 +54,6 @@ OWN_DATABASE = "set DYNAMODB_ENDPOINT to any DynamoDB-compatible endpoint, or th
 START_SECONDS = 10.0
 # A copy that was just stopped may need this long to release its port and its lock.
 STOP_SECONDS = 3.0
-# How long what uses the engine may take to end, before the engine ends.
-FINISH_SECONDS = 5.0
-PR_SET_PDEATHSIG = 1  # <linux/prctl.h>
-
-
-class _Manager(Manager):  # type: ignore[misc]  # honcho has no types
-    """honcho's manager, which stops all processes at once, and fails if it has not yet heard from each of them."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.process_id = os.getpid()
-        self._asked: set[str] = set()
-        self._deadline = 0.0
-        signal.signal(signal.SIGALRM, lambda *_: self.terminate())
-
-    def terminate(self) -> None:
-        """Stop all processes, as soon as all are known: what uses the engine first, and then the engine."""
-        if os.getpid() != self.process_id:
-            return  # a process of honcho's: the launcher got the signal too
-        if self._all_started():
-            self._deadline = self._deadline or time.monotonic() + FINISH_SECONDS
-            running = {name for name, each in self._processes.items() if "returncode" not in each}
-            users = running - {"engine"} if time.monotonic() < self._deadline else set()
-            for name in (users or running) - self._asked:
-                self._asked.add(name)
-                self._system_print(f"sending SIGTERM to {name}\n")
-                self._procmgr.terminate(self._processes[name]["pid"])
-            if not running:
-                return
-        signal.setitimer(signal.ITIMER_REAL, 0.05)
-
-    def _system_print(self, line: str) -> None:
-        try:
-            super()._system_print(line)
-        except RuntimeError:
-            return  # A signal interrupted the printing of another line, which goes on: skip this one.
 
 
 class Refused(Exception):
@@ -103,7 +62,7 @@ class Refused(Exception):
 
 def main(arguments: list[str]) -> None:
     """Run one command; if it is refused, print why and exit with 2."""
-    commands: dict[str, Callable[..., None]] = {each.__name__: each for each in (run, dev, engine, flask, child)}
+    commands: dict[str, Callable[..., None]] = {each.__name__: each for each in (run, dev, engine, flask)}
     name, *rest = arguments or ["run"]
     # As everywhere, blank means unset: gunicorn fails at a blank WEB_CONCURRENCY before it reads its settings.
     for setting in [each for each, value in os.environ.items() if not value.strip()]:
@@ -122,6 +81,10 @@ def run(*, web: str | None = None) -> None:
 
     `web` replaces the command of the web server. Raises Refused before anything is started.
     """
+    from honcho.environ import parse_procfile
+
+    from dev.supervisor import supervise
+
     directory = data_directory(os.environ)
     check_settings(os.environ | web_settings(os.environ, directory))
     commands = parse_procfile(Path("Procfile").read_text()).processes
@@ -170,32 +133,6 @@ def flask(*arguments: str) -> None:
     os.execv(sys.executable, [sys.executable, "-m", "flask", "--app", "wsgi", *arguments])
 
 
-def child(*command: str) -> None:
-    """Become a command that ends with the process that started it."""
-    if not command:
-        raise Refused("Name a command to run.")
-    end_with_parent()
-    os.execvp(command[0], command)
-
-
-def supervise(commands: Mapping[str, str]) -> None:
-    """Run these shell commands, by name, under honcho; exit with their status."""
-    # honcho forks a process of its own beside each, which ignores every signal but SIGKILL.
-    multiprocessing.set_start_method("fork")
-    os.register_at_fork(after_in_child=lambda: end_with_parent(signal.SIGKILL))
-    if signal.getsignal(signal.SIGHUP) is not signal.SIG_IGN:  # as nohup sets it
-        signal.signal(signal.SIGHUP, _terminal_closed)
-    manager = _Manager()
-    for name, command in commands.items():
-        manager.add_process(name, "exec " + shlex.join([*LAUNCHER, "child", "sh", "-c", command]))
-    try:
-        manager.loop()
-    except OSError:  # the reader of the output is gone
-        _silence()
-        manager.terminate()
-    sys.exit(manager.returncode)
-
-
 def external_database(settings: Mapping[str, str]) -> str | None:
     """Return the name of the setting that names a database, or None if the engine is wanted."""
     return next((name for name in ("DYNAMODB_ENDPOINT", *AWS_SETTINGS) if settings.get(name)), None)
@@ -222,7 +159,6 @@ def existing_data(settings: Mapping[str, str]) -> Path:
 
 def check_settings(settings: Mapping[str, str]) -> None:
     """Check every setting of the processes before any is started. Raises Refused."""
-    sys.path.insert(0, str(Path(__file__).parents[1]))
     from app.config import Config, WrongSetting
 
     try:
@@ -302,12 +238,6 @@ def wait_until_ready(endpoint: str, process: subprocess.Popen[bytes]) -> None:
         raise Refused("The embedded engine did not start: `python dev/launcher.py engine` shows why.")
 
 
-def end_with_parent(signal_number: int = signal.SIGTERM) -> None:
-    """Have the Linux kernel end this process, and what it becomes, when its parent ends."""
-    if sys.platform == "linux":
-        ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal_number)
-
-
 def _start_engine(directory: Path) -> str:
     endpoint = f"http://127.0.0.1:{free_port()}"
     process = subprocess.Popen(
@@ -379,16 +309,6 @@ def _answers(endpoint: str) -> bool:
     address = urlsplit(endpoint)
     with socket.socket() as connection:
         return bool(address.port) and connection.connect_ex((address.hostname, address.port)) == 0
-
-
-def _silence() -> None:
-    """Discard further output: printing to a closed terminal or pipe would fail."""
-    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-
-
-def _terminal_closed(*_: object) -> None:
-    _silence()
-    os.kill(os.getpid(), signal.SIGTERM)
 
 
 if __name__ == "__main__":

@@ -93,10 +93,10 @@ current: ContextVar[Attempt] = ContextVar("attempt")
 
 
 def listen(events: BaseEventHooks) -> None:
-    """Tell the current attempt of each send and each answer of a client with these events."""
+    """Tell the current attempt of each send and each answer of a client with these events. Again, it does nothing."""
     # The only events that see every resend: an answer that never came does not say how often it was asked for.
-    events.register("before-send.dynamodb", _note_send)
-    events.register("response-received.dynamodb", _note_answer)
+    events.register("before-send.dynamodb", _note_send, unique_id=_note_send)
+    events.register("response-received.dynamodb", _note_answer, unique_id=_note_answer)
 
 
 def _note_send(**_: object) -> None:

@@ -1,4 +1,4 @@
-"""The connection to DynamoDB: one botocore client per process, and its two tables.
+"""The connection to DynamoDB: one per process, and its two tables.
 
 Models find their tables through the database that is active in the current context (`Database.active`), so that two
 applications in one process can have different tables. A failure leaves here as `Busy` (nothing was written, try
@@ -98,7 +98,7 @@ class Database:
         self._process_id = os.getpid()
 
     def open_connection(self) -> Connection:
-        """A connection with a client of its own, for a caller that registers hooks on it. Raises StoreUnavailable."""
+        """A connection of its own, for a caller that registers hooks on its client. Raises StoreUnavailable."""
         connection = _Connection(
             region=self._region,
             host=self._endpoint,
@@ -109,8 +109,7 @@ class Database:
         )
         connection.transport = self._transport
         try:
-            # The client is built here, under the lock: otherwise botocore builds one for each racing thread.
-            attempt.listen(connection.client.meta.events)
+            connection.client  # noqa: B018  # made here, under the lock: otherwise each racing thread makes one
         except BotoCoreError as error:  # a profile that does not exist, half of a pair of keys
             raise unavailable("connect", attempt.cause_of(error)) from error
         return connection
@@ -152,13 +151,17 @@ class _Connection(Connection):
 
     @property
     def client(self) -> Any:
-        """botocore's client; its operations travel over libcurl, unless `transport` is `botocore`."""
-        client = super().client  # another one, as long as no credentials are found
+        """botocore's client if `transport` is `botocore`, and otherwise what stands in for it."""
         if self.transport == "botocore":
-            return client
-        if self._transport is None or self._transport.client is not client:
-            self._transport = Transport(client, self.session)
+            return self._botocores_client()
+        if self._transport is None:
+            self._transport = Transport(self._botocores_client, self.session, endpoint=self.host, region=self.region)
         return self._transport
+
+    def _botocores_client(self) -> Any:
+        client = super().client  # another one, as long as no credentials are found
+        attempt.listen(client.meta.events)
+        return client
 
     def _make_api_call(self, operation_name: str, operation_kwargs: dict[str, Any]) -> dict[str, Any]:
         this = Attempt()

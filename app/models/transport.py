@@ -1,8 +1,9 @@
 """How an operation travels to DynamoDB: its JSON protocol over libcurl, at a fraction of the cost of botocore.
 
-botocore goes on to find credentials, region, endpoint, proxies and certificates, and sends the operations that are not
-listed here. This module signs, sends, checks the answer, and sends again. So it knows of each send whether it may have
-been applied; `app/models/attempt.py` decides what that means.
+botocore goes on to find credentials, region, endpoint, proxies and certificates, and its client sends the operations
+that are not listed here. That client is made when it is first needed: making it takes longer than all calls of a start.
+This module signs, sends, checks the answer, and sends again. So it knows of each send whether it may have been applied;
+`app/models/attempt.py` decides what that means.
 
 One handle of libcurl for each thread and process keeps its connection. libcurl would send a request again by itself
 when a kept connection turns out to be dead; that is forbidden here, because every send must be counted.
@@ -16,7 +17,7 @@ import random
 import threading
 import time
 import uuid
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from time import monotonic
 from typing import Any
 from zlib import crc32
@@ -42,19 +43,21 @@ LARGEST_ANSWER = 64 * 1024 * 1024
 
 
 class Transport:
-    """A DynamoDB client of botocore whose OPERATIONS travel over libcurl. Threads may share it."""
+    """Stands in for botocore's DynamoDB client: OPERATIONS travel over libcurl. Threads may share it."""
 
-    def __init__(self, client: Any, session: Any) -> None:
-        """Makes no call. `client` has endpoint, region and credentials; `session` knows the certificates."""
-        self.client = client
-        self._credentials = client._request_signer._credentials
-        self._url = client.meta.endpoint_url
+    def __init__(self, client: Callable[[], Any], session: Any, *, endpoint: str | None, region: str) -> None:
+        """Makes no call. Without `endpoint` the client says where DynamoDB is; `session` knows credentials and more."""
+        self._client = client
+        self._session = session
+        self._credentials = session.get_credentials()
+        self._url = endpoint or client().meta.endpoint_url
+        self._region = region if endpoint else client().meta.region_name
         self._handles = _Handles()
         self._proxy = get_environ_proxies(self._url).get(self._url.partition(":")[0], "")
         self._certificates = get_cert_path(session.get_config_variable("ca_bundle") or True)
 
     def __getattr__(self, name: str) -> Any:
-        return getattr(self.client, name)
+        return getattr(self._client(), name)
 
     def _make_api_call(self, operation: str, arguments: dict[str, Any]) -> Mapping[str, Any]:
         """The answer, as botocore's client gives it, or what it raises: ClientError, BotoCoreError; and NoAnswer.
@@ -62,7 +65,7 @@ class Transport:
         Sends again, up to SENDS times in all, after no answer, a broken one, an error of the database, and throttling.
         """
         if operation not in OPERATIONS:
-            answer: Mapping[str, Any] = self.client._make_api_call(operation, arguments)
+            answer: Mapping[str, Any] = self._client()._make_api_call(operation, arguments)
             return answer
         body = json.dumps(arguments, separators=(",", ":")).encode()
         headers = [
@@ -91,6 +94,8 @@ class Transport:
 
     def _send(self, operation: str, body: bytes, headers: list[str], this: Attempt) -> Mapping[str, Any]:
         """Send once. Raises ClientError, BotoCoreError where there are no credentials, and NoAnswer."""
+        if self._credentials is None:  # they may come later, such as where a machine's role is not there yet
+            self._credentials = self._session.get_credentials()
         if self._credentials is None:
             raise NoCredentialsError()
         # Renewed where they are about to end.
@@ -101,7 +106,7 @@ class Transport:
             (pycurl.URL, self._url),
             (pycurl.HTTPHEADER, [*headers, *token]),
             (pycurl.POSTFIELDS, body),
-            (pycurl.AWS_SIGV4, f"aws:amz:{self.client.meta.region_name}:dynamodb"),
+            (pycurl.AWS_SIGV4, f"aws:amz:{self._region}:dynamodb"),
             (pycurl.USERNAME, key.access_key),
             (pycurl.PASSWORD, key.secret_key),
             (pycurl.PROXY, self._proxy),

@@ -15,7 +15,8 @@ import pytest
 from app.factory import create_app
 from app.models import database
 from app.models.create_tables import tables_answer
-from dev.launcher import end_with_parent, engine_command, engine_file, free_port, wait_until_ready
+from dev.child import end_with_parent
+from dev.launcher import engine_command, engine_file, free_port, wait_until_ready
 from tests.support.applications import config, make_app
 from tests.support.faults import drop, refuse, truncate
 from tests.support.people import problem, register

@@ -272,9 +272,16 @@ def test_the_worker_shows_its_counters(start):
     assert {line["logger"] for line in worker.lines()} <= {"app.services.worker", "app.cli.orders"}
 
 
-def test_a_server_does_not_import_what_only_commands_use():
-    commands = ["app.audit.run", "app.audit.rows", "app.cli.demo_accounts"]
-    program = f"import wsgi, sys; print([name for name in {commands} if name in sys.modules])"
+UNNEEDED = {
+    "a web server": ("wsgi", ["app.audit.run", "app.audit.rows", "app.cli.demo_accounts", "email_validator"]),
+    "a command of the launcher": ("dev.launcher", ["honcho", "multiprocessing", "app"]),
+    "a child": ("dev.child", ["subprocess", "tempfile", "pathlib"]),
+}
+
+
+@pytest.mark.parametrize(("module", "unneeded"), UNNEEDED.values(), ids=UNNEEDED)
+def test_a_start_does_not_wait_for_what_it_does_not_use(module, unneeded):
+    program = f"import {module}, sys; print([name for name in {unneeded} if name in sys.modules])"
     environment = {"PATH": os.environ["PATH"], "SECRET_KEY": "a secret for tests only"}
     found = subprocess.run([sys.executable, "-c", program], cwd=ROOT, env=environment, capture_output=True, text=True)
     assert found.stdout == "[]\n", found.stderr

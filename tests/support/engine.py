@@ -5,7 +5,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from dev.launcher import LAUNCHER, end_with_parent, engine_command, engine_file, free_port, wait_until_ready
+from dev.child import CHILD, end_with_parent
+from dev.launcher import engine_command, engine_file, free_port, wait_until_ready
 
 
 @contextmanager
@@ -38,7 +39,7 @@ def start_engine(port: int, path: Path) -> subprocess.Popen[bytes]:
     """
     process = subprocess.Popen(
         # Not by a `preexec_fn`: that is not safe in a process of many threads.
-        [*LAUNCHER, "child", *engine_command(engine_file(), port, path)],
+        [*CHILD, *engine_command(engine_file(), port, path)],
         stdout=subprocess.DEVNULL,
         stderr=subprocess.DEVNULL,
     )

@@ -19,7 +19,8 @@ import requests
 
 from app.factory import create_app
 from app.models.create_tables import create_tables
-from dev.launcher import LAUNCHER, free_port
+from dev.child import CHILD
+from dev.launcher import free_port
 from tests.support.applications import config
 from tests.support.people import PASSWORD, registration
 
@@ -116,7 +117,7 @@ def settings_for(endpoint: str, port: int, **settings: str) -> dict[str, str]:
 
 def start_gunicorn(settings: Mapping[str, str], log: Path) -> subprocess.Popen[bytes]:
     """Start gunicorn, which is gone when the thread that started it is."""
-    command = [*LAUNCHER, "child", sys.executable, "-m", "gunicorn", "wsgi:app"]
+    command = [*CHILD, sys.executable, "-m", "gunicorn", "wsgi:app"]
     with log.open("ab") as output:
         return subprocess.Popen(command, env=dict(settings), stdout=output, stderr=output)
 

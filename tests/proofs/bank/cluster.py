@@ -13,7 +13,8 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from dev.launcher import LAUNCHER, free_port
+from dev.child import CHILD
+from dev.launcher import free_port
 from tests.support.engine import start_engine
 from tests.support.server import Server, settings_for, start_gunicorn, wait_until_ready
 
@@ -63,7 +64,7 @@ class Cluster:
         return process.returncode, output.decode()
 
     def _flask(self, *arguments: str, output: int | None = None) -> subprocess.Popen[bytes]:
-        command = [*LAUNCHER, "child", sys.executable, "-m", "flask", "--app", "wsgi", *arguments]
+        command = [*CHILD, sys.executable, "-m", "flask", "--app", "wsgi", *arguments]
         # A worker has counters of its own, which it serves itself or not at all.
         settings = {name: value for name, value in self.settings.items() if name != "PROMETHEUS_MULTIPROC_DIR"}
         with self.log.open("ab") as log:
