@@ -41,7 +41,7 @@ BEYOND_SCHEMA = {
     "username": "a search takes a username or an e-mail address, not both",
     "to": "not before `from`",
 }
-ENDS_ITS_TOKEN = {"/api/v1/auth/logout", "/api/v1/auth/password"}
+ENDS_ITS_TOKEN = {"/api/v1/auth/logout", "/api/v1/auth/password", "/api/v1/auth/sessions"}
 RULES = {
     "asset_not_tradeable",
     "idempotency_key_reused",

@@ -65,8 +65,8 @@ def test_one_line_for_a_request(person, lines):
         "route": "/api/v1/balance/deposit",
         "method": "POST",
         "status": 201,
-        "db_calls": 3,
-        "read_units": 2.0,
+        "db_calls": 2,
+        "read_units": 1.5,
         "write_units": 4.0,
     }
     assert response.headers["X-Request-ID"] == "my-own-id"

@@ -87,9 +87,9 @@ def test_a_journey(app, new_user):
     assert moved("http_requests_total", route="/api/v1/balance/withdraw", status="422") == 1
     assert moved("http_request_duration_seconds_count", route="/api/v1/orders") == 1
     assert 0 < moved("http_request_duration_seconds_sum", route="/api/v1/orders") < 10
-    assert moved("dynamodb_calls_total", route="/api/v1/orders") == 3
-    assert moved("dynamodb_calls_total", route="/api/v1/orders", operation="BatchGetItem") == 2
-    assert moved("dynamodb_read_units_total", route="/api/v1/orders", operation="BatchGetItem") == 3
+    assert moved("dynamodb_calls_total", route="/api/v1/orders") == 2
+    assert moved("dynamodb_calls_total", route="/api/v1/orders", operation="BatchGetItem") == 1
+    assert moved("dynamodb_read_units_total", route="/api/v1/orders", operation="BatchGetItem") == 2
     assert moved("dynamodb_write_units_total", route="/api/v1/orders", operation="TransactWriteItems") == 15
     assert moved("dynamodb_seconds_total", route="/api/v1/orders") > 0
     assert moved("dynamodb_resends_total") == moved("change_conflicts_total") == 0
@@ -158,10 +158,10 @@ def test_resends_and_conflicts(faulty_app, faults, new_user):
 def test_resends_are_counted_also_where_no_answer_ever_comes(faulty_app, faults, new_user):
     person = new_user(faulty_app)
     moved = Moved(faulty_app)
-    faults.inject("GetItem", drop, drop, drop)
+    faults.inject("BatchGetItem", drop, drop, drop)
     assert person.get("/balance").status_code == 503
-    assert moved("dynamodb_resends_total", operation="GetItem") == 2
-    assert moved("dynamodb_calls_total", operation="GetItem") == 3
+    assert moved("dynamodb_resends_total", operation="BatchGetItem") == 2
+    assert moved("dynamodb_calls_total", operation="BatchGetItem") == 3
 
 
 def test_what_is_read_while_an_answer_is_sent_counts(app, person):
