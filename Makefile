@@ -140,6 +140,10 @@ FAKETIME = PYTHONPATH=$(CURDIR)/tests/clock NO_FAKE_STAT=1 faketime --exclude-mo
 fuzz: $(DEV) $(ENGINE)  ## Send the API thousands of random requests, new ones each time
 	SCHEMATHESIS_MAX_EXAMPLES=$(or $(EXAMPLES),300) $(BIN)/pytest tests/contract/test_fuzz.py -rP
 
+.PHONY: installs
+installs: $(DEV) $(ENGINE)  ## Install every lock from nothing, with each Python that is here
+	INSTALLS=all $(BIN)/pytest tests/dev/test_install.py
+
 .PHONY: mutants
 mutants: $(DEV) $(ENGINE)  ## Apply seeded bugs to the money code one by one: the tests must notice each (ten minutes)
 	$(BIN)/python -m tests.mutation.seeded --only "$(ONLY)"
