@@ -93,13 +93,13 @@ def begin_session(user: User, origin: Origin) -> NewToken:
     now = clock.now()
     ends_at = now + _longest
     token = _new(user, CredentialKind.SESSION, expires_at=min(now + _idle, ends_at), ends_at=ends_at, origin=origin)
-    return _issue(token)
+    return _issue(user, token)
 
 
 def issue_login_token(user: User, origin: Origin = Origin()) -> NewToken:
     """A token for LOGIN_TOKEN_LIFETIME. Two calls, and one for each token that it replaces."""
     expires_at = clock.now() + LOGIN_TOKEN_LIFETIME
-    return _issue(_new(user, CredentialKind.LOGIN, expires_at=expires_at, origin=origin))
+    return _issue(user, _new(user, CredentialKind.LOGIN, expires_at=expires_at, origin=origin))
 
 
 def create_personal_token(
@@ -115,7 +115,7 @@ def create_personal_token(
     if idempotency_key:
         token.token_id = _hash(f"{user.username} {idempotency_key}")[:16]
         token.SK = Token.key(user.username, token.token_id)[1]
-    made = _issue(token)
+    made = _issue(user, token)
     if (made.token.name, made.token.scopes, made.token.expires_at) != (
         name,
         scopes,
@@ -155,10 +155,10 @@ def _new(
     )
 
 
-def _issue(token: Token) -> NewToken:
+def _issue(user: User, token: Token) -> NewToken:
     secret = secrets.token_urlsafe(32)
     token.secret_hash = _hash(secret)
-    made = _make_room(token)
+    made = _make_room(user, token)
     if made is None and users.add_token(token):
         return NewToken(token, f"{token.username}.{token.token_id}.{secret}")
     made = made or users.find_token(token.username, token.token_id)
@@ -168,7 +168,7 @@ def _issue(token: Token) -> NewToken:
     return NewToken(made, None)
 
 
-def _make_room(token: Token) -> Token | None:
+def _make_room(user: User, token: Token) -> Token | None:
     """End what is in the way of another credential of this kind. The token itself, if it exists already.
 
     Raises TooManyTokens.
@@ -177,7 +177,7 @@ def _make_room(token: Token) -> Token | None:
     others = users.list_tokens(token.username)
     if made := next((each for each in others if each.token_id == token.token_id), None):
         return made
-    ended = [each for each in others if each.has_expired(now)]
+    ended = [each for each in others if each.has_expired(now) or not each.belongs_to_epoch_of(user)]
     living = sorted(
         (each for each in others if each.kind is token.kind and each not in ended), key=lambda each: each.created_at
     )
