@@ -20,6 +20,7 @@ NewPerson = Callable[..., Person]
 NO_ORDER = "order_01JD0QZ5M4X8W3T7K2V9N6B1CF"
 
 # What needs a fault or a limit is not the refusal of a rule: tested where those are.
+NEW_PASSWORD = "nine yellow saucers"
 NEEDS_A_FAULT = {each.code for each in ALL if not issubclass(each, Refusal)}
 
 
@@ -104,7 +105,7 @@ class Journey:
         self.send("DELETE", f"/auth/tokens/{token}", "204")
         self.send("DELETE", f"/auth/tokens/{token}", "404 token_not_found")
         self.end_sessions()
-        change = {"current_password": PASSWORD, "new_password": "nine yellow saucers"}
+        change = {"current_password": PASSWORD, "new_password": NEW_PASSWORD}
         self.send("POST", "/auth/password", "422 invalid_input", {**change, "current_password": "wrong"})
         self.send("POST", "/auth/password", "204", change)
         login = {"username": self.person.username, "password": change["new_password"]}
@@ -259,7 +260,8 @@ class Journey:
         for path, method, operation in self.specification.routes():
             self.refuse(method.upper(), filled(path), path, operation, with_personal_token["access_token"])
         self.send("PATCH", f"/admin/users/{self.person.username}", "200", {"status": "active"}, who=self.admin)
-        with self.as_token(with_personal_token["access_token"]):
+        log_in = {"username": self.person.username, "password": NEW_PASSWORD}
+        with self.as_token(self.send("POST", "/auth/login", "200", log_in)["access_token"]):
             for path, method, operation in self.specification.routes():
                 if "/admin/" in path:
                     self.send(method.upper(), filled(path), "403 not_admin", {})
