@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
+from app.mail import MailSettings, SmtpServer, is_loopback
 from app.prices import CoinGeckoPlan, CoinGeckoSettings
 
 LOG_LEVELS = ("DEBUG", "INFO", "WARNING", "ERROR")
@@ -52,6 +53,8 @@ class Config:
     market_speed: Decimal = Decimal(1)
     # How to ask CoinGecko for prices, and when they are too old to trade at.
     coingecko: CoinGeckoSettings = CoinGeckoSettings()
+    # How mail leaves: to a server, into a folder, or not at all.
+    mail: MailSettings = MailSettings()
     # False only where there is no https, such as on a laptop's loopback.
     cookie_secure: bool = True
     # Origins whose scripts in a browser may call the API; none by default.
@@ -103,7 +106,9 @@ class Config:
     def from_environment(environment: Mapping[str, str] = os.environ) -> Config:
         """Raises WrongSetting for the first variable that cannot be used."""
         coingecko = CoinGeckoSettings(**_read(_COINGECKO, environment))
-        config = Config(**{"secret_key": "", **_read(_SETTINGS, environment)}, coingecko=coingecko)
+        settings = {"secret_key": "", **_read(_SETTINGS, environment)}
+        # After the port, of which the launcher makes the site's address.
+        config = Config(**settings, coingecko=coingecko, mail=MailSettings(**_read(_MAIL, environment)))
         _check_together(config)
         return config
 
@@ -130,13 +135,25 @@ def _read(settings: Mapping[str, tuple[str, _Kind]], environment: Mapping[str, s
     """The fields that are set; of two variables for one field, the later counts. Raises WrongSetting."""
     fields: dict[str, Any] = {}
     for name, (field, kind) in settings.items():
-        if text := environment.get(name, "").strip():
+        text = environment.get(name, "").strip()
+        if kind.is_secret and not text:
+            text = _read_secret_file(f"{name}_FILE", environment)
+        if text:
             try:
                 fields[field] = kind.read(text)
             except (ValueError, ArithmeticError):
                 was = f"a text of {len(text)} characters" if kind.is_secret else repr(text)
                 raise WrongSetting(f"{name} must be {kind.what}, not {was}.") from None
     return fields
+
+
+def _read_secret_file(name: str, environment: Mapping[str, str]) -> str:
+    """The text of the file that a variable names, or nothing. Raises WrongSetting."""
+    path = environment.get(name, "").strip()
+    try:
+        return Path(path).read_text().strip() if path else ""
+    except (OSError, ValueError):
+        raise WrongSetting(f"{name} must be a file of text that can be read, not {path!r}.") from None
 
 
 def _check_together(config: Config) -> None:
@@ -148,6 +165,14 @@ def _check_together(config: Config) -> None:
     if config.metrics and any(each.endswith(f":{config.metrics_port}") for each in config.page_addresses):
         raise WrongSetting(f"METRICS_PORT must be another port than that of the pages, not '{config.metrics_port}'.")
     _check_coingecko(config.coingecko)
+    _check_mail(config.mail)
+
+
+def _check_mail(settings: MailSettings) -> None:
+    if settings.is_on and not settings.site:
+        raise WrongSetting(f"SITE_URL must be {_SITE.what} where mail is sent, and is not set.")
+    if settings.server and settings.sender == MailSettings.sender:
+        raise WrongSetting(f"MAIL_FROM must be {_SENDER.what} where SMTP_URL is set, and is not set.")
 
 
 def _check_coingecko(settings: CoinGeckoSettings) -> None:
@@ -219,6 +244,20 @@ def _read_address(text: str) -> str:
     return text.rstrip("/")
 
 
+def _read_site(text: str) -> str:
+    """As an address; links with secrets lead there, so https beyond loopback."""
+    address = _read_address(text)
+    if urlsplit(address).scheme != "https" and not is_loopback(urlsplit(address).hostname or ""):
+        raise ValueError
+    return address
+
+
+def _read_sender(text: str) -> str:
+    if not re.fullmatch(r"[A-Za-z0-9._%+-]+@[A-Za-z0-9-]+(\.[A-Za-z0-9-]+)+", text):
+        raise ValueError
+    return text
+
+
 def _read_origins(text: str) -> tuple[str, ...]:
     """As browsers send them: in lower case, without a slash at the end."""
     origins = tuple(each.strip().lower().removesuffix("/") for each in text.split(",") if each.strip())
@@ -270,6 +309,14 @@ _ADDRESS = _Kind("an address such as https://host or http://127.0.0.1:8080/path"
 _REGION = _pattern("a region such as eu-central-1", r"[A-Za-z0-9]([A-Za-z0-9-]{0,61}[A-Za-z0-9])?")
 _TABLE = _pattern("3 to 255 letters, digits, dots, hyphens or underscores", r"[A-Za-z0-9_.-]{3,255}")
 
+_SITE = _Kind("an https address such as https://orders.example, or http on loopback", _read_site)
+_SENDER = _Kind("an e-mail address such as orders@shop.example", _read_sender)
+_SERVER = _Kind(
+    "smtps://user:password@host:465, or smtp://host:587, which means STARTTLS unless ?tls=none follows",
+    SmtpServer.from_url,
+    is_secret=True,
+)
+
 # The variable, its field, and what it may be. Defaults are those of the fields.
 _SETTINGS = {
     "SECRET_KEY": ("secret_key", _SECRET),
@@ -301,6 +348,12 @@ _SETTINGS = {
     "METRICS_PORT": ("metrics_port", _PORT),
     "WORKER_METRICS_PORT": ("worker_metrics_port", _PORT),
     "METRICS_HOST": ("metrics_host", _Kind("a host name or an IP address", _read_host)),
+}
+_MAIL = {
+    "SMTP_URL": ("server", _SERVER),
+    "MAIL_FOLDER": ("folder", _Kind("a folder that can be written or made", _read_folder)),
+    "MAIL_FROM": ("sender", _SENDER),
+    "SITE_URL": ("site", _SITE),
 }
 _COINGECKO = {
     "COINGECKO_PLAN": ("plan", _Kind("demo or pro", lambda text: CoinGeckoPlan(text.lower()))),

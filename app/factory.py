@@ -56,7 +56,9 @@ def create_app(config: Config) -> Flask:
         table_names={"users": config.users_table, "orders": config.orders_table},
         transport=config.dynamodb_transport,
         max_connections=config.max_connections,
+        sends_mail=config.mail.is_on,
     )
+    app.extensions["mail"] = config.mail
     app.extensions["prices"] = create_price_source(
         config.price_source, speed=config.market_speed, coingecko=config.coingecko, shared=StoredText("coingecko")
     )

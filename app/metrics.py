@@ -114,6 +114,9 @@ class WorkerCounters:
             buckets=LAG_SECONDS,
             registry=_own,
         )
+        self._mails = Counter("worker_mails", "Mails that were taken from the outbox.", ["outcome"], registry=_own)
+        for outcome in ("sent", "refused", "dropped"):
+            self._mails.labels(outcome)
         self._last_round = Gauge(
             "worker_last_round_timestamp_seconds",
             "When the last round ended (Unix time); 0 before the first.",
@@ -132,6 +135,11 @@ class WorkerCounters:
                 count_orders(outcome, number)
         for lag in lags:
             self._lag.observe(lag)
+
+    def count_mails(self, outcomes: Mapping[str, int]) -> None:
+        """Count mails by outcome: `sent`, `refused` (tried again later) or `dropped`."""
+        for outcome, number in outcomes.items():
+            self._mails.labels(outcome).inc(number)
 
     def count_round_given_up(self) -> None:
         """Count a round that stopped early, because the database or the prices did not answer."""

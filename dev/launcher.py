@@ -213,11 +213,19 @@ def web_settings(settings: Mapping[str, str], directory: Path) -> dict[str, str]
         "SECRET_KEY": settings.get("SECRET_KEY") or secret_key(directory),
         "CREATE_TABLES": "true",
         "COOKIE_SECURE": settings.get("COOKIE_SECURE") or "false",
+        "SITE_URL": settings.get("SITE_URL") or f"http://127.0.0.1:{settings.get('PORT') or 8000}",
+        **mail_folder(settings, directory),
         "PATH": f"{Path(sys.executable).parent}{os.pathsep}{settings.get('PATH', os.defpath)}",
         "PYTHONUNBUFFERED": "1",
         # flask would read .env; gunicorn and this launcher do not.
         "FLASK_SKIP_DOTENV": "1",
     }
+
+
+def mail_folder(settings: Mapping[str, str], directory: Path) -> dict[str, str]:
+    """Return where mails are written as files, if no mail server is set."""
+    has_server = settings.get("SMTP_URL") or settings.get("SMTP_URL_FILE")
+    return {} if has_server else {"MAIL_FOLDER": settings.get("MAIL_FOLDER") or str(directory / "mail")}
 
 
 def secret_key(directory: Path) -> str:

@@ -24,6 +24,7 @@ from app.audit.records import (
 )
 from app.audit.rows import NOBODY, Row, decode
 from app.audit.sorter import HEAD, TRANSACTIONS, SortedRow
+from app.domain import clock
 from app.models.ledger import BalanceTransaction
 from app.models.orders import Order
 from app.models.users import EmailClaim
@@ -42,7 +43,7 @@ class _AccountCheck:
         self._ledger = LedgerCheck()
         self._holdings = HoldingsCheck()
         self._head: dict[str, list[Record | None]] = {}
-        self._claims: list[ItemKey] = []
+        self._claims: dict[ItemKey, str | None] = {}
         self._held: list[HoldingRecord] = []
 
     def run(self, rows: Iterable[SortedRow]) -> Iterator[Violation]:
@@ -63,7 +64,7 @@ class _AccountCheck:
         if self._username == NOBODY:
             return
         if row.kind == "EMAIL" and row.text("username") == self._username:
-            self._claims.append(row.item)
+            self._claims[row.item] = row.text("unconfirmed_since")
         elif isinstance(record, HoldingRecord):
             self._held.append(record)
         elif row.item.SK in ("USER", "BALANCE"):
@@ -130,11 +131,20 @@ class _AccountCheck:
         yield from self._holdings.finish(self._held, ItemKey("users", self._username, "BALANCE"))
 
     def _check_claims(self, user: UserRecord) -> Iterator[Violation]:
-        """The user's e-mail address is claimed for this user, and no other address is."""
+        """The user's e-mail address is claimed for this user, and no other address is.
+
+        An address that the user did not confirm may be another's: it falls to who confirms it.
+        """
         own = ItemKey("users", *EmailClaim.key(user.email))
+        since = user.email_unconfirmed_since and clock.to_text(user.email_unconfirmed_since)
+        if own in self._claims:
+            what = f"The time since which {user.email} is not confirmed"
+            yield from differs("email_claim_differs", own, what, found=self._claims[own], expected=since)
         for claim in self._claims:
             what = f"The address claimed for {user.username}"
             yield from differs("email_claim_stray", claim, what, found=claim.PK, expected=own.PK)
+        if since:
+            return
         if own.PK not in {claim.PK for claim in self._claims}:
             message = f"No claim of {user.email} names this user."
             yield violation("email_claim_missing", user.item, message, expected=own.PK)

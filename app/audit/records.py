@@ -43,6 +43,7 @@ class UserRecord(NamedTuple):
     item: ItemKey
     username: str
     email: str
+    email_unconfirmed_since: datetime | None
 
 
 class BalanceRecord(NamedTuple):

@@ -25,6 +25,8 @@ from app.models.idempotency import IdempotencyClaim
 from app.models.item import Item
 from app.models.ledger import Balance, BalanceTransaction, Holding, Trade
 from app.models.orders import Order, OrdersItem
+from app.models.outbox import QueuedMail
+from app.models.proofs import Proof
 from app.models.rate_limits import RateWindow
 from app.models.shared_text import SharedText
 from app.models.upgrade import StoreFormat
@@ -37,6 +39,8 @@ MODELS: tuple[type[Item], ...] = (
     User,
     EmailClaim,
     Token,
+    Proof,
+    QueuedMail,
     Balance,
     BalanceTransaction,
     Holding,
@@ -202,6 +206,8 @@ _KEYS: Mapping[str, tuple[Callable[..., tuple[str, str]], tuple[str, ...]]] = {
     "ASSET": (Holding.key, ("username", "asset_id")),
     "ASSET_TRANSACTION": (Trade.key, ("username", "asset_id", "traded_at")),
     "TOKEN": (Token.key, ("username", "token_id")),
+    "PROOF": (Proof.key, ("username", "kind")),
+    "MAIL": (QueuedMail.key, ("username", "created_at", "mail_id")),
     "ORDER": (Order.key, ("order_id",)),
 }
 _KEY_PATTERNS: Mapping[str, str] = {

@@ -12,6 +12,7 @@ from flask.cli import with_appcontext
 
 from app.domain import clock
 from app.models.create_tables import create_tables
+from app.models.database import database
 from app.models.upgrade import bring_up_to_date
 from app.prices.simulated import SimulatedMarket
 
@@ -26,6 +27,8 @@ def demo(months: int) -> None:
 
     create_tables()
     bring_up_to_date()
+    # Nobody reads the mail of these accounts.
+    database().sends_mail = False
     password = _password(str(current_app.config["SECRET_KEY"]))
     if not is_complete():
         _fill(password, months)

@@ -7,6 +7,8 @@ import random
 import signal
 import threading
 import time
+from contextvars import copy_context
+from functools import partial
 
 import click
 from flask import current_app
@@ -17,6 +19,8 @@ from app.cli.failures import DATABASE_ERRORS, Failed, sentence_of
 from app.domain.errors import ProductError
 from app.models.create_tables import check_tables, tables_answer
 from app.models.expired import Sweeper
+from app.models.outbox import SHARDS
+from app.services.postman import Delivery, Postman
 from app.services.worker import Round, Worker
 
 SECONDS_BETWEEN_ROUNDS = 2.0
@@ -29,18 +33,25 @@ orders = AppGroup("orders", help="Limit orders that wait for their price.")
 @orders.command("run")
 @click.option("--once", is_flag=True, help="Run one round and stop, for schedulers.")
 def run(once: bool) -> None:
-    """Fill and expire open orders, until SIGTERM or Ctrl-C. One round that is given up ends with status 3."""
+    """Fill and expire open orders and send mail, until SIGTERM or Ctrl-C. One round that is given up ends with 3."""
     stopping = threading.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda *_: stopping.set())
     _serve_counters()
     worker = Worker(current_app.extensions["prices"], is_stopping=stopping.is_set)
+    postman = Postman(current_app.extensions["mail"], is_stopping=stopping.is_set)
     if once:
         check_tables()
         if not _run_round(worker):
             raise Failed("The round was given up; the log names the cause.")
+        for _ in range(SHARDS):
+            _deliver(postman)
         return
     _wait_for_tables(stopping)
+    if current_app.extensions["mail"].is_on:
+        # A thread of its own: orders do not wait for a mail server.
+        delivering = partial(copy_context().run, _deliver_until, stopping, postman)
+        threading.Thread(target=delivering, name="mail", daemon=True).start()
     sweeper = Sweeper()
     while not stopping.is_set():
         if _run_round(worker) and not stopping.is_set():
@@ -95,6 +106,29 @@ def _run_round(worker: Worker) -> bool:
             f"filled {done.filled}, expired {done.expired}, lost to another worker {done.lost}, failed {done.failed}"
         )
     return True
+
+
+def _deliver_until(stopping: threading.Event, postman: Postman) -> None:
+    while not stopping.is_set():
+        # Where there was something to send there may be more.
+        if _deliver(postman) == Delivery():
+            stopping.wait(SECONDS_BETWEEN_ROUNDS * random.uniform(0.5, 1.5))
+
+
+def _deliver(postman: Postman) -> Delivery:
+    """One step of the postman; nothing done, where it fails."""
+    done = Delivery()
+    try:
+        with current_app.extensions["database"].active() as used:
+            done = postman.deliver()
+    except (ProductError, *DATABASE_ERRORS) as error:
+        log.warning("no mail was sent: %s", sentence_of(error))
+    except Exception:
+        log.exception("no mail was sent")
+    finally:
+        metrics.count_usage(used, "orders run")
+    metrics.worker_counters().count_mails({"sent": done.sent, "refused": done.refused, "dropped": done.dropped})
+    return done
 
 
 def _sweep(sweeper: Sweeper) -> None:

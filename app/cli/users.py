@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 import click
+from flask import current_app
 from flask.cli import AppGroup
 
 from app.cli.failures import Username
 from app.domain import clock
+from app.domain.mails import MailKind, link_of
 from app.domain.users import Role
-from app.models.users import set_role
+from app.models.users import find_user, set_role
+from app.services.recovery import make_reset_link
 
-users = AppGroup("users", help="Roles of users.")
+users = AppGroup("users", help="Roles of users, and links for a new password.")
 
 
 @users.command("promote")
@@ -25,6 +28,17 @@ def promote(username: str) -> None:
 def demote(username: str) -> None:
     """Make an administrator an ordinary user again."""
     _set_role(username, Role.CUSTOMER)
+
+
+@users.command("reset-link")
+@click.argument("username", type=Username())
+def reset_link(username: str) -> None:
+    """Print a link with which a user chooses a new password, once, within half an hour."""
+    link = make_reset_link(find_user(username), actor="command line")
+    site = current_app.extensions["mail"].site
+    click.echo(link_of(MailKind.RESET_PASSWORD, link.token, site=site))
+    if not site:
+        click.echo("Put the address of the site before it: SITE_URL is not set.", err=True)
 
 
 def _set_role(username: str, role: Role) -> None:

@@ -134,6 +134,32 @@ class EmailTaken(Refusal):
     fields = ("email",)
 
 
+class LinkInvalid(Refusal):
+    code = "link_invalid"
+    status = 422
+    message = "This link is not valid any more: it was used, or its time is over. Ask for a new one."
+    cause = "The token is not that of a live link: it was used or replaced, its time is over, or it never was one."
+    remedy = "Ask for a new link."
+
+
+class MailOff(ProductError):
+    """The service is set up so that it sends no mail."""
+
+    code = "mail_off"
+    status = 409
+    message = "This service sends no mail. Ask those who run it for a link."
+    cause = "The service is set up without mail, and this needs some."
+    remedy = "Ask those who run the service for a link for a new password."
+
+
+class OperatorAccount(Refusal):
+    code = "operator_account"
+    status = 409
+    message = "This is an administrator's account. Only those who run the service can make a link for it."
+    cause = "An administrator asked for a link for a new password of an administrator's account."
+    remedy = "Ask those who run the service: they make one with `flask users reset-link`."
+
+
 class InvalidCredentials(Refusal):
     code = "invalid_credentials"
     status = 401

@@ -15,7 +15,7 @@ from app.domain.errors import EmailTaken, UsernameTaken
 from app.domain.holdings import AssetAccount
 from app.domain.idempotency import IdempotencyKey
 from app.domain.ledger import CashAccount, Posting, TransactionType, post
-from app.models.batch import Batch, Cancelled, retry_while_busy
+from app.models.batch import Batch, Cancelled, Steps, no_steps, retry_while_busy
 from app.models.idempotency import Applied, apply_once
 from app.models.ledger import Balance, BalanceTransaction, Holding, get_balance, get_transaction
 from app.models.reading import NOTHING, Found, read_together
@@ -23,10 +23,10 @@ from app.models.users import EmailClaim, User
 
 
 @retry_while_busy
-def open_account(user: User) -> User:
-    """Register a user with an empty balance, and claim the e-mail address. One call.
+def open_account(user: User, *, claims_email: bool = True, also: Steps = no_steps) -> User:
+    """Register a user with an empty balance, and claim the e-mail address unless told not to. One call.
 
-    Raises UsernameTaken or EmailTaken; UsernameTaken when both are taken.
+    `also` adds steps to the batch. Raises UsernameTaken or EmailTaken; UsernameTaken when both are taken.
     """
     batch = Batch()
     batch.put("user", user)
@@ -44,7 +44,10 @@ def open_account(user: User) -> User:
             updated_at=user.created_at,
         ),
     )
-    batch.put("email", EmailClaim(*EmailClaim.key(user.email), username=user.username))
+    if claims_email:
+        since = user.email_unconfirmed_since
+        batch.put("email", EmailClaim(*EmailClaim.key(user.email), username=user.username, unconfirmed_since=since))
+    also(batch)
     try:
         batch.commit()
     except Cancelled as cancelled:

@@ -103,12 +103,27 @@ class Batch:
             }
             raise self._refusal(reasons) or error from error
 
+    def commit_as_read(self) -> None:
+        """As `commit`, for a change whose next attempt reads again and then refuses what it must. Raises Busy."""
+        try:
+            self.commit()
+        except Cancelled as cancelled:
+            raise Busy() from cancelled
+
     @staticmethod
     def _refusal(reasons: Mapping[str, str]) -> Exception | None:
         refused = {label for label, code in reasons.items() if code == "ConditionalCheckFailed"}
         if refused:
             return Cancelled(refused)
         return Busy() if reasons and set(reasons.values()) <= THROTTLED else None
+
+
+Steps = Callable[[Batch], None]
+"""Adds steps to the batch of a change, such as the mail that tells of it."""
+
+
+def no_steps(batch: Batch) -> None:
+    """Add nothing."""
 
 
 def retry_while_busy(change: Callable[P, T]) -> Callable[P, T]:

@@ -37,7 +37,7 @@ class Database:
     """Where the two tables are. Making one does nothing; the first call connects.
 
     `endpoint` is the address of any service that speaks DynamoDB's API; None is AWS in `region`. `transport` is `curl`
-    or `botocore`; see `app/models/transport.py`.
+    or `botocore`; see `app/models/transport.py`. `sends_mail` says whether somebody sends what is put in its outbox.
     """
 
     def __init__(
@@ -48,8 +48,10 @@ class Database:
         table_names: Mapping[str, str],
         transport: str = "curl",
         max_connections: int = 16,
+        sends_mail: bool = False,
     ) -> None:
         self.table_names = table_names
+        self.sends_mail = sends_mail
         self._endpoint = endpoint
         self._region = region
         self._transport = transport

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any, Generic
 
@@ -88,10 +88,15 @@ def list_page(
 def iterate_readable(item: type[ItemT], rows: ResultIterator[ItemT]) -> Iterator[ItemT]:
     """The items that a query finds, read page by page; a row that cannot be read is logged and skipped."""
     for page in rows.page_iter:
-        for row in page["Items"]:
-            try:
-                found = item.from_raw_data(row)
-            except (ArithmeticError, TypeError, ValueError):
-                log.exception("item %s cannot be read", row.get("PK"))
-            else:
-                yield found
+        yield from read_rows(item, page["Items"])
+
+
+def read_rows(item: type[ItemT], rows: Iterable[dict[str, Any]]) -> Iterator[ItemT]:
+    """The items of rows as DynamoDB writes them; one that cannot be read is logged and skipped."""
+    for row in rows:
+        try:
+            found = item.from_raw_data(row)
+        except (ArithmeticError, TypeError, ValueError):
+            log.exception("item %s cannot be read", row.get("PK"))
+        else:
+            yield found

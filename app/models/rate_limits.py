@@ -59,10 +59,10 @@ def count_hits(subjects: Iterable[tuple[RateLimit, str]], *, now: datetime) -> d
     return {scope: hits.get(scope, 0) for scope in keys.values()}
 
 
-def add_hit(rate: RateLimit, subject: str, *, now: datetime) -> None:
-    """Count one more hit, up to the limit. One call."""
+def add_hit(rate: RateLimit, subject: str, *, now: datetime) -> bool:
+    """Count one more hit, up to the limit; False when it was reached before. One call."""
     window = RateWindow(*RateWindow.key(rate, subject, now))
     end = datetime.fromtimestamp(_start(rate, now), UTC) + timedelta(seconds=rate.seconds)
     # The first update makes the item, so it must set the entity type too.
     actions: list[Action] = [RateWindow.hits.add(1), RateWindow.ttl.set(end), RateWindow.entity_type.set(RateWindow)]
-    write_if(lambda: window.update(actions, condition=RateWindow.absent() | (RateWindow.hits < rate.hits)))
+    return write_if(lambda: window.update(actions, condition=RateWindow.absent() | (RateWindow.hits < rate.hits)))

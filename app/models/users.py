@@ -11,19 +11,16 @@ The items of money and holdings in the same table are in `app/models/ledger.py`.
 | access pattern | operation |
 |---|---|
 | user by username | GetItem User |
-| user by e-mail | Query EmailIndex, GetItem User |
+| user by e-mail | GetItem EmailClaim, GetItem User |
 | user and token of a request | BatchGetItem |
 | user and e-mail claim before a registration | BatchGetItem |
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from datetime import datetime, timedelta
-from typing import Any
 
 from pynamodb.attributes import (
-    Attribute,
     BooleanAttribute,
     DiscriminatorAttribute,
     NumberAttribute,
@@ -37,13 +34,19 @@ from app.domain.errors import Busy, EmailTaken, UsernameTaken, UserNotFound
 from app.domain.identifiers import TOKEN_ID, USERNAME, matches
 from app.domain.users import SCOPES, TRADE, TRANSFER, CredentialKind, Role, UserStatus
 from app.models.attributes import TimeAttribute
-from app.models.batch import Batch, Cancelled, retry_while_busy, write_if
+from app.models.batch import Batch, Cancelled, Steps, no_steps, retry_while_busy, write_if
+from app.models.database import database
 from app.models.item import Item, Key, TableMeta
 from app.models.reading import read_together
 
+# How long an address is kept for the user who registered it and did not confirm it. Then it falls to who confirms it.
+UNCONFIRMED_CLAIM_HOLDS = timedelta(hours=24)
+# No username has a hyphen: the key of a user who is not there.
+NOBODY = "-"
+
 
 class EmailIndex(GlobalSecondaryIndex["User"]):
-    """Users by e-mail address. Sparse: only User items have `email`."""
+    """Users by e-mail address. Sparse: only User items have `email`. Nothing reads it: see `find_user_by_email`."""
 
     class Meta:
         index_name = "EmailIndex"
@@ -90,10 +93,14 @@ class User(UsersItem, discriminator="USER"):
 
     Raising `session_epoch` ends every browser session and login token made before, and raising `token_epoch` every
     personal token. The first rises with every change of either, so a condition on it covers both.
+
+    `email_unconfirmed_since` is set while an address that was registered is not confirmed. Addresses of older items,
+    and those that were registered where no mail is sent, count without.
     """
 
     username = UnicodeAttribute()
     email = UnicodeAttribute()
+    email_unconfirmed_since = TimeAttribute(null=True)
     password_hash = UnicodeAttribute()
     first_name = UnicodeAttribute()
     last_name = UnicodeAttribute()
@@ -119,6 +126,11 @@ class User(UsersItem, discriminator="USER"):
     def is_admin(self) -> bool:
         return self.role == Role.ADMIN
 
+    @property
+    def has_confirmed_email(self) -> bool:
+        """Whether mail to the address may be taken to reach this person."""
+        return self.email_unconfirmed_since is None
+
 
 class EmailClaim(UsersItem, discriminator="EMAIL"):
     """Holds an e-mail address for one user. An index can neither enforce uniqueness nor be read consistently.
@@ -127,10 +139,19 @@ class EmailClaim(UsersItem, discriminator="EMAIL"):
     """
 
     username = UnicodeAttribute()
+    unconfirmed_since = TimeAttribute(null=True)
 
     @staticmethod
     def key(email: str) -> Key:
         return f"EMAIL#{email}", "EMAIL"
+
+    def is_binding(self, now: datetime) -> bool:
+        """Whether the address is kept for its user: always if confirmed, else for UNCONFIRMED_CLAIM_HOLDS.
+
+        Where no mail is sent, nobody could confirm another claim.
+        """
+        is_fresh = self.unconfirmed_since is None or now < self.unconfirmed_since + UNCONFIRMED_CLAIM_HOLDS
+        return is_fresh or not database().sends_mail
 
 
 class Token(UsersItem, discriminator="TOKEN"):
@@ -198,14 +219,19 @@ def find_user(username: str, *, consistent: bool = True) -> User | None:
     return User.find(User.key(username), consistent=consistent)
 
 
-def check_is_free(username: str, email: str) -> None:
-    """Raises UsernameTaken or EmailTaken; UsernameTaken when both are taken. One call; 2 read units."""
-    user, claim = User.key(username), EmailClaim.key(email)
-    found = read_together([(User, user), (EmailClaim, claim)])
+def check_is_free(username: str, email: str, *, now: datetime) -> bool:
+    """Raises UsernameTaken or EmailTaken; UsernameTaken when both are taken. One call; 2 read units.
+
+    False when the address has a claim that falls to who confirms it: it cannot be claimed before that.
+    """
+    user, key = User.key(username), EmailClaim.key(email)
+    found = read_together([(User, user), (EmailClaim, key)])
     if found.get(User, user):
         raise UsernameTaken()
-    if found.get(EmailClaim, claim):
+    claim = found.get(EmailClaim, key)
+    if claim and claim.is_binding(now):
         raise EmailTaken()
+    return claim is None
 
 
 def get_user(username: str) -> User:
@@ -214,65 +240,52 @@ def get_user(username: str) -> User:
 
 
 def find_user_by_email(email: str) -> User | None:
-    """The user with this lower-case address, or None. Two calls. The index may lag behind a registration."""
-    rows = User.email_index.query(email, limit=1)
-    row = next(iter(rows), None)
-    return row and find_user(row.PK)
+    """The user who has this lower-case address, confirmed or not, or None.
+
+    Two consistent calls and 2 read units, whether there is one or not: what it costs must not tell.
+    """
+    claim = EmailClaim.find(EmailClaim.key(email))
+    user = User.find(User.key(claim.username if claim else NOBODY))
+    # The claim may have gone to another address since it was read.
+    return user if user and user.email == email else None
 
 
 @retry_while_busy
-def update_profile(username: str, changes: Mapping[str, Any], *, now: datetime) -> User:
-    """Set attributes of a user; None removes one. A new e-mail address moves the claim in the same batch.
+def set_password(
+    user: User, password_hash: str, *, keep_tokens: bool = False, now: datetime, also: Steps = no_steps
+) -> bool:
+    """Replace the password, and end every session and login token; and every personal token, unless they are kept.
 
-    Two calls. Raises EmailTaken, and Busy when every attempt came second.
+    One call, and two more when other sessions were ended since the user was read. `also` adds steps to the batch.
+    Raises Busy. False, and nothing is written, when the password was changed since, or a step of `also` is refused.
     """
-    user = get_user(username)
-    changed = {**changes, "updated_at": now}
-    actions: list[Action] = [_set_or_remove(getattr(User, name), value) for name, value in changed.items()]
-    is_unchanged = User.email == user.email
-    if changes.get("email", user.email) == user.email:
-        if not write_if(lambda: user.update(actions, condition=is_unchanged)):
-            raise Busy()
-        return user
+    password, epochs = user.password_hash, _next_epochs(user, keep_tokens)
     batch = Batch()
-    batch.put("email", EmailClaim(*EmailClaim.key(changes["email"]), username=username))
-    batch.delete("old email", EmailClaim(*EmailClaim.key(user.email)), condition=EmailClaim.username == username)
-    batch.update("user", user, actions, condition=is_unchanged)
+    # Both: with the password alone, who ends all sessions meanwhile would get one of the epoch that is written here.
+    is_as_read = (User.password_hash == password) & (User.session_epoch == int(user.session_epoch))
+    actions = [User.password_hash.set(password_hash), *_set_epochs(epochs), User.updated_at.set(now)]
+    batch.update("user", user, actions, condition=is_as_read)
+    also(batch)
     try:
         batch.commit()
     except Cancelled as cancelled:
-        raise EmailTaken() if cancelled.refused == {"email"} else Busy() from cancelled
-    for name, value in changed.items():
-        setattr(user, name, value)
-    return user
+        found = get_user(user.username)
+        if cancelled.refused != {"user"} or found.password_hash != password:
+            return False
+        user.session_epoch, user.token_epoch = found.session_epoch, found.token_epoch
+        raise Busy() from cancelled
+    user.password_hash, user.updated_at = password_hash, now
+    user.session_epoch, user.token_epoch = epochs
+    return True
 
 
-def _set_or_remove(attribute: Attribute[Any], value: Any) -> Action:
-    return attribute.remove() if value is None else attribute.set(value)
+def _next_epochs(user: User, keep_tokens: bool) -> tuple[int, int]:
+    """The session epoch and the token epoch, which stays where personal tokens are kept."""
+    return int(user.session_epoch) + 1, int(user.token_epoch) + (not keep_tokens)
 
 
-@retry_while_busy
-def set_password(user: User, password_hash: str, *, keep_tokens: bool = False, now: datetime) -> bool:
-    """Replace the password, and end every session and login token; and every personal token, unless they are kept.
-
-    One call, and two more when other sessions were ended since the user was read. Raises Busy.
-    False when the password was changed since then, and nothing was written.
-    """
-    # Both: with the password alone, who ends all sessions meanwhile would get one of the epoch that is written here.
-    is_as_read = (User.password_hash == user.password_hash) & (User.session_epoch == user.session_epoch)
-    actions = [User.password_hash.set(password_hash), *_next_epoch(user, keep_tokens), User.updated_at.set(now)]
-    if write_if(lambda: user.update(actions, condition=is_as_read)):
-        return True
-    found = get_user(user.username)
-    if found.password_hash != user.password_hash:
-        return False
-    user.session_epoch, user.token_epoch = found.session_epoch, found.token_epoch
-    raise Busy()
-
-
-def _next_epoch(user: User, keep_tokens: bool) -> list[Action]:
-    raised: list[Action] = [User.session_epoch.set(int(user.session_epoch) + 1)]
-    return raised if keep_tokens else [*raised, User.token_epoch.set(int(user.token_epoch) + 1)]
+def _set_epochs(epochs: tuple[int, int]) -> list[Action]:
+    return [User.session_epoch.set(epochs[0]), User.token_epoch.set(epochs[1])]
 
 
 def set_status(username: str, status: UserStatus, *, now: datetime) -> User:
@@ -302,7 +315,7 @@ def _update_user(username: str, actions: list[Action], *, keep_tokens: bool = Tr
     if user is None:
         raise UserNotFound()
     is_as_read = User.session_epoch == user.session_epoch
-    actions = [*actions, *_next_epoch(user, keep_tokens), User.updated_at.set(now)]
+    actions = [*actions, *_set_epochs(_next_epochs(user, keep_tokens)), User.updated_at.set(now)]
     if not write_if(lambda: user.update(actions, condition=is_as_read)):
         raise Busy()
     return user

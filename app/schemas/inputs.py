@@ -131,6 +131,24 @@ class EndSessionsForm(Input):
     keep_tokens = StrictBoolean(load_default=False)
 
 
+class ForgottenInput(Input):
+    """The e-mail address of an account whose password is forgotten."""
+
+    email = EmailAddress(required=True, metadata={"example": "ann@example.com"})
+
+
+class LinkInput(Input):
+    """The token of a link: any text, since one that cannot be right is simply not valid."""
+
+    token = fields.String(required=True, metadata={"example": f"ann_smith.{'A' * 43}"})
+
+
+class ResetInput(LinkInput):
+    """A new password, and the token of a link as proof."""
+
+    new_password = NewPassword(required=True, metadata={"example": "nine yellow saucers"})
+
+
 class TokenInput(Input):
     """A personal token to create."""
 

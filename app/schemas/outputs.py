@@ -60,6 +60,13 @@ class UserOutput(Output):
     updated_at = Timestamp()
 
 
+class ResetLinkOutput(Output):
+    """A link for a new password. It is as good as the password until it is used or ends."""
+
+    reset_link = fields.String()
+    expires_at = Timestamp()
+
+
 class BalanceOutput(Output):
     """A user's cash, and the sums of all deposits and of all withdrawals."""
 

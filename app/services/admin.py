@@ -34,10 +34,7 @@ def require_admin(user: User) -> None:
 
 
 def find_user(*, username: str | None = None, email: str | None = None) -> User | None:
-    """The user with this username, else the one with this e-mail address. One call, two by e-mail address.
-
-    An e-mail address may be found only a moment after it was registered.
-    """
+    """The user with this username, else the one with this e-mail address. One call, two by e-mail address."""
     if username:
         return users.find_user(username)
     return users.find_user_by_email(email) if email else None

@@ -4,10 +4,14 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from datetime import date
+from functools import partial
 
 from app.domain import clock
 from app.domain.errors import AccountSuspended, InvalidCredentials, TooManyRequests
+from app.models.addresses import add_confirmation
 from app.models.balance_changes import open_account
+from app.models.batch import no_steps
+from app.models.database import database
 from app.models.rate_limits import RateLimit, add_hit, count_hits, seconds_left
 from app.models.users import User, check_is_free, find_user, find_user_by_email
 from app.services.passwords import equalize_timing, hash_password, is_password
@@ -30,27 +34,31 @@ class Registration:
 def register(registration: Registration) -> User:
     """Make a user with an empty balance. Two calls, or one when the name or the address is taken.
 
+    Where mail is sent, the address waits to be confirmed, and a link is mailed to it.
+
     Raises UsernameTaken, EmailTaken, and Busy when too many passwords wait to be hashed.
     """
-    # The batch below decides. To look first spares the hash of a refused registration.
-    check_is_free(registration.username, registration.email)
     now = clock.now()
+    # The batch below decides. To look first spares the hash of a refused registration.
+    claims_email = check_is_free(registration.username, registration.email, now=now)
+    sends_mail = database().sends_mail
     birth = registration.date_of_birth
-    return open_account(
-        User(
-            *User.key(registration.username),
-            username=registration.username,
-            email=registration.email,
-            password_hash=hash_password(registration.password),
-            first_name=registration.first_name,
-            last_name=registration.last_name,
-            phone=registration.phone,
-            date_of_birth=birth.isoformat() if birth else None,
-            marketing_emails_consent=registration.marketing_emails_consent,
-            created_at=now,
-            updated_at=now,
-        )
+    user = User(
+        *User.key(registration.username),
+        username=registration.username,
+        email=registration.email,
+        email_unconfirmed_since=now if sends_mail else None,
+        password_hash=hash_password(registration.password),
+        first_name=registration.first_name,
+        last_name=registration.last_name,
+        phone=registration.phone,
+        date_of_birth=birth.isoformat() if birth else None,
+        marketing_emails_consent=registration.marketing_emails_consent,
+        created_at=now,
+        updated_at=now,
     )
+    confirm = partial(add_confirmation, user=user, address=user.email)
+    return open_account(user, claims_email=claims_email, also=confirm if sends_mail else no_steps)
 
 
 # Wrong passwords: for one name from one address, and for any names from one address.

@@ -4,24 +4,33 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from datetime import date
+from functools import partial
 from typing import Any
 
 from app.domain import clock
 from app.domain.errors import FieldError, InvalidInput
+from app.domain.mails import MailKind
 from app.domain.users import NAME_ADVICE, contains_name
-from app.models import users
+from app.models import addresses, users
+from app.models.database import database
+from app.models.outbox import notify
 from app.models.users import User
 from app.services.auth import LoginAttempt, note_failure
+from app.services.limits import take
 from app.services.passwords import hash_password, is_password
+from app.services.recovery import CONFIRMATIONS
 
 
-def update_profile(username: str, changes: Mapping[str, Any]) -> User:
+def update_profile(user: User, changes: Mapping[str, Any]) -> User:
     """Set the given fields of a user (those of ProfileInput); None clears an optional one. Two calls.
 
-    A new e-mail address moves its claim in the same batch. Raises EmailTaken, Busy.
+    Where mail is sent, a new e-mail address counts only when it is confirmed; that takes two calls more. Raises
+    EmailTaken, TooManyRequests, Busy.
     """
     stored = {name: value.isoformat() if isinstance(value, date) else value for name, value in changes.items()}
-    return users.update_profile(username, stored, now=clock.now())
+    if database().sends_mail and stored.get("email", user.email) != user.email:
+        take(CONFIRMATIONS, user.username)
+    return addresses.update_profile(user.username, stored, now=clock.now())
 
 
 def log_out_everywhere(username: str, *, keep_tokens: bool = False) -> User:
@@ -46,6 +55,8 @@ def change_password(attempt: LoginAttempt, current_password: str, new_password: 
         raise InvalidInput(FieldError("current_password", "This is not your current password."))
     if contains_name(new_password, user.username, user.email):
         raise InvalidInput(FieldError("new_password", NAME_ADVICE))
-    if not users.set_password(user, hash_password(new_password), keep_tokens=keep_tokens, now=clock.now()):
+    now = clock.now()
+    notice = partial(notify, user=user, kind=MailKind.PASSWORD_CHANGED, now=now)
+    if not users.set_password(user, hash_password(new_password), keep_tokens=keep_tokens, now=now, also=notice):
         raise InvalidInput(FieldError("current_password", "Your password was changed a moment ago. Enter the new one."))
     return user

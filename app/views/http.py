@@ -16,9 +16,11 @@ from flask.json.provider import DefaultJSONProvider
 
 from app.domain.errors import Overloaded
 from app.domain.identifiers import REQUEST_ID, matches
+from app.domain.mails import MailKind, link_of
+from app.mail import MailSettings
 from app.models.database import meter
 from app.prices import PriceSource
-from app.services import auth
+from app.services import auth, recovery
 from app.services.tokens import Origin
 from app.views.errors import show_rate_limit
 from app.views.request_log import report
@@ -33,6 +35,16 @@ SECURITY_HEADERS = {
     # Not no-referrer: over https the CSRF check compares the Referer.
     "Referrer-Policy": "same-origin",
 }
+
+
+# What these cost could tell whether a name or an address has an account.
+WITHOUT_COSTS = frozenset(
+    {
+        *("Accounts.register", "Accounts.login", "Accounts.forget_password", "Accounts.reset_password"),
+        *("Accounts.confirm_email", "sign_in.send_registration", "sign_in.send_log_in"),
+        *("links.send_forgotten", "links.reset", "links.send_reset", "links.confirm", "links.send_confirmation"),
+    }
+)
 
 
 # In the environment of a request: whether the server has too much to do, and it must be refused without any call.
@@ -87,6 +99,18 @@ def csv_answer(
     return Response(rows, content_type="text/csv; charset=utf-8", headers=headers)
 
 
+def mail_settings() -> MailSettings:
+    """How the running application sends mail, if it does."""
+    settings: MailSettings = current_app.extensions["mail"]
+    return settings
+
+
+def reset_link(made: recovery.ResetLink) -> str:
+    """The address of a link for a new password: on the site as it is set, or else as this request sees it."""
+    site = mail_settings().site or request.url_root.rstrip("/")
+    return link_of(MailKind.RESET_PASSWORD, made.token, site=site)
+
+
 def _start_request() -> None:
     g.started = time.monotonic()
     given = request.headers.get("X-Request-ID", "")
@@ -102,11 +126,13 @@ def _finish_response(response: Response) -> Response:
         # flask-smorest calls an empty body JSON, and some clients then try to read it.
         response.headers.pop("Content-Type", None)
     response.headers["X-Request-ID"] = g.request_id
-    response.headers["Server-Timing"] = (
-        f"total;dur={(time.monotonic() - g.started) * 1000:.1f}, "
-        f'db;dur={used.seconds * 1000:.1f};desc="{used.calls} calls, '
-        f'{used.read_units} read units, {used.write_units} write units"'
-    )
+    timing = f"total;dur={(time.monotonic() - g.started) * 1000:.1f}"
+    if request.endpoint not in WITHOUT_COSTS:
+        timing += (
+            f', db;dur={used.seconds * 1000:.1f};desc="{used.calls} calls, '
+            f'{used.read_units} read units, {used.write_units} write units"'
+        )
+    response.headers["Server-Timing"] = timing
     # Answers are private: no shared cache may keep them, nor may the back button show them after logging out.
     response.headers.setdefault("Cache-Control", "no-store")
     for name, value in {**SECURITY_HEADERS, **g.get("rate_headers", {})}.items():

@@ -19,6 +19,7 @@ ROUTES = [
     ("GET", "/admin/users?email={name}@example.com"),
     ("GET", "/admin/users/{name}"),
     ("PATCH", "/admin/users/{name}"),
+    ("POST", "/admin/users/{name}/reset-link"),
     ("POST", "/admin/users/{name}/adjustments"),
     ("GET", "/admin/users/{name}/transactions"),
     ("GET", "/admin/users/{name}/orders"),
@@ -398,7 +399,7 @@ def test_who_holds_an_asset_and_all_its_trades(admin, new_user, market, market_a
 
 COSTS = {
     "find by name": ("/admin/users?username={name}", (1, 1)),
-    "find by e-mail": ("/admin/users?email={email}", (2, 1.5)),
+    "find by e-mail": ("/admin/users?email={email}", (2, 2)),
     "an account": ("/admin/users/{name}", (2, 2)),
     "its orders": ("/admin/users/{name}/orders", (2, 1.5)),
     "its transactions": ("/admin/users/{name}/transactions", (2, 1.5)),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import zlib
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from datetime import timedelta
@@ -18,15 +19,19 @@ from app.audit.run import Report, audit_all, audit_user
 from app.domain import clock
 from app.domain.idempotency import identify
 from app.domain.ledger import TransactionType
+from app.domain.mails import MailKind
 from app.domain.orders import Side
 from app.models import order_changes
 from app.models.balance_changes import open_account, post_transaction
 from app.models.orders import OrdersItem
+from app.models.outbox import SHARDS, QueuedMail
+from app.models.proofs import new_proof
 from app.models.rate_limits import RateLimit, add_hit
 from app.models.shared_text import StoredText
 from app.models.users import Token, UsersItem, add_token
 from tests.support.accounts import place, user_item
 from tests.support.applications import make_app, tables_named
+from tests.support.people import LONG_AGO
 
 TABLES = tables_named("audit")
 RawItem = Mapping[str, Mapping[str, Any]]
@@ -79,6 +84,21 @@ def _live(username: str) -> None:
             ttl=now,
         )
     )
+    proof = new_proof(MailKind.RESET_PASSWORD, username, f"{username}@example.com", session_epoch=0).proof
+    mail_id = "0" * 16
+    QueuedMail(
+        *QueuedMail.key(username, LONG_AGO, mail_id),
+        mail_id=mail_id,
+        kind="password_changed",
+        username=username,
+        recipient=f"{username}@example.com",
+        text_values="{}",
+        next_attempt_at=now,
+        created_at=LONG_AGO,
+        expires_at=now,
+        ttl=now,
+    ).save()
+    proof.save()
     add_hit(RateLimit("log-in", 10, 60), username, now=now)
     StoredText("coingecko").replace("{}", version=0)
 
@@ -173,6 +193,8 @@ KEYS = {
     "request cash": ItemKey("users", "ann", "REQUEST#cash"),
     "request order": ItemKey("users", "ann", "REQUEST#order"),
     "token": ItemKey("users", "ann", f"TOKEN#{'0' * 16}"),
+    "proof": ItemKey("users", "ann", "PROOF#reset_password"),
+    "mail": ItemKey("users", f"OUTBOX#{zlib.crc32(b'ann') % SHARDS}", f"{clock.to_text(LONG_AGO)}#{'0' * 16}"),
     "shared text": ItemKey("users", "SHARED#coingecko", "SHARED"),
 }
 LIMIT_BUY = {"order_type": "BUY", "price_type": "LIMIT"}
@@ -248,6 +270,12 @@ DAMAGES: list[tuple[str, dict[str, Any], str]] = [
     ("user", {"created_at": "2026-01-01T25:00:00.000000Z"}, "attribute_malformed"),
     ("token", {"token_id": "1" * 16}, "key_mismatch"),
     ("token", {"secret_hash": None}, "attribute_missing"),
+    ("user", {"email_unconfirmed_since": clock.to_text(LONG_AGO)}, "email_claim_differs"),
+    ("claim", {"unconfirmed_since": clock.to_text(LONG_AGO)}, "email_claim_differs"),
+    ("proof", {"kind": "confirm_email"}, "key_mismatch"),
+    ("proof", {"expires_at": "soon"}, "attribute_malformed"),
+    ("mail", {"mail_id": "1" * 16}, "key_mismatch"),
+    ("mail", {"attempts": None}, "attribute_missing"),
     ("shared text", {"version": {"S": "1"}}, "attribute_malformed"),
     # The form of items
     ("balance", {"entity_type": "BALANCES"}, "unknown_entity_type"),
@@ -566,6 +594,7 @@ COPIES: list[tuple[str, ItemKey, dict[str, Any], str]] = [
     ("request order", ItemKey("users", "zoe", "REQUEST#order"), {}, "reference_missing"),
     ("request order", ItemKey("users", "zoe#", "REQUEST#order"), {}, "key_mismatch"),
     ("token", ItemKey("users", "zoe", f"TOKEN#{'0' * 16}"), {"username": "zoe"}, "user_missing"),
+    ("proof", ItemKey("users", "zoe", "PROOF#reset_password"), {"username": "zoe"}, "user_missing"),
     ("token", ItemKey("users", "RATE#log-in#1", "soon"), {"entity_type": "RATE"}, "key_mismatch"),
 ]
 

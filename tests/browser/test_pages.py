@@ -10,7 +10,10 @@ from tests.browser.conftest import NewVisitor
 from tests.support.page_client import Browser
 from tests.support.visitor import WIDTH, Visitor
 
-PUBLIC = ["/", "/login", "/register", "/assets", "/assets/BTC", "/nope", "/api/docs/errors"]
+PUBLIC = [
+    *("/", "/login", "/register", "/assets", "/assets/BTC", "/nope", "/api/docs/errors"),
+    *("/forgot-password", "/reset-password?token=x", "/confirm-email?token=x"),
+]
 PRIVATE = [
     "/history?days=30",
     "/dashboard",

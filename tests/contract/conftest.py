@@ -10,6 +10,7 @@ from flask import Flask
 
 from app.domain import clock
 from app.domain.users import Role
+from app.mail import MailSettings
 from app.models.users import set_role
 from tests.contract.specification import Specification
 from tests.support.applications import make_app, tables_named
@@ -25,7 +26,9 @@ def contract_app(endpoint: str) -> Flask:
     """BTC costs 100.00 and ETH 10.00 here; DOGE has no price, and AVAX a stale one."""
     prices = SetPrices(BTC="100.00", ETH="10.00")
     prices.stale.add("AVAX")
-    return make_app(endpoint, prices=prices, **TABLES)
+    # Nothing sends its mail.
+    mail = MailSettings(folder="nowhere", site="https://orders.example")
+    return make_app(endpoint, prices=prices, mail=mail, **TABLES)
 
 
 @pytest.fixture(scope="session")

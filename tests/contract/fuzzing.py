@@ -43,6 +43,7 @@ BEYOND_SCHEMA = {
 }
 ENDS_ITS_TOKEN = {"/api/v1/auth/logout", "/api/v1/auth/password", "/api/v1/auth/sessions"}
 RULES = {
+    "link_invalid",
     "asset_not_tradeable",
     "idempotency_key_reused",
     "insufficient_funds",

@@ -14,6 +14,8 @@ from tests.support.people import Person
 MAX_EXAMPLES = int(os.environ.get("SCHEMATHESIS_MAX_EXAMPLES") or 2)
 # The bounded run sends the same every time; a long one is for finding what nobody has sent yet.
 SEED = None if os.environ.get("SCHEMATHESIS_MAX_EXAMPLES") else 1
+# What they need stands in a mail.
+NEED_A_MAIL = {"POST /api/v1/auth/email/confirm", "POST /api/v1/auth/password/reset"}
 
 
 def test_no_request_gets_an_answer_that_is_not_documented(
@@ -25,5 +27,5 @@ def test_no_request_gets_an_answer_that_is_not_documented(
     print(run.report())
     assert not run.failures and not run.errors, run.report()
     assert set(run.cases) == {"examples", "coverage", "fuzzing", "stateful"}
-    never = [label for label, statuses in run.answers.items() if not any(200 <= each < 300 for each in statuses)]
-    assert never == [], "nothing got through to these"
+    never = {label for label, statuses in run.answers.items() if not any(200 <= each < 300 for each in statuses)}
+    assert never <= NEED_A_MAIL, "nothing got through to these"

@@ -10,16 +10,18 @@ from typing import Any
 from flask import Flask
 
 from app.domain.errors import Refusal
+from app.domain.mails import MailKind
 from app.services.tokens import MOST_CREDENTIALS
 from app.views.errors import ALL
 from tests.contract.specification import Specification
+from tests.support.mail import token_to
 from tests.support.people import PASSWORD, Person, registration
 from tests.support.prices import FixedPrices
 
 NewPerson = Callable[..., Person]
 NO_ORDER = "order_01JD0QZ5M4X8W3T7K2V9N6B1CF"
 
-# What needs a fault or a limit is not the refusal of a rule: tested where those are.
+# What needs a fault, a limit or a setting is not the refusal of a rule: tested where those are.
 NEW_PASSWORD = "nine yellow saucers"
 NEEDS_A_FAULT = {each.code for each in ALL if not issubclass(each, Refusal)}
 
@@ -32,6 +34,7 @@ def test_every_answer_of_a_journey_is_as_documented(
     person, other, admin = new_person(), new_person(), new_person(is_admin=True)
     journey = Journey(specification, person, other, admin)
     journey.register_and_log_in()
+    journey.open_links(contract_app)
     journey.change_account()
     journey.move_cash()
     journey.trade()
@@ -59,6 +62,7 @@ class Journey:
     def __init__(self, specification: Specification, person: Person, other: Person, admin: Person) -> None:
         self.specification = specification
         self.person, self.other, self.admin = person, other, admin
+        self.taken = registration()["email"]
 
     def send(
         self, method: str, path: str, expected: str, json: Any = None, *, who: Person | None = None, **kwargs: Any
@@ -91,10 +95,30 @@ class Journey:
         self.send("PATCH", f"/admin/users/{body['username']}", "200", {"status": "suspended"}, who=self.admin)
         self.send("POST", "/auth/login", "403 account_suspended", login)
 
+    def open_links(self, app: Flask) -> None:
+        name, confirm = self.person.username, "/auth/email/confirm"
+        self.send("POST", confirm, "422 link_invalid", {"token": "x"})
+        self.send("POST", confirm, "422 invalid_input", {})
+        email = registration()["email"]
+        self.send("PUT", "/auth/profile", "200", {"email": email})
+        self.send("POST", confirm, "204", {"token": token_to(app, name, MailKind.CONFIRM_EMAIL)})
+        self.send("PUT", "/auth/profile", "200", {"email": self.taken})
+        self.send("POST", "/auth/email/link", "202")
+        token = token_to(app, name, MailKind.CONFIRM_EMAIL)
+        self.send("POST", "/auth/register", "201", {**registration(), "email": self.taken})
+        self.send("POST", confirm, "409 email_taken", {"token": token})
+        self.send("POST", "/auth/password/forgot", "422 invalid_input", {"email": "x"})
+        self.send("POST", "/auth/password/forgot", "202", {"email": email})
+        reset = {"token": token_to(app, name, MailKind.RESET_PASSWORD), "new_password": PASSWORD}
+        self.send("POST", "/auth/password/reset", "422 invalid_input", {**reset, "new_password": "short"})
+        self.send("POST", "/auth/password/reset", "204", reset)
+        self.send("POST", "/auth/password/reset", "422 link_invalid", reset)
+        self.person.log_in()
+
     def change_account(self) -> None:
         self.send("GET", "/auth/profile", "200")
         self.send("PUT", "/auth/profile", "200", {"phone": "0123456789", "date_of_birth": "1990-12-31"})
-        self.send("PUT", "/auth/profile", "409 email_taken", {"email": self.other.email})
+        self.send("PUT", "/auth/profile", "409 email_taken", {"email": self.taken})
         self.send("PUT", "/auth/profile", "422 invalid_input", {"phone": "1"})
         made = self.send("POST", "/auth/tokens", "201", {"name": "reader"})
         self.send("POST", "/auth/tokens", "422 invalid_input", {"name": ""})
@@ -235,6 +259,9 @@ class Journey:
         self.send("PATCH", f"/admin/users/{username}", "422 invalid_input", {"status": "x"}, who=admin)
         self.send("PATCH", f"/admin/users/{admin.username}", "409 own_account", {"status": "suspended"}, who=admin)
         self.send("PATCH", "/admin/users/nobody_at_all", "404 user_not_found", {"status": "active"}, who=admin)
+        self.send("POST", f"/admin/users/{username}/reset-link", "201", who=admin)
+        self.send("POST", f"/admin/users/{admin.username}/reset-link", "409 operator_account", who=admin)
+        self.send("POST", "/admin/users/nobody_at_all/reset-link", "404 user_not_found", who=admin)
         adjustments, body = f"/admin/users/{username}/adjustments", {"amount": "-1.00", "reason": "x"}
         self.send("POST", adjustments, "201", body, who=admin, key="adjust")
         self.send("POST", adjustments, "422 idempotency_key_reused", {**body, "amount": 1}, who=admin, key="adjust")
@@ -270,7 +297,8 @@ class Journey:
         for path, method, operation in self.specification.routes():
             if "/admin/" in path and "requestBody" in operation:
                 self.refuse_bodies(method.upper(), filled(path), who=self.admin)
-        for path in ("/auth/register", "/auth/login"):
+        for path in ("register", "login", "email/confirm", "password/forgot", "password/reset"):
+            path = f"/auth/{path}"
             self.refuse_bodies("POST", path)
 
     def refuse(self, method: str, path: str, template: str, operation: dict[str, Any], suspended: str) -> None:

@@ -12,6 +12,7 @@ from marshmallow import Schema
 from openapi_spec_validator import OpenAPIV31SpecValidator
 
 from app.factory import create_app
+from app.mail import MailSettings
 from app.schemas import inputs, market_outputs, outputs
 from app.schemas.fields import Output
 from app.views.errors import ALL
@@ -44,7 +45,10 @@ def test_operations_have_names_of_their_own(specification: Specification) -> Non
 
 def test_authentication_is_asked_for_everywhere_but_where_it_cannot_be(specification: Specification) -> None:
     free = {name for name, operation in specification.operations.items() if "security" not in operation}
-    assert free == {"register", "login", "list_assets", "get_asset", "list_prices", "health", "ready"}
+    assert free == {
+        *("register", "login", "confirm_email", "forget_password", "reset_password"),
+        *("list_assets", "get_asset", "list_prices", "health", "ready"),
+    }
 
 
 def test_links_lead_to_parameters_of_operations(specification: Specification) -> None:
@@ -116,7 +120,8 @@ def test_examples_fit_their_schemas(specification: Specification) -> None:
 
 def test_examples_work_when_they_are_pasted(endpoint: str, specification: Specification) -> None:
     """In the order in which a reader would send them."""
-    app = create_app(config(endpoint, users_table="example_users", orders_table="example_orders"))
+    mail = MailSettings(folder="nowhere", site="https://orders.example")
+    app = create_app(config(endpoint, users_table="example_users", orders_table="example_orders", mail=mail))
     assert app.test_cli_runner().invoke(args=["tables", "create"]).exit_code == 0
     client = app.test_client(use_cookies=False)
     examples = {(path.removeprefix("/api/v1"), method): body for path, method, body in bodies(specification)}
@@ -131,6 +136,10 @@ def test_examples_work_when_they_are_pasted(endpoint: str, specification: Specif
     send("post", "/auth/register", 201)
     headers["Authorization"] = f"Bearer {send('post', '/auth/login', 200)['access_token']}"
     send("put", "/auth/profile", 200)
+    send("post", "/auth/password/forgot", 202)
+    # Only the mail has a token that is valid.
+    send("post", "/auth/email/confirm", 422)
+    send("post", "/auth/password/reset", 422)
     send("post", "/balance/deposit", 201)
     send("post", "/orders", 201)
     client.post("/api/v1/balance/deposit", json={"amount": "1000.00"}, headers=headers)

@@ -144,6 +144,13 @@ def test_blank_settings_are_unset(project: Project) -> None:
     seen = project.seen()
     assert "WEB_CONCURRENCY" not in seen and "AWS_PROFILE" not in seen
     assert seen["COOKIE_SECURE"] == "false" and len(seen["SECRET_KEY"]) == 64
+    assert seen["MAIL_FOLDER"] == f"{seen['DATA_DIR']}/mail" and seen["SITE_URL"].startswith("http://127.0.0.1:")
+
+
+@pytest.mark.parametrize("name", ["SMTP_URL", "SMTP_URL_FILE"])
+def test_where_a_mail_server_is_set_no_mail_is_written_into_the_folder(tmp_path: Path, name: str) -> None:
+    assert "MAIL_FOLDER" in launcher.web_settings({}, tmp_path)
+    assert "MAIL_FOLDER" not in launcher.web_settings({name: "x"}, tmp_path)
 
 
 @pytest.mark.engine

@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
+import json
 import re
 
 import pytest
 
+from app.mail import MailSettings
 from app.models.create_tables import create_tables, tables_answer
+from app.models.outbox import SHARDS
+from tests.support.applications import make_app
 from tests.support.books import plain_row
+from tests.support.prices import SetPrices
 
 KEYS_ONLY_AND_KIND = {"ProjectionType": "INCLUDE", "NonKeyAttributes": ["entity_type"]}
 ALL = {"ProjectionType": "ALL"}
@@ -52,10 +57,12 @@ def test_making_the_tables_again_changes_nothing(in_app):
 KINDS = {
     "USER": (
         "username email password_hash first_name last_name phone date_of_birth marketing_emails_consent role status "
-        "session_epoch token_epoch created_at updated_at",
-        "phone date_of_birth",
+        "session_epoch token_epoch created_at updated_at email_unconfirmed_since",
+        "phone date_of_birth email_unconfirmed_since",
     ),
-    "EMAIL": ("username", ""),
+    "EMAIL": ("username unconfirmed_since", "unconfirmed_since"),
+    "PROOF": ("username kind secret_hash address session_epoch created_at expires_at ttl", ""),
+    "MAIL": ("mail_id kind username recipient text_values attempts next_attempt_at created_at expires_at ttl", ""),
     "BALANCE": (
         "username current_balance total_deposits total_withdrawals reserved_cash version created_at updated_at",
         "",
@@ -83,7 +90,10 @@ KINDS = {
         "expires_at executed_at reserved_amount reserved_quantity open_owner open_book limit_price expiry_day",
     ),
 }
-TIMES = {"created_at", "updated_at", "executed_at", "expires_at", "traded_at", "last_used_at"}
+TIMES = {
+    *("created_at", "updated_at", "executed_at", "expires_at", "traded_at", "last_used_at", "next_attempt_at"),
+    *("unconfirmed_since", "email_unconfirmed_since"),
+}
 MONEY = {
     "current_balance",
     "total_deposits",
@@ -99,12 +109,14 @@ PLAIN = {"quantity", "price", "order_price", "reserved_quantity"}
 
 
 @pytest.fixture
-def items(new_user, market, market_app, store):
+def items(new_user, endpoint, store):
     """One item of each kind, as the store has it, by kind."""
-    market.set("BTC", "50000.10")
-    person = new_user(market_app, phone="+44 20 7946 0000", date_of_birth="1990-12-31")
+    mail = MailSettings(folder="nowhere", site="https://orders.example")
+    app = make_app(endpoint, prices=SetPrices(BTC="50000.10"), mail=mail)
+    person = new_user(app, phone="+44 20 7946 0000", date_of_birth="1990-12-31")
     person.post("/balance/deposit", {"amount": 1000, "description": "Savings"}, key="k")
     order = person.buy("BTC", "0.010")
+    assert person.post("/auth/password/forgot", {"email": person.email}).status_code == 202
     own = store.query(
         TableName="users", KeyConditionExpression="PK = :pk", ExpressionAttributeValues={":pk": {"S": person.username}}
     )["Items"]
@@ -114,8 +126,18 @@ def items(new_user, market, market_app, store):
         ExpressionAttributeValues={":pk": {"S": f"TRANS#{person.username}#BTC"}},
     )["Items"]
     claim = store.get_item(TableName="users", Key={"PK": {"S": f"EMAIL#{person.email}"}, "SK": {"S": "EMAIL"}})
+    [queued] = [
+        item
+        for shard in range(SHARDS)
+        for item in store.query(
+            TableName="users",
+            KeyConditionExpression="PK = :pk",
+            ExpressionAttributeValues={":pk": {"S": f"OUTBOX#{shard}"}},
+        )["Items"]
+        if item["username"]["S"] == person.username
+    ]
     placed = store.get_item(TableName="orders", Key={"PK": {"S": order["order_id"]}, "SK": {"S": "ORDER"}})
-    return {item["entity_type"]["S"]: item for item in [*own, *trades, claim["Item"], placed["Item"]]}
+    return {item["entity_type"]["S"]: item for item in [*own, *trades, claim["Item"], queued, placed["Item"]]}
 
 
 def test_items_on_the_wire(items):
@@ -139,6 +161,7 @@ def test_items_on_the_wire(items):
             "token_epoch",
             "ttl",
             "limit_price",
+            "attempts",
         }
         assert all(re.fullmatch(r"[0-9]+", value["N"]) for value in item.values() if "N" in value)
         assert sum(len(name) + len(str(value)) for name, value in values.items()) < 1024, kind
@@ -156,6 +179,8 @@ def test_values_on_the_wire(items):
         "ASSET_TRANSACTION": (f"TRANS#{user}#BTC", rows["ASSET_TRANSACTION"]["traded_at"]),
         "REQUEST": (user, "REQUEST#k"),
         "TOKEN": (user, f"TOKEN#{rows['TOKEN']['token_id']}"),
+        "PROOF": (user, "PROOF#reset_password"),
+        "MAIL": (rows["MAIL"]["PK"], f"{rows['MAIL']['created_at']}#{rows['MAIL']['mail_id']}"),
         "ORDER": (rows["ORDER"]["order_id"], "ORDER"),
     }
     assert (rows["BALANCE"]["current_balance"], rows["BALANCE"]["version"]) == ("499.99", "2")
@@ -166,10 +191,14 @@ def test_values_on_the_wire(items):
     assert (order["quantity"], order["order_price"], order["total_amount"]) == ("0.01", "50000.1", "500.01")
     assert re.fullmatch(r"order_[0-9A-Z]{26}", order["order_id"])
     assert (rows["USER"]["role"], rows["USER"]["status"]) == ("CUSTOMER", "ACTIVE")
+    assert rows["MAIL"]["PK"] in {f"OUTBOX#{shard}" for shard in range(SHARDS)}
     assert rows["USER"]["password_hash"].startswith("$2b$04$")
 
 
 def test_no_secret_is_stored(items):
-    """A token and a password stand nowhere as they are."""
+    """A token and a password stand nowhere as they are, and the secret of a link nowhere but in its mail."""
+    secret = json.loads(items["MAIL"]["text_values"]["S"])["token"].partition(".")[2]
+    assert not [kind for kind, item in items.items() if secret in str(item) and kind != "MAIL"]
+    assert re.fullmatch(r"[0-9a-f]{64}", items["PROOF"]["secret_hash"]["S"])
     assert re.fullmatch(r"[0-9a-f]{64}", items["TOKEN"]["secret_hash"]["S"])
     assert "kettles" not in str(items)

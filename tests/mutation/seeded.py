@@ -55,6 +55,7 @@ ALL = (
     "tests/api",
     "tests/models",
     "tests/admin",
+    "tests/mail",
     "tests/audit",
 )
 

@@ -13,6 +13,7 @@ import pytest
 
 from app import config
 from app.config import Config, WrongSetting
+from app.mail import SmtpServer, Tls
 from app.prices import CoinGeckoPlan, CoinGeckoSettings
 from dev.launcher import free_port
 
@@ -28,6 +29,7 @@ class Row(NamedTuple):
     refused: tuple[str, ...]
 
 
+MAIL = {"MAIL_FROM": "orders@shop.example", "SITE_URL": "https://orders.example"}
 SWITCH = {
     **dict.fromkeys(("true", "TRUE", " on ", "Yes", "1"), True),
     **dict.fromkeys(("false", "False", "off\n", "NO", "0"), False),
@@ -107,6 +109,37 @@ ROWS = {
         {"0.0.0.0": "0.0.0.0", "::1": "::1", "[::1]": "::1", " Localhost": "Localhost", "a.b-c": "a.b-c"},
         ("a b", "http://host", "host:80", ":::", "-", "host/"),
     ),
+    "SMTP_URL": Row(
+        "mail.server",
+        {
+            "smtps://me:p%40ss@mail.example": SmtpServer(
+                host="mail.example", port=465, tls=Tls.IMPLICIT, user="me", password="p@ss"
+            ),
+            " smtp://Mail.example:25/ ": SmtpServer(host="mail.example", port=25, tls=Tls.STARTTLS),
+            "smtp://mail.example?tls=none": SmtpServer(host="mail.example", port=587, tls=Tls.NONE),
+            **{
+                f"smtp://{host}:1025": SmtpServer(host=host.strip("[]"), port=1025, tls=Tls.NONE)
+                for host in ("localhost", "127.0.0.1", "[::1]")
+            },
+            "smtp://localhost?tls=starttls": SmtpServer(host="localhost", port=587, tls=Tls.STARTTLS),
+        },
+        (
+            *("http://mail.example", "mail.example:25", "smtp://:25", "smtps://mail.example?tls=none", "smtp://a b"),
+            *("smtp://mail.example?tls=implicit", "smtp://mail.example?tls=", "smtp://mail.example?ssl=none"),
+            *("smtp://mail.example:0", "smtp://mail.example:99999", "smtp://mail.example/inbox", "smtp://h#part"),
+        ),
+    ),
+    "MAIL_FOLDER": Row("mail.folder", {" /tmp/mail/new ": "/tmp/mail/new"}, ("/dev/null", "/dev/null/mail")),
+    "MAIL_FROM": Row(
+        "mail.sender",
+        {" orders@shop.example ": "orders@shop.example"},
+        ("orders", "Shop <orders@shop.example>", "a@b@c.example", "a@localhost", "a@b.c\nBcc: d@e.f", "ä@shop.example"),
+    ),
+    "SITE_URL": Row(
+        "mail.site",
+        {"https://Orders.example/": "https://Orders.example", "http://127.0.0.1:8000": "http://127.0.0.1:8000"},
+        (*NOT_AN_ADDRESS, "http://orders.example", "http://10.0.0.1"),
+    ),
     "COINGECKO_PLAN": Row("coingecko.plan", {" Demo": CoinGeckoPlan.DEMO}, ("free", "demo key", "enterprise")),
     "COINGECKO_URL": Row(
         "coingecko.url",
@@ -134,7 +167,7 @@ def field_of(settings: Config, name: str) -> Any:
 
 
 def test_the_table_has_every_setting() -> None:
-    assert ROWS.keys() == {**config._SETTINGS, **config._COINGECKO}.keys()
+    assert ROWS.keys() == {**config._SETTINGS, **config._MAIL, **config._COINGECKO}.keys()
 
 
 def test_readme_lists_every_setting() -> None:
@@ -146,7 +179,8 @@ def test_readme_lists_every_setting() -> None:
     "name, text, value", [(name, text, value) for name, row in ROWS.items() for text, value in row.spellings.items()]
 )
 def test_each_spelling(name: str, text: str, value: Any) -> None:
-    assert field_of(read(**{name: text}), ROWS[name].field) == value
+    needed = MAIL if name in {"SMTP_URL", "MAIL_FOLDER"} else {}
+    assert field_of(read(**needed, **{name: text}), ROWS[name].field) == value
 
 
 @pytest.mark.parametrize("name, text", [(name, text) for name, row in ROWS.items() for text in row.refused])
@@ -155,7 +189,7 @@ def test_each_wrong_value_is_refused_by_name(name: str, text: str) -> None:
         read(**{name: text})
     sentence = str(refused.value)
     assert sentence.startswith(f"{name} must be ") and sentence.endswith(".") and "\n" not in sentence
-    if name in {"SECRET_KEY", "COINGECKO_API_KEY"}:
+    if name in {"SECRET_KEY", "COINGECKO_API_KEY", "SMTP_URL"}:
         assert text not in sentence and f"{len(text)} characters" in sentence
     else:
         assert repr(text) in sentence
@@ -173,6 +207,24 @@ def test_without_a_secret_nothing_starts(environment: dict[str, str]) -> None:
         Config.from_environment(environment)
 
 
+@pytest.mark.parametrize("name", ["SECRET_KEY", "SMTP_URL", "COINGECKO_API_KEY"])
+def test_a_secret_may_be_in_a_file(tmp_path: Path, name: str) -> None:
+    text, value = next(iter(ROWS[name].spellings.items()))
+    file = tmp_path / "secret"
+    file.write_text(f"{text}\n")
+    environment = {"SECRET_KEY": SECRET, **MAIL, f"{name}_FILE": str(file)}
+    if name == "SECRET_KEY":
+        del environment["SECRET_KEY"]
+    assert field_of(Config.from_environment(environment), ROWS[name].field) == value
+    environment[f"{name}_FILE"] = str(tmp_path / "nothing")
+    with pytest.raises(WrongSetting, match=f"^{name}_FILE must be a file of text that can be read, not '"):
+        Config.from_environment(environment)
+
+
+def test_a_password_is_not_shown() -> None:
+    assert "p@ss" not in repr(read(**MAIL, SMTP_URL="smtps://me:p%40ss@mail.example"))
+
+
 PRO = {"COINGECKO_PLAN": "pro", "COINGECKO_API_KEY": "CG-1"}
 TOGETHER = {
     "one name for two tables": ({"USERS_TABLE": "all", "ORDERS_TABLE": "all"}, "ORDERS_TABLE"),
@@ -183,6 +235,11 @@ TOGETHER = {
     "no metrics": ({"PORT": "9100", "METRICS_PORT": "9100", "METRICS": "off"}, None),
     "kept too long": ({"COINGECKO_CACHE_SECONDS": "60", "PRICE_MAX_AGE_SECONDS": "60"}, "COINGECKO_CACHE_SECONDS"),
     "too old too soon": ({"PRICE_MAX_AGE_SECONDS": "30"}, "COINGECKO_CACHE_SECONDS"),
+    "mail without a site": ({"SMTP_URL": "smtp://h", "MAIL_FROM": "a@b.example"}, "SITE_URL"),
+    "a folder without a site": ({"MAIL_FOLDER": "/tmp/mail"}, "SITE_URL"),
+    "mail without a sender": ({"SMTP_URL": "smtp://h", "SITE_URL": "https://h"}, "MAIL_FROM"),
+    "a folder without a sender": ({"MAIL_FOLDER": "/tmp/mail", "SITE_URL": "https://h"}, None),
+    "a site without mail": ({"SITE_URL": "https://h"}, None),
     "a plan without its key": ({"COINGECKO_PLAN": "pro"}, "COINGECKO_API_KEY"),
     "a plan with its key": (PRO, None),
     "a plan behind a proxy": ({**PRO, "COINGECKO_URL": "http://proxy:1"}, None),

@@ -5,11 +5,12 @@ from __future__ import annotations
 import os
 import re
 import signal
+import socket
 import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator
-from contextlib import ExitStack
+from contextlib import ExitStack, closing
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from pathlib import Path
@@ -20,10 +21,14 @@ from flask import Flask
 
 from app.domain import clock
 from app.domain.assets import CATALOGUE
+from app.domain.mails import MailKind
 from app.domain.orders import OrderStatus, PriceType, Side
 from app.domain.users import UserStatus
+from app.mail import MailSettings
 from app.models import order_changes
+from app.models.batch import Batch
 from app.models.orders import Order, get_order, new_order_id, open_book
+from app.models.outbox import queue_mail
 from app.models.users import set_status
 from app.services.worker import Worker
 from tests.support.accounts import open_trader, place_limit, unplaced_order
@@ -567,12 +572,12 @@ def command(endpoint: str) -> Iterator[Command]:
     }
     started: list[subprocess.Popen[str]] = []
 
-    def start() -> subprocess.Popen[str]:
+    def start(**more: str) -> subprocess.Popen[str]:
         started.append(
             subprocess.Popen(
                 [sys.executable, "-m", "flask", "--app", "wsgi", "orders", "run"],
                 cwd=ROOT,
-                env=settings,
+                env=settings | more,
                 stdout=subprocess.PIPE,
                 stderr=subprocess.STDOUT,
                 text=True,
@@ -624,6 +629,30 @@ def test_ctrl_c_stops_a_worker_that_sleeps(command, trader):
     process.send_signal(signal.SIGINT)
     process.communicate(timeout=20)
     assert process.returncode == 0
+
+
+def test_a_mail_server_that_hangs_holds_up_no_order(command, trader, endpoint):
+    with closing(socket.create_server(("127.0.0.1", 0))) as silent:
+        silent.settimeout(60)
+        mail = {
+            "SMTP_URL": f"smtp://127.0.0.1:{silent.getsockname()[1]}",
+            "MAIL_FROM": "orders@shop.example",
+            "SITE_URL": "https://orders.example",
+        }
+        with make_app(endpoint, **TABLES, mail=MailSettings(folder="nowhere")).app_context():
+            batch = Batch()
+            queue_mail(
+                batch, MailKind.PASSWORD_CHANGED, username=trader, to="ann@example.com", values={}, now=clock.now()
+            )
+            batch.commit()
+        process = command(**mail)
+        waiting, _ = silent.accept()
+        with closing(waiting):
+            order = place_limit(trader, Side.BUY, "0.001", "100000")
+            wait_until(lambda: status_of(order) == "COMPLETED", process)
+            process.send_signal(signal.SIGTERM)
+            output, _ = process.communicate(timeout=20)
+    assert process.returncode == 0, output
 
 
 def reserved(store: Any, username: str) -> Decimal:

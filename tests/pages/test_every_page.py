@@ -16,7 +16,7 @@ from tests.support.faults import FaultyStore, drop, lose_answer
 from tests.support.page_client import Browser, look
 from tests.support.usage import usage_of
 
-PUBLIC = ["/assets", "/assets/BTC", "/assets/matic"]
+PUBLIC = ["/assets", "/assets/BTC", "/assets/matic", "/forgot-password"]
 FRONT = ["/", "/login", "/register"]
 # Beyond the one call that authenticates.
 CALLS = {
@@ -31,6 +31,7 @@ CALLS = {
     "/activity/trades?asset_id=BTC": 1,
     "/assets": 0,
     "/assets/BTC": 1,
+    "/account": 0,
 }
 PRIVATE = [path for path in CALLS if path not in PUBLIC]
 VENDORED = {

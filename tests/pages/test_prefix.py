@@ -21,8 +21,10 @@ from tests.support.people import PASSWORD, registration
 
 PREFIX = "/shop"
 ADDRESSES = re.compile(r'\s(?:href|src|action|formaction|data-[a-z]+)="(/[^"]*|[a-z]+:[^"]*)"')
-# A form's own address, a download, and what is for programs.
+# A form's own address, what a mail leads to, a download, and what is for programs.
 NOT_LINKED = {
+    "/confirm-email",
+    "/reset-password",
     "/assets/<asset_id>/review",
     "/assets/<asset_id>/change",
     "/statement.csv",

@@ -15,6 +15,7 @@ from app.domain import clock
 from app.domain.users import Role
 from app.models.users import get_user, set_role
 from app.views.http import SECURITY_HEADERS
+from app.views.pages.links import REFERRER_POLICY
 from app.views.pages.sessions import begin_session
 from tests.support.people import PASSWORD, Person, register, registration
 
@@ -216,7 +217,9 @@ class Answer:
 
 def look(response: TestResponse) -> Answer:
     """Check what holds of every answer, and of every page."""
-    for name, value in SECURITY_HEADERS.items():
+    is_link = response.request.path in {"/confirm-email", "/forgot-password", "/reset-password"}
+    own = {"Referrer-Policy": REFERRER_POLICY} if is_link else {}
+    for name, value in {**SECURITY_HEADERS, **own}.items():
         assert response.headers[name] == value
     if response.status_code in {301, 302, 303, 308}:
         return Answer(response, None)

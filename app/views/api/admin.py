@@ -12,14 +12,15 @@ from app.schemas.outputs import (
     AdjustmentOutput,
     HolderListOutput,
     OrderListOutput,
+    ResetLinkOutput,
     TransactionListOutput,
     UserAssetTransactionListOutput,
     UserListOutput,
     UserWithStatusOutput,
 )
-from app.services import admin
+from app.services import admin, recovery
 from app.views.api.blueprint import JsonBlueprint, current_user, idempotency_key, read_asset_id, replay_header
-from app.views.http import prices
+from app.views.http import prices, reset_link
 from app.views.paging import paged, read_page
 
 blueprint = JsonBlueprint("Administration", __name__, url_prefix="/admin", description="For administrators")
@@ -52,6 +53,16 @@ def get_account(username: str) -> Any:
 def set_status(data: dict[str, Any], username: str) -> Any:
     """Suspend or reinstate a user; sessions and login tokens end at once."""
     return admin.set_status(current_user(), username, data["status"])
+
+
+@blueprint.post("/users/<username>/reset-link")
+@blueprint.admin_only
+@blueprint.refuses(errors.UserNotFound, errors.OperatorAccount)
+@blueprint.response(201, ResetLinkOutput)
+def make_reset_link(username: str) -> Any:
+    """Make a link with which a user chooses a new password, to hand to that user. It works once."""
+    made = recovery.offer_reset(current_user(), username)
+    return {"reset_link": reset_link(made), "expires_at": made.expires_at}
 
 
 @blueprint.post("/users/<username>/adjustments")

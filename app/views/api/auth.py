@@ -4,10 +4,22 @@ from __future__ import annotations
 
 from typing import Any
 
+from flask import request
+
 from app.domain import errors
 from app.domain.users import READ
 from app.models.users import delete_token
-from app.schemas.inputs import EndSessionsInput, LoginInput, PasswordInput, ProfileInput, RegistrationInput, TokenInput
+from app.schemas.inputs import (
+    EndSessionsInput,
+    ForgottenInput,
+    LinkInput,
+    LoginInput,
+    PasswordInput,
+    ProfileInput,
+    RegistrationInput,
+    ResetInput,
+    TokenInput,
+)
 from app.schemas.outputs import (
     LoginOutput,
     MessageOutput,
@@ -17,9 +29,11 @@ from app.schemas.outputs import (
     UserMessageOutput,
     UserOutput,
 )
-from app.services import auth, profile, tokens
+from app.services import auth, profile, recovery, tokens
 from app.views.api.blueprint import JsonBlueprint, current_authentication, current_user
 from app.views.http import begin_login, origin
+
+CONFIRM_FIRST = "The new e-mail address counts when it is confirmed: open the link in the mail to it"
 
 blueprint = JsonBlueprint("Accounts", __name__, url_prefix="/auth", description="Registering, logging in, tokens")
 
@@ -71,12 +85,55 @@ def get_profile() -> Any:
 @blueprint.put("/profile")
 @blueprint.authenticated
 @blueprint.arguments(ProfileInput)
-@blueprint.refuses(errors.EmailTaken)
+@blueprint.refuses(errors.EmailTaken, errors.TooManyRequests)
 @blueprint.response(200, UserMessageOutput)
 def change_profile(data: dict[str, Any]) -> Any:
-    """Change the fields that are given; null clears an optional one."""
-    user = profile.update_profile(current_user().username, data)
-    return {"success": True, "message": "Profile updated successfully", "user": user}
+    """Change the fields that are given; null clears an optional one.
+
+    Where the service sends mail, another e-mail address counts when it is confirmed by the link that is mailed to it.
+    """
+    user = profile.update_profile(current_user(), data)
+    waits = data.get("email", user.email) != user.email
+    message = f"Profile updated successfully{'. ' + CONFIRM_FIRST if waits else ''}"
+    return {"success": True, "message": message, "user": user}
+
+
+@blueprint.post("/email/link")
+@blueprint.authenticated
+@blueprint.refuses(errors.MailOff, errors.TooManyRequests)
+@blueprint.response(202, MessageOutput)
+def send_link() -> dict[str, Any]:
+    """Mail a new link to the e-mail address that waits to be confirmed, if one does."""
+    recovery.send_confirmation(current_user())
+    return {"message": "If an address waits to be confirmed, a mail with a new link is on its way to it."}
+
+
+@blueprint.post("/email/confirm")
+@blueprint.arguments(LinkInput)
+@blueprint.refuses(errors.LinkInvalid, errors.EmailTaken)
+@blueprint.response(204)
+def confirm_email(data: dict[str, Any]) -> None:
+    """Confirm an e-mail address with the token of a mailed link, which works once."""
+    recovery.confirm_email(data["token"])
+
+
+@blueprint.post("/password/forgot")
+@blueprint.arguments(ForgottenInput)
+@blueprint.refuses(errors.MailOff, errors.TooManyRequests)
+@blueprint.response(202, MessageOutput)
+def forget_password(data: dict[str, Any]) -> dict[str, Any]:
+    """Mail a link for a new password. The answer is the same whether or not an account has the address."""
+    recovery.ask_for_reset(data["email"], address=request.remote_addr or "")
+    return {"message": "If an account has this address and it is confirmed, a mail with a link is on its way to it."}
+
+
+@blueprint.post("/password/reset")
+@blueprint.arguments(ResetInput)
+@blueprint.refuses(errors.LinkInvalid)
+@blueprint.response(204)
+def reset_password(data: dict[str, Any]) -> None:
+    """Set a new password with the token of a link, which works once. It ends every session and token."""
+    recovery.reset_password(**data)
 
 
 @blueprint.post("/password")

@@ -10,6 +10,7 @@ from app.views.pages import (
     cash,
     dashboard,
     formatters,
+    links,
     market,
     orders,
     profile,
@@ -27,5 +28,5 @@ def init_app(app: Flask) -> None:
     sessions.init_app(app)
     static.init_app(app)
     formatters.init_app(app)
-    for part in (sign_in, dashboard, cash, market, trade, orders, activity, statement, profile, admin):
+    for part in (sign_in, links, dashboard, cash, market, trade, orders, activity, statement, profile, admin):
         app.register_blueprint(part.blueprint)

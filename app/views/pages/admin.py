@@ -15,9 +15,9 @@ from app.domain.users import UserStatus
 from app.models import ledger, orders
 from app.models.paging import PageRequest
 from app.models.users import User
-from app.schemas.inputs import AdjustmentInput, PageInput, StatusInput, UserSearchForm
-from app.services import admin
-from app.views.http import prices
+from app.schemas.inputs import AdjustmentInput, Input, PageInput, StatusInput, UserSearchForm
+from app.services import admin, recovery
+from app.views.http import prices, reset_link
 from app.views.pages.formatters import write_money, write_signed_money
 from app.views.pages.forms import Form, flash_outcome, read_filter, submits
 from app.views.pages.sessions import logged_in_user, only_for_users
@@ -97,6 +97,23 @@ def send_status(form: Form, data: dict[str, Any], username: str) -> ResponseRetu
     user = admin.set_status(logged_in_user(), username, data["status"])
     flash(f"{user.username} {STATUS_CHANGED[data['status']]}.")
     return redirect(url_for("admin.user", username=username), 303)
+
+
+def _reset_page(form: Form, username: str, **made: Any) -> str:
+    return render_template("admin_reset.html", form=form, user=admin.get_user(username), **made)
+
+
+@blueprint.get("/users/<username>/reset-link")
+def reset(username: str) -> str:
+    return _reset_page(Form(), username)
+
+
+@blueprint.post("/users/<username>/reset-link")
+@submits(Input, again=_reset_page)
+def send_reset(form: Form, data: dict[str, Any], username: str) -> ResponseReturnValue:
+    made = recovery.offer_reset(logged_in_user(), username)
+    # No redirect: it would have to carry the link in its address or in the session.
+    return _reset_page(form, username, link=reset_link(made), expires_at=made.expires_at), 201
 
 
 def _adjustment_page(form: Form, username: str) -> str:

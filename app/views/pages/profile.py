@@ -13,9 +13,10 @@ from app.domain.errors import NotFound, SessionNotFound, TokenNotFound
 from app.domain.users import READ, SCOPES, TRADE, TRANSFER
 from app.models.users import Token, User
 from app.schemas.inputs import EndSessionsForm, Input, PasswordInput, ProfileForm, TokenForm
-from app.services import profile, tokens
+from app.services import profile, recovery, tokens
 from app.views.http import begin_login
 from app.views.pages.forms import Form, already_done, submits
+from app.views.pages.links import mail_note
 from app.views.pages.sessions import begin_session, current_token, current_username, logged_in_user, only_for_users
 
 SCOPE_NAMES = {
@@ -42,7 +43,9 @@ def _filled(user: User) -> Form:
 
 
 def _profile_page(form: Form) -> str:
-    return render_template("profile.html", form=form, user=logged_in_user())
+    user = logged_in_user()
+    waiting = recovery.find_waiting_address(user)
+    return render_template("profile.html", form=form, user=user, waiting=waiting, note=mail_note())
 
 
 @blueprint.get("")
@@ -53,9 +56,25 @@ def show() -> str:
 @blueprint.post("")
 @submits(ProfileForm, again=_profile_page)
 def send_profile(form: Form, data: dict[str, Any]) -> ResponseReturnValue:
-    profile.update_profile(current_username(), data)
-    flash("Your profile is saved.")
+    user = profile.update_profile(logged_in_user(), data)
+    waits = f" {data['email']} counts when you open the link in the mail to it." if data["email"] != user.email else ""
+    flash(f"Your profile is saved.{waits}")
     return redirect(url_for("profile.show"), 303)
+
+
+@blueprint.post("/email/link")
+@submits(Input, again=lambda form: _profile_page(_refused(form)))
+def send_link(form: Form, data: dict[str, Any]) -> ResponseReturnValue:
+    address = recovery.send_confirmation(logged_in_user())
+    flash(f"A new link is on its way to {address}." if address else "No address waits to be confirmed.")
+    return redirect(url_for("profile.show"), 303)
+
+
+def _refused(form: Form) -> Form:
+    """The form of the profile, with the error of the one that asks for a link."""
+    filled = _filled(logged_in_user())
+    filled.errors = form.errors
+    return filled
 
 
 def _password_page(form: Form) -> str:

@@ -11,6 +11,7 @@ from app.schemas.inputs import LoginInput, RegistrationInput
 from app.services import auth, market
 from app.views.http import begin_login, prices
 from app.views.pages.forms import Form, submits
+from app.views.pages.links import mail_note
 from app.views.pages.sessions import begin_session, end_session, is_logged_in, local_path
 
 blueprint = Blueprint("sign_in", __name__)
@@ -58,7 +59,8 @@ def register() -> str:
 def send_registration(form: Form, data: dict[str, Any]) -> ResponseReturnValue:
     user = auth.register(auth.Registration(**data))
     begin_session(user)
-    flash(f"Welcome, {user.first_name}. Your account is open.")
+    asks = "" if user.has_confirmed_email else f" Open the link in the mail to {user.email}.{mail_note()}"
+    flash(f"Welcome, {user.first_name}. Your account is open.{asks}")
     return _go_on()
 
 

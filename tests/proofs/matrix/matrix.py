@@ -13,6 +13,7 @@ import re
 import sys
 import traceback
 import warnings
+import zlib
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
@@ -26,6 +27,7 @@ from app.factory import create_app
 from app.models import users
 from app.models.balance_changes import open_account
 from app.models.orders import new_order_id
+from app.models.outbox import SHARDS
 from app.services import tokens
 from app.services.passwords import hash_password
 from app.services.worker import Worker
@@ -48,13 +50,15 @@ BEFORE, ONCE = "before", "once"
 # Refusals under a fault, and what they leave: nothing was written, or the outcome is unknown.
 LEAVES = {"busy": {BEFORE}, "store_unavailable": {BEFORE, ONCE}, "failed": {BEFORE, ONCE}, "killed": {BEFORE, ONCE}}
 # What differs from run to run, and what stands for it.
-RANDOM = {"password_hash", "secret_hash", "fingerprint", "ttl"}
+RANDOM = {"password_hash", "secret_hash", "fingerprint", "ttl", "mail_id", "text_values"}
 ORDER_ID = r"order_[0-9A-Z]{26}"
 VOLATILE = [
     (ORDER_ID, "ORDER"),
     (r"\d{4}-\d\d-\d\d(T[0-9:.]+Z)?", "TIME"),
     (r"REQUEST#[^\"]+", "REQUEST"),
     (r'(TOKEN#|"token_id": ")[0-9a-f]{16}', "TOKEN"),
+    (r"OUTBOX#[0-9]", "OUTBOX"),
+    (r"TIME#[0-9a-f]{16}", "MAIL"),
 ]
 _numbers = itertools.count(1)
 
@@ -112,6 +116,7 @@ class Arena:
 
     def _template(self, use_case: UseCase) -> Template:
         if use_case.name not in self._templates:
+            self._send_mail(use_case.mails)
             actor = self._actor(f"template_{next(_numbers)}_")
             if use_case.opens:
                 with self.app.app_context():
@@ -127,6 +132,10 @@ class Arena:
             self._remove(actor)
         return self._templates[use_case.name]
 
+    def _send_mail(self, is_on: bool) -> None:
+        for app in (self.app, self.faulty_app):
+            app.extensions["database"].sends_mail = is_on
+
     def _remove(self, actor: Actor) -> None:
         """Leave nothing of an account that a later round of the worker could find."""
         deletes: dict[str, list[Any]] = {}
@@ -141,8 +150,10 @@ class Arena:
     def new_actor(self, use_case: UseCase) -> Actor:
         """An account in the state that the use case starts from."""
         template = self._template(use_case)
+        self._send_mail(use_case.mails)
         actor = self._actor(f"actor_{next(_numbers)}_")
         actor.token_id = template.actor.token_id
+        actor.link = template.actor.link.replace(template.actor.name, actor.name)
         text = json.dumps(template.rows)
         replaced = {each: new_order_id(clock.now()) for each in re.findall(ORDER_ID, text)} | {
             template.actor.name: actor.name
@@ -166,6 +177,16 @@ class Arena:
             query(moment, TABLES["users"], "PK", partition)
         for asset_id in ("BTC", "ETH"):
             query(moment, TABLES["users"], "PK", f"TRANS#{name}#{asset_id}")
+        moment.query(
+            TableName=TABLES["users"],
+            KeyConditionExpression="PK = :shard",
+            FilterExpression="username = :name",
+            ExpressionAttributeValues={
+                ":shard": {"S": f"OUTBOX#{zlib.crc32(name.encode()) % SHARDS}"},
+                ":name": {"S": name},
+            },
+            ConsistentRead=True,
+        )
         query(moment, TABLES["orders"], "username", name, index="UserOrderHistoryIndex")
         return moment
 

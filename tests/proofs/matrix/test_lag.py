@@ -125,7 +125,7 @@ def test_an_order_that_has_ended_but_is_still_in_the_index(arena, side, orders, 
     arena.check_rest(use_case, actor, ONCE)
 
 
-ENDS_SESSIONS = ["log out", "change password", "suspend"]
+ENDS_SESSIONS = ["log out", "change password", "reset password", "suspend"]
 
 
 @pytest.mark.parametrize("name", ENDS_SESSIONS)

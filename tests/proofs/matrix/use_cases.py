@@ -15,12 +15,14 @@ from werkzeug.test import TestResponse
 
 from app.domain import clock
 from app.domain.errors import ProductError
+from app.domain.mails import MailKind
 from app.domain.orders import Side
 from app.domain.users import UserStatus
 from app.models import users
 from app.models.ledger import Holding, get_holding
 from app.models.order_changes import upgrade_order
 from app.models.orders import Order, get_order
+from app.models.proofs import new_proof
 from app.services import tokens
 from tests.support.accounts import place_limit
 from tests.support.page_client import Browser, SentForm, look
@@ -55,6 +57,7 @@ class Actor:
     name: str
     order_id: str = ""
     token_id: str = ""
+    link: str = ""
     browser: Browser | None = None
     form: SentForm | None = None
 
@@ -72,7 +75,8 @@ class UseCase:
     """One request. `prepare` makes what it needs of the account, `arrive` opens the page that it is sent from.
 
     `again` is what it is answered when it has been applied and is sent again: None where that would be another
-    request. `lags` says that it may find its subject only when the indexes have caught up.
+    request. `lags` says that it may find its subject only when the indexes have caught up, and `mails` that the service
+    sends mail.
     """
 
     name: str
@@ -84,6 +88,7 @@ class UseCase:
     lags: bool = False
     new_password: bool = False
     suspends: bool = False
+    mails: bool = False
 
     @property
     def subject(self) -> str:
@@ -103,7 +108,7 @@ def json(
     """A request to the API, `{names}` of the actor filled in."""
 
     def act(actor: Actor) -> Answer:
-        names = {"name": actor.name, "order_id": actor.order_id, "token_id": actor.token_id}
+        names = {"name": actor.name, "order_id": actor.order_id, "token_id": actor.token_id, "link": actor.link}
         sent = (
             {}
             if body is None
@@ -186,6 +191,17 @@ def suspend(actor: Actor) -> None:
     users.set_status(actor.name, UserStatus.SUSPENDED, now=clock.now())
 
 
+def link(kind: MailKind, address: str) -> Prepare:
+    """A link that was mailed to this address."""
+
+    def make_link(actor: Actor) -> None:
+        new = new_proof(kind, actor.name, address.format(name=actor.name), session_epoch=0)
+        new.proof.save()
+        actor.link = new.token
+
+    return make_link
+
+
 def page(path: str) -> Prepare:
     """Someone who has logged in at a browser and opened a page with a form."""
 
@@ -234,7 +250,7 @@ CANCEL = "/orders/{order_id}/cancel"
 USE_CASES = [
     UseCase("register", json("POST", "/auth/register", REGISTRATION), again="username_taken", opens=False),
     UseCase("log in", json("POST", "/auth/login", {"username": "{name}", **LOGIN})),
-    UseCase("log in by e-mail", json("POST", "/auth/login", {"username": "{name}@example.com", **LOGIN}), lags=True),
+    UseCase("log in by e-mail", json("POST", "/auth/login", {"username": "{name}@example.com", **LOGIN})),
     UseCase("log out", json("POST", "/auth/logout"), again="not_authenticated"),
     UseCase(
         "change profile", json("PUT", "/auth/profile", {"first_name": "Bea", "phone": "+491701234567"}), again="done"
@@ -245,6 +261,30 @@ USE_CASES = [
         json("POST", "/auth/password", {"current_password": PASSWORD, "new_password": NEW_PASSWORD}),
         again="not_authenticated",
         new_password=True,
+    ),
+    UseCase(
+        "register, mailed",
+        json("POST", "/auth/register", REGISTRATION),
+        again="username_taken",
+        opens=False,
+        mails=True,
+    ),
+    UseCase("change e-mail, mailed", json("PUT", "/auth/profile", {"email": "{name}.new@example.com"}), mails=True),
+    UseCase(
+        "confirm e-mail",
+        json("POST", "/auth/email/confirm", {"token": "{link}"}),
+        link(MailKind.CONFIRM_EMAIL, "{name}.new@example.com"),
+        again="link_invalid",
+        mails=True,
+    ),
+    UseCase("forget password", json("POST", "/auth/password/forgot", {"email": "{name}@example.com"}), mails=True),
+    UseCase(
+        "reset password",
+        json("POST", "/auth/password/reset", {"token": "{link}", "new_password": NEW_PASSWORD}),
+        link(MailKind.RESET_PASSWORD, "{name}@example.com"),
+        again="link_invalid",
+        new_password=True,
+        mails=True,
     ),
     UseCase("make token", json("POST", "/auth/tokens", {"name": "script", "scopes": "read trade"})),
     UseCase("revoke token", json("DELETE", "/auth/tokens/{token_id}"), make_token, again="token_not_found"),
