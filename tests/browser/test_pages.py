@@ -26,6 +26,7 @@ PRIVATE = [
     "/activity/000000000002",
     "/statement",
     "/account",
+    "/account/sessions",
     "/account/tokens",
 ]
 
