@@ -29,6 +29,7 @@ PRIVATE = [
     "/activity/000000000002",
     "/statement",
     "/account",
+    "/account/sessions",
     "/account/tokens",
 ]
 

@@ -12,7 +12,7 @@ import time
 from collections import Counter
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import ExitStack, contextmanager
+from contextlib import AbstractContextManager, ExitStack, contextmanager
 from decimal import Decimal
 from functools import partial
 from pathlib import Path
@@ -88,6 +88,19 @@ def clients(number: int, act: Callable[[Caller], object], address: str):
         each.result()
 
 
+def assert_unnoticed(bystander: Caller, load: Callable[[], AbstractContextManager[None]], length: float) -> None:
+    """Others are served as before under this load, in one of three attempts: the machine has more to do than this."""
+    found = []
+    while len(found) < 3:
+        quiet = p90(bystander)
+        with load():
+            busy = p90(bystander, while_=seconds(length))
+        if busy < 10 * quiet:
+            return
+        found.append((quiet, busy))
+    raise AssertionError(found)
+
+
 BEGINNINGS = {
     "of a head": HEAD,
     "of a body": HEAD + b"Content-Length: 1000\r\n\r\n{",
@@ -143,14 +156,11 @@ def test_sixteen_registering_clients(single, bystander):
         assert answer.status_code == 201 or (answer.json()["code"] == "busy" and answer.headers["Retry-After"] == "1")
         statuses[answer.status_code] += 1
 
-    quiet = p90(bystander)
     [worker] = server.workers
     megabytes = resident_megabytes(worker)
-    with clients(16, register, server.address):
-        busy = p90(bystander, while_=seconds(1.5))
+    assert_unnoticed(bystander, lambda: clients(16, register, server.address), 1.5)
     assert statuses[201] and statuses[503]
     assert resident_megabytes(worker) < megabytes + 10
-    assert busy < 10 * quiet, (quiet, busy)
 
 
 PATHS = {
@@ -172,10 +182,8 @@ def test_combining_marks(single, bystander, path, body, statuses):
         assert answer.status_code in statuses
         answered[caller] += 1
 
-    quiet = p90(bystander)
-    with clients(4, send, server.address):
-        busy = p90(bystander, while_=lambda: len(answered) < 4)
-    assert busy < 10 * quiet, (quiet, busy)
+    assert_unnoticed(bystander, lambda: clients(4, send, server.address), 0.5)
+    assert len(answered) >= 4
 
 
 def test_what_cannot_be_done_in_time_is_refused_at_once(single, bystander):
