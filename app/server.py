@@ -34,9 +34,11 @@ BODY_BYTES = 64 * 1024
 REQUEST_BYTES = 2 * BODY_BYTES
 # How long a connection that ends goes on dropping what the client still sends.
 CLOSING_SECONDS = 2
-# How many requests wait for each thread, and how long. None joins them while the first has waited for half of that.
-QUEUE_PER_THREAD = 16
+# How many requests wait for each thread, and how long. None joins them once the first has waited for the third number:
+# it would hardly be served in time. To refuse also takes time, so what can be served in time is not refused.
+QUEUE_PER_THREAD = 32
 QUEUE_SECONDS = 2
+QUEUE_JOIN_SECONDS = 1.5
 # Threads of their own for requests that begin so.
 PROBE_THREADS = {
     (b"GET /health ", b"HEAD /health ", b"GET /metrics ", b"HEAD /metrics "): 2,
@@ -224,7 +226,7 @@ class Worker(ThreadWorker):  # type: ignore[misc]  # gunicorn has no types
             self._queue[connection] = time.monotonic() + QUEUE_SECONDS
 
     def _is_queue_full(self) -> bool:
-        latest = time.monotonic() + QUEUE_SECONDS / 2
+        latest = time.monotonic() + QUEUE_SECONDS - QUEUE_JOIN_SECONDS
         return len(self._queue) >= QUEUE_PER_THREAD * self.cfg.threads or any(
             end < latest for end in islice(self._queue.values(), 1)
         )

@@ -25,6 +25,17 @@ def test_every_answer(client, path):
     assert "Access-Control-Allow-Origin" not in response.headers
 
 
+@pytest.mark.parametrize(
+    "path", ["/api/v1/balance", "/api/v1/inventory/assets", "/api/v1/nowhere", "/health", "/ready"]
+)
+def test_no_answer_depends_on_a_cookie(client, path):
+    """Not on one that is broken either."""
+    plain, sent = client.get(path), client.get(path, headers={"Cookie": "session=eyJhIjoxfQ.a.b"})
+    assert sent.status_code == plain.status_code
+    for answer in (plain, sent):
+        assert "Vary" not in answer.headers and "Set-Cookie" not in answer.headers
+
+
 @pytest.mark.parametrize("sent", ["a", "A-Z_09", "x" * 64, "0192f1c3-7b2e-7cc1-a3f0-0123456789ab"])
 def test_a_request_id_comes_back(client, sent):
     assert client.get("/health", headers={"X-Request-ID": sent}).headers["X-Request-ID"] == sent

@@ -285,3 +285,11 @@ def test_a_start_does_not_wait_for_what_it_does_not_use(module, unneeded):
     environment = {"PATH": os.environ["PATH"], "SECRET_KEY": "a secret for tests only"}
     found = subprocess.run([sys.executable, "-c", program], cwd=ROOT, env=environment, capture_output=True, text=True)
     assert found.stdout == "[]\n", found.stderr
+
+
+def test_what_is_imported_is_no_garbage():
+    """The collector leaves it alone, and goes on with the rest."""
+    program = "import wsgi, gc; print(gc.isenabled(), gc.get_freeze_count() > 100_000)"
+    environment = {"PATH": os.environ["PATH"], "SECRET_KEY": "a secret for tests only"}
+    found = subprocess.run([sys.executable, "-c", program], cwd=ROOT, env=environment, capture_output=True, text=True)
+    assert found.stdout == "True True\n", found.stderr
