@@ -72,6 +72,8 @@ class BareStore:
 
     def __getattr__(self, name: str) -> Any:
         """`put_item` for PutItem, and so on."""
+        if name.startswith("_"):
+            raise AttributeError(name)
         return partial(self.call, name.title().replace("_", ""))
 
 

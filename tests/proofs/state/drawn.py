@@ -1,13 +1,16 @@
-"""What the stories draw from: amounts, prices, assets, times and credentials."""
+"""What the stories draw from: amounts, prices, assets, times, credentials, and changes of a request."""
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from dataclasses import replace
 from datetime import timedelta
 from decimal import Decimal
 
 from hypothesis import strategies as st
 
 from tests.proofs.state.people import TRADEABLE
+from tests.proofs.state.words import Request
 
 # A divisor of all that there is, and a number of smallest steps to add: see `part_of`.
 PARTS = [(1, 0), (1, 0), (1, 1), (1, -1), (2, 0)]
@@ -106,3 +109,28 @@ def part_of(amount: Decimal, part: str | Part, smallest: str) -> str:
         return part
     steps = int(amount / Decimal(smallest) / part[0]) + part[1]
     return format(steps * Decimal(smallest), "f")
+
+
+def other_amount(request: Request) -> Request:
+    name = next((name for name in ("amount", "quantity") if name in request.body), None)
+    if name is None:
+        return request
+    return replace(request, body={**request.body, name: "1.01" if request.body[name] == "1" else "1"})
+
+
+def other_spelling(request: Request) -> Request:
+    """The same values, some with a leading zero."""
+    names = {"amount", "quantity", "price"} & set(request.body)
+    leading = {name: f"0{text}" for name in names if (text := request.body[name])[:1].isdecimal() and text.isascii()}
+    return replace(request, body={**request.body, **leading})
+
+
+OTHER_ACTION = {"deposit": "withdraw", "withdraw": "deposit"}
+
+
+CHANGED: dict[str, Callable[[Request], Request]] = {
+    "spelling": other_spelling,
+    "amount": other_amount,
+    "action": lambda request: replace(request, action=OTHER_ACTION.get(request.action, request.action)),
+    "credential": lambda request: replace(request, credential="login" if request.credential == "script" else "script"),
+}

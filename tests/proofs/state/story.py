@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable
-from dataclasses import replace
 from datetime import datetime, timedelta
 from decimal import Decimal
 from typing import Any
@@ -19,6 +17,7 @@ from tests.proofs.state.drawn import (
     ASSETS,
     BACK,
     CASH,
+    CHANGED,
     CREDENTIALS,
     IS_KEYED,
     LIFETIMES,
@@ -344,28 +343,3 @@ class Story(RuleBasedStateMachine):
                 self.audit()
         finally:
             self.driver.clock.stop()
-
-
-def other_amount(request: Request) -> Request:
-    name = next((name for name in ("amount", "quantity") if name in request.body), None)
-    if name is None:
-        return request
-    return replace(request, body={**request.body, name: "1.01" if request.body[name] == "1" else "1"})
-
-
-def other_spelling(request: Request) -> Request:
-    """The same values, some with a leading zero."""
-    names = {"amount", "quantity", "price"} & set(request.body)
-    leading = {name: f"0{text}" for name in names if (text := request.body[name])[:1].isdecimal() and text.isascii()}
-    return replace(request, body={**request.body, **leading})
-
-
-OTHER_ACTION = {"deposit": "withdraw", "withdraw": "deposit"}
-
-
-CHANGED: dict[str, Callable[[Request], Request]] = {
-    "spelling": other_spelling,
-    "amount": other_amount,
-    "action": lambda request: replace(request, action=OTHER_ACTION.get(request.action, request.action)),
-    "credential": lambda request: replace(request, credential="login" if request.credential == "script" else "script"),
-}
