@@ -131,8 +131,8 @@ clock: $(DEV) $(ENGINE)  ## Run the tests in which time matters at awkward momen
 MOMENTS = 2026-11-28T23:25:00Z 2026-11-30T23:59:40Z 2027-01-01T00:00:10Z 2028-02-29T23:59:40Z \
 	$$(date -u -d 'next year' +%FT%TZ)
 TIMED = $(BIN)/pytest --quiet --numprocesses 2 --dist loadfile -k 'not a_long and not statement_costs and not threads' \
-	tests/cli/test_demo.py tests/orders/test_limit.py tests/orders/test_worker.py \
-	$(addprefix tests/api/test_,idempotency.py registration.py statements.py tokens.py) tests/pages/test_statement.py
+	tests/cli/test_demo.py tests/orders/limit tests/orders/worker \
+	$(addprefix tests/api/test_,history.py idempotency.py registration.py statements.py tokens.py) tests/pages/test_statement.py
 # Timeouts need the real monotonic clock, and Python's compiled files the real times of their sources.
 FAKETIME = PYTHONPATH=$(CURDIR)/tests/clock NO_FAKE_STAT=1 faketime --exclude-monotonic
 

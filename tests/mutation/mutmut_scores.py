@@ -55,7 +55,7 @@ RUNS = {
     "domain": Run(tuple(f"app/domain/{name}.py" for name in RULES), ("tests/domain",)),
     "models": Run(
         ("app/models/balance_changes.py", "app/models/idempotency.py", "app/models/order_changes.py"),
-        ("tests/orders/test_interleaving.py", "tests/orders/test_limit.py", "tests/api/test_idempotency.py"),
+        ("tests/orders/test_interleaving.py", "tests/orders/limit", "tests/api/test_idempotency.py"),
     ),
 }
 

@@ -48,7 +48,7 @@ LONGEST_RUN_SECONDS = 600
 # The fastest first: these run where the likely tests have noticed nothing.
 ALL = (
     "tests/domain",
-    "tests/orders/test_limit.py",
+    "tests/orders/limit",
     "tests/api/test_idempotency.py",
     "tests/orders",
     "tests/proofs/races/test_orders.py",

@@ -76,11 +76,6 @@ def _context(shared_app: Flask) -> Iterator[None]:
 
 
 @pytest.fixture
-def clock() -> Clock:
-    return Clock()
-
-
-@pytest.fixture
 def answers(clock: Clock) -> Iterator[Answers]:
     import responses
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import socket
+from base64 import b64encode
 from collections.abc import Mapping
 from functools import partial
 from typing import Any, BinaryIO
@@ -65,10 +66,17 @@ class BareStore:
 
     def call(self, operation: str, **asked: Any) -> Any:
         headers = {**HEADERS, "x-amz-target": f"DynamoDB_20120810.{operation}"}
-        status, answer = self._wire.send(headers, json.dumps(asked).encode())
+        status, answer = self._wire.send(headers, json.dumps(asked, default=_as_text).encode())
         assert status == 200, answer
         return json.loads(answer)
 
     def __getattr__(self, name: str) -> Any:
         """`put_item` for PutItem, and so on."""
+        if name.startswith("_"):
+            raise AttributeError(name)
         return partial(self.call, name.title().replace("_", ""))
+
+
+def _as_text(raw: bytes) -> str:
+    """As DynamoDB takes binary values."""
+    return b64encode(raw).decode()

@@ -192,17 +192,17 @@ class Defects:
 
 
 @pytest.mark.parametrize(
-    "operation, defect", [("GetItem", "read_eventually"), ("TransactWriteItems", "without_conditions")]
+    "operation, defect", [("BatchGetItem", "read_eventually"), ("TransactWriteItems", "without_conditions")]
 )
 def test_a_planted_defect_is_noticed(bank_app, faulty_bank, store, operation, defect):
     app, faulty = faulty_bank
     # The books of a broken application need not balance.
     recorder = Recorder(app, store, defect, read_books)
-    for seed in range(10):
+    for seed in range(30):
         planted = [getattr(Defects(), defect)] * 1000
         noticed = not recorder.is_explained(seed, lambda: faulty.inject(operation, *planted))
         faulty.heal()
         if noticed:
             print(f"{defect} was noticed in history {seed + 1}")
             return
-    raise AssertionError(f"10 recordings did not notice {defect}")
+    raise AssertionError(f"30 recordings did not notice {defect}")

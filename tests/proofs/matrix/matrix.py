@@ -50,7 +50,7 @@ BEFORE, ONCE = "before", "once"
 # Refusals under a fault, and what they leave: nothing was written, or the outcome is unknown.
 LEAVES = {"busy": {BEFORE}, "store_unavailable": {BEFORE, ONCE}, "failed": {BEFORE, ONCE}, "killed": {BEFORE, ONCE}}
 # What differs from run to run, and what stands for it.
-RANDOM = {"password_hash", "secret_hash", "fingerprint", "ttl", "mail_id", "text_values"}
+RANDOM = {"password_hash", "secret_hash", "fingerprint", "ttl", "mail_id", "text_values", "address"}
 ORDER_ID = r"order_[0-9A-Z]{26}"
 VOLATILE = [
     (ORDER_ID, "ORDER"),

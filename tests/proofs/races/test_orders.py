@@ -36,7 +36,7 @@ from tests.support.applications import make_app, tables_named
 from tests.support.books import Books, check_books, money
 from tests.support.prices import FixedPrices
 
-ROUNDS = int(os.environ.get("RACE_ROUNDS", "5"))
+ROUNDS = int(os.environ.get("RACE_ROUNDS", "10"))
 ROUNDS_PER_TRADER = 5  # few, as the books of every order are read again after each round
 TABLES = tables_named("race")
 ENDED = {"COMPLETED", "CANCELLED", "EXPIRED"}

@@ -28,7 +28,8 @@ from app.schemas import inputs, outputs
 from app.services import admin, auth, cash, orders, portfolio, tokens
 from app.services.history import get_portfolio_history
 from app.services.worker import Round, Worker
-from tests.proofs.state.model import SCRIPT_LIFETIME, Answer, Request, money
+from tests.proofs.state.people import SCRIPT_LIFETIME
+from tests.proofs.state.words import Answer, Request, money
 from tests.support.people import PASSWORD, Person, caller, problem, registration
 from tests.support.prices import FixedPrices
 

@@ -7,201 +7,42 @@ told in the words of the JSON API.
 
 from __future__ import annotations
 
-import re
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from decimal import Decimal
 from typing import Any
 
-Row = dict[str, Any]
-CENT = Decimal("0.01")
-LOGIN_LIFETIME = timedelta(hours=1)
-SCRIPT_LIFETIME = timedelta(days=366)
+from tests.proofs.state.people import (
+    LOGIN_LIFETIME,
+    SCRIPT_LIFETIME,
+    TRADEABLE,
+    Claim,
+    ModelUser,
+    Order,
+    Row,
+    what_was_reserved,
+    what_was_traded,
+)
+from tests.proofs.state.words import (
+    CENT,
+    MONEY,
+    PRICE,
+    QUANTITY,
+    Answer,
+    Refused,
+    Request,
+    product,
+    read_amount,
+    read_moment,
+)
+
 ORDER_LIFETIME = timedelta(days=30)
+
+
 LONGEST_ORDER_LIFETIME = timedelta(days=90)
+
+
 REMEMBERED_FOR = timedelta(days=30)
-TRADEABLE = ("BTC", "ETH")
-OUTGOING = ("withdraw", "order_payment")
-
-
-@dataclass(frozen=True)
-class Request:
-    """Something that moves money, orders or people; `target` is the order or the user that it is about, if any.
-
-    `credential` is `login`, `script` (a personal token that may trade) or `reader` (one that may not).
-    """
-
-    actor: str
-    credential: str
-    action: str
-    body: Mapping[str, Any]
-    target: str = ""
-    key: str | None = None
-
-
-@dataclass(frozen=True)
-class Answer:
-    """`done`, or the code of the error; what was made or changed; whether it is the answer of an earlier request."""
-
-    code: str = "done"
-    body: Mapping[str, Any] = field(default_factory=dict)
-    is_replay: bool = False
-
-
-class Refused(Exception):
-    """The argument is the code."""
-
-
-@dataclass
-class Order:
-    """An order; `price` and `total` are those of the execution, or of the limit until then."""
-
-    order_id: str
-    order_type: str
-    asset_id: str
-    quantity: Decimal
-    price: Decimal
-    total: Decimal
-    limit: Decimal | None
-    expires_at: datetime | None
-    made_at: datetime
-    changed_at: datetime
-    executed_at: datetime | None = None
-    status: str = "pending"
-    # Cash of an order to buy, a quantity of an order to sell, if it had to wait.
-    reserve: Decimal | None = None
-
-    @property
-    def is_buy(self) -> bool:
-        return self.order_type.endswith("buy")
-
-    @property
-    def is_open(self) -> bool:
-        return self.status == "pending"
-
-    def is_reached_by(self, price: Decimal) -> bool:
-        assert self.limit is not None
-        return price <= self.limit if self.is_buy else price >= self.limit
-
-    def end(self, status: str, now: datetime) -> None:
-        self.status, self.changed_at = status, now
-
-    def execute(self, price: Decimal, now: datetime) -> None:
-        self.price, self.total = price, product(self.quantity, price, up=self.is_buy)
-        self.executed_at = now
-        self.end("completed", now)
-
-    def row(self) -> Row:
-        return {
-            "order_id": self.order_id,
-            "order_type": self.order_type,
-            "asset_id": self.asset_id,
-            "quantity": plain(self.quantity),
-            "price": plain(self.price),
-            "limit_price": plain(self.limit) if self.limit and self.expires_at else None,
-            "executed_price": plain(self.price) if self.executed_at else None,
-            "reserved_amount": money(self.reserve) if self.reserve and self.is_buy else None,
-            "reserved_quantity": plain(self.reserve) if self.reserve and not self.is_buy else None,
-            "status": self.status,
-            "total_amount": money(self.total),
-            "expires_at": moment(self.expires_at),
-            "executed_at": moment(self.executed_at),
-            "created_at": moment(self.made_at),
-            "updated_at": moment(self.changed_at),
-        }
-
-
-@dataclass(frozen=True)
-class Claim:
-    """An idempotency key that was used: for what, when, and what was answered."""
-
-    request: tuple[Any, ...]
-    answer: Mapping[str, Any]
-    until: datetime
-
-
-@dataclass
-class ModelUser:
-    """What must be true of one user."""
-
-    username: str
-    is_admin: bool
-    # When the tokens of the last log in end.
-    login_until: datetime | None = None
-    script_until: datetime | None = None
-    is_suspended: bool = False
-    cash: Decimal = Decimal(0)
-    transactions: list[Row] = field(default_factory=list)
-    holdings: dict[str, Decimal] = field(default_factory=dict)
-    orders: dict[str, Order] = field(default_factory=dict)
-    claims: dict[str, Claim] = field(default_factory=dict)
-
-    @property
-    def reserved(self) -> Decimal:
-        """What open orders to buy may need: their cost at the limit."""
-        return sum((order.total for order in self.orders.values() if order.is_open and order.is_buy), Decimal(0))
-
-    def reserved_of(self, asset_id: str) -> Decimal:
-        """What open orders to sell may hand over of an asset."""
-        waiting = (order for order in self.orders.values() if order.is_open and order.asset_id == asset_id)
-        return sum((order.quantity for order in waiting if not order.is_buy), Decimal(0))
-
-    def holdings_row(self) -> dict[str, tuple[str, str]]:
-        """What is held of each asset, and what open orders reserve of it."""
-        return {asset_id: (plain(held), plain(self.reserved_of(asset_id))) for asset_id, held in self.holdings.items()}
-
-    def moved(self, kind: str) -> Decimal:
-        """The sum of all transactions of one type."""
-        return sum((Decimal(row["amount"]) for row in self.transactions if row["transaction_type"] == kind), Decimal(0))
-
-    def trades(self) -> list[Order]:
-        return [order for order in self.orders.values() if order.status == "completed"]
-
-    def row(self) -> Row:
-        """The balance."""
-        return {
-            "current_balance": money(self.cash),
-            "total_deposits": money(self.moved("deposit")),
-            "total_withdrawals": money(self.moved("withdraw")),
-            "reserved_cash": money(self.reserved),
-        }
-
-    def value(self, prices: Mapping[str, Decimal]) -> Decimal:
-        """All that the user owns, at these prices."""
-        owned = {asset_id: held + self.reserved_of(asset_id) for asset_id, held in self.holdings.items()}
-        assets = (product(quantity, prices[asset_id], up=False) for asset_id, quantity in owned.items())
-        return sum(assets, self.cash + self.reserved)
-
-    def post(
-        self, kind: str, amount: Decimal, now: datetime, *, order_id: str | None = None, about: str | None = None
-    ) -> Row:
-        """One transaction; a balance never falls below zero."""
-        after = self.cash - amount if kind in OUTGOING else self.cash + amount
-        if after < 0:
-            raise Refused("insufficient_funds")
-        row = {
-            "transaction_id": f"{len(self.transactions) + 1:012d}",
-            "transaction_type": kind,
-            "amount": money(amount),
-            "previous_balance": money(self.cash),
-            "new_balance": money(after),
-            "status": "completed",
-            "description": about,
-            "order_id": order_id,
-            "created_at": moment(now),
-        }
-        self.transactions.append(row)
-        self.cash = after
-        return row
-
-    def take(self, asset_id: str, quantity: Decimal) -> None:
-        if quantity > self.holdings.get(asset_id, 0):
-            raise Refused("insufficient_holding")
-        self.give(asset_id, -quantity)
-
-    def give(self, asset_id: str, quantity: Decimal) -> None:
-        self.holdings[asset_id] = self.holdings.get(asset_id, Decimal(0)) + quantity
 
 
 class Model:
@@ -430,55 +271,3 @@ ACTIONS: dict[str, Callable[[Model, ModelUser, Mapping[str, Any]], Row]] = {
     "cancel": Model._cancel,
     "adjust": Model._adjust,
 }
-
-# Decimals, the least and the most.
-MONEY = (2, Decimal("0.01"), Decimal(1_000_000))
-QUANTITY = (8, Decimal("0.00000001"), Decimal(100_000_000_000_000))
-PRICE = (8, Decimal("0.00000001"), Decimal(1_000_000_000))
-
-
-def read_amount(text: str, kind: tuple[int, Decimal, Decimal], *, is_signed: bool = False) -> Decimal:
-    decimals, least, most = kind
-    sign = "-" if is_signed and text.startswith("-") else ""
-    digits = text.removeprefix(sign)
-    if not re.fullmatch(rf"[0-9]+(\.[0-9]{{1,{decimals}}})?", digits) or len(digits) > 40:
-        raise Refused("invalid_input")
-    if not least <= Decimal(digits) <= most:
-        raise Refused("invalid_input")
-    return Decimal(text)
-
-
-def product(quantity: Decimal, price: Decimal, *, up: bool) -> Decimal:
-    """Quantity x price in whole cents, rounded up or down; both have 8 decimals at most."""
-    cents, rest = divmod(int(quantity * 10**8) * int(price * 10**8), 10**14)
-    return Decimal(cents + (up and rest > 0)) / 100
-
-
-def what_was_traded(order: Order) -> str:
-    return f"{'Bought' if order.is_buy else 'Sold'} {plain(order.quantity)} {order.asset_id} at {told(order.price)}"
-
-
-def what_was_reserved(order: Order) -> str:
-    assert order.limit is not None
-    return f"Reserved to buy {plain(order.quantity)} {order.asset_id} at {told(order.limit)} or less"
-
-
-def told(price: Decimal) -> str:
-    """With commas, and all decimals, of which there are two or more: so BTC and ETH are priced."""
-    return re.sub(r"(\.\d\d\d*?)0*$", r"\1", f"{price:,.8f}")
-
-
-def money(amount: Decimal) -> str:
-    return f"{amount:.2f}"
-
-
-def plain(number: Decimal) -> str:
-    return re.sub(r"\.?0*$", "", f"{number:.8f}")
-
-
-def moment(time: datetime | None) -> str | None:
-    return time and time.strftime("%Y-%m-%dT%H:%M:%S.%fZ")
-
-
-def read_moment(text: str | None) -> datetime | None:
-    return datetime.strptime(text, "%Y-%m-%dT%H:%M:%S.%f%z") if text else None

@@ -65,6 +65,12 @@ class Life:
         with clock.at(self.now - timedelta(hours=1)):
             self.person.deposit("1000.00")
 
+    def open_browser(self) -> Browser:
+        browser = Browser(self.app)
+        with clock.at(self.now):
+            browser.log_in(self.person.username, PASSWORD)
+        return browser
+
     def do(self, action: str, *words: str | int) -> None:
         self.now += timedelta(seconds=1)
         if action == "wait":
@@ -122,11 +128,11 @@ def totals(life: Life, admin: Person, browser: Browser) -> dict[str, Decimal]:
 @given(story=st.lists(ACTIONS, min_size=3, max_size=12))
 def test_every_surface_shows_one_total(market_app, store, admin, story):
     life = Life(market_app)
-    browser = Browser(market_app)
-    with clock.at(life.now):
-        browser.log_in(life.person.username, PASSWORD)
+    browser = life.open_browser()
     for action in story:
         life.do(*action)
+        if action[0] == "wait":
+            browser = life.open_browser()  # the session may have ended
         with clock.at(life.now):
             assert len(set(totals(life, admin, browser).values())) == 1, totals(life, admin, browser)
     check_books(store, life.person.username)

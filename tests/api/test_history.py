@@ -1,0 +1,221 @@
+"""The history of an account: what it was worth on each of the last days."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+from decimal import Decimal
+from typing import Any
+
+import pytest
+
+from app.domain import clock
+from app.domain.errors import PriceUnavailable
+from app.prices import PricePoint
+from tests.support.books import query
+from tests.support.people import NOON, Person, caller, fields_named, problem, register
+from tests.support.prices import FixedPrices
+from tests.support.usage import AUTHENTICATION, usage_of
+
+
+@pytest.fixture
+def trader(new_user, market, market_app) -> Person:
+    """Nothing yet; BTC is 100 and ETH is 10, now and ever before."""
+    market_app.extensions["prices"] = FixedPrices(BTC="100", ETH="10")
+    return new_user(market_app)
+
+
+def history(person: Person, days: int) -> list[tuple[str, str, str]]:
+    """Cash, assets and total of each day, whose form is checked: one point a day, up to today."""
+    response = person.get(f"/portfolio/history?days={days}")
+    assert response.status_code == 200, response.text
+    points = response.json["points"]
+    today = clock.now().date()
+    assert [point["date"] for point in points] == [
+        (today - timedelta(days=ago)).isoformat() for ago in range(days, -1, -1)
+    ]
+    for point in points:
+        assert Decimal(point["cash"]) + Decimal(point["assets"]) == Decimal(point["total"])
+        assert set(point) == {"date", "cash", "assets", "total"}
+    return [(point["cash"], point["assets"], point["total"]) for point in points]
+
+
+def age(store: Any, username: str, days: int) -> None:
+    """Make everything that happened so far happen some days earlier."""
+
+    def earlier(text: str) -> str:
+        return clock.to_text(clock.from_text(text) - timedelta(days=days))
+
+    for row in query(store, "users", "PK", username):
+        if row["SK"].startswith("TRANS#"):
+            store.update_item(
+                TableName="users",
+                Key={name: {"S": row[name]} for name in ("PK", "SK")},
+                UpdateExpression="SET created_at = :then",
+                ExpressionAttributeValues={":then": {"S": earlier(row["created_at"])}},
+            )
+    for row in query(store, "users", "username", username, index="UserTransactionsIndex"):
+        moved = {**row, **{name: earlier(row[name]) for name in ("SK", "traded_at", "created_at")}}
+        store.delete_item(TableName="users", Key={name: {"S": row[name]} for name in ("PK", "SK")})
+        store.put_item(TableName="users", Item={name: {"S": value} for name, value in moved.items()})
+
+
+@pytest.mark.parametrize("days", [1, 30, 365])
+def test_the_history_of_an_empty_account(trader, days):
+    with clock.at(NOON):
+        assert history(trader, days) == [("0.00", "0.00", "0.00")] * (days + 1)
+
+
+@pytest.mark.parametrize("days", [1, 30, 365])
+def test_the_history_of_today(trader, days):
+    with clock.at(NOON):
+        trader.deposit("1000")
+        trader.buy("BTC", "2")
+        trader.buy("ETH", "5")
+    with clock.at(NOON + timedelta(seconds=1)):
+        trader.sell("BTC", "0.5")
+        assert history(trader, days) == [("0.00", "0.00", "0.00")] * days + [("800.00", "200.00", "1000.00")]
+    assert trader.get("/portfolio").json["total_value"] == "1000.00"
+
+
+@pytest.mark.parametrize("days", [1, 30, 365])
+def test_the_history_of_some_days(trader, store, days):
+    """Ten days ago a deposit and a purchase, five days ago a sale and a withdrawal, today another purchase."""
+    with clock.at(NOON):
+        trader.deposit("1000")
+        trader.buy("BTC", "5")
+        age(store, trader.username, 5)
+        trader.sell("BTC", "2")
+        trader.withdraw("100")
+        age(store, trader.username, 5)
+        trader.buy("ETH", "10")
+        points = history(trader, days)
+    expected = (
+        [("0.00", "0.00", "0.00")] * 400
+        + [("500.00", "500.00", "1000.00")] * 5
+        + [("600.00", "300.00", "900.00")] * 5
+        + [("500.00", "400.00", "900.00")]
+    )
+    assert points == expected[-days - 1 :]
+
+
+def test_a_history_shows_the_prices_of_its_days(trader, market_app):
+    prices = market_app.extensions["prices"]
+    with clock.at(NOON):
+        trader.deposit("1000")
+        trader.buy("BTC", "2")
+        prices.prices["BTC"] = Decimal("150.005")
+        assert history(trader, 1)[-1] == ("800.00", "300.01", "1100.01")
+
+
+def test_a_history_ends_with_the_portfolio_of_now(trader, market_app, monkeypatch):
+    """Past prices are some minutes old."""
+    prices = market_app.extensions["prices"]
+    with clock.at(NOON):
+        trader.deposit("1000")
+        trader.buy("BTC", "2")
+        past = prices.history("BTC", days=1)
+        monkeypatch.setattr(prices, "history", lambda asset_id, *, days: past)
+        prices.prices["BTC"] = Decimal(150)
+        assert history(trader, 1)[-1] == ("800.00", "300.00", "1100.00")
+        assert trader.get("/portfolio").json["total_value"] == "1100.00"
+
+
+@pytest.mark.parametrize(("sold", "named"), [("0", ["ETH"]), ("5", ["ETH"]), (None, [])])
+def test_an_asset_without_past_prices_stops_nothing(trader, market_app, monkeypatch, store, sold, named):
+    """It is left out where it was never owned in that time, and named where it was."""
+    prices = market_app.extensions["prices"]
+    past = prices.history
+
+    def history_of(asset_id: str, *, days: int) -> list[PricePoint]:
+        if asset_id == "ETH":
+            raise PriceUnavailable(asset_id=asset_id)
+        return past(asset_id, days=days)
+
+    with clock.at(NOON):
+        trader.deposit("1000")
+        trader.buy("ETH", "5")
+        if sold is None:
+            trader.sell("ETH", "5")
+            age(store, trader.username, 40)
+        else:
+            age(store, trader.username, 2)
+            if Decimal(sold):
+                trader.sell("ETH", sold)
+        monkeypatch.setattr(prices, "history", history_of)
+        body = trader.get("/portfolio/history?days=30").json
+        assert body["without_prices"] == named
+        assert body["points"][-1]["total"] == "1000.00"
+
+
+@pytest.mark.parametrize(("order_type", "price"), [("limit_sell", "900"), ("limit_buy", "1")])
+def test_what_open_orders_reserve_is_part_of_the_history(trader, store, order_type, price):
+    """It is still the owner's, and before the order was placed it was neither missing nor below zero."""
+    with clock.at(NOON):
+        trader.deposit("1000")
+        trader.buy("BTC", "2")
+        age(store, trader.username, 2)
+        trader.order(order_type, "BTC", "2", price=price)
+        assert history(trader, 5) == [("0.00", "0.00", "0.00")] * 3 + [("800.00", "200.00", "1000.00")] * 3
+
+
+@pytest.mark.parametrize("days", [1, 30, 365])
+@pytest.mark.parametrize(("order_type", "price"), [("limit_sell", "900"), ("limit_buy", "1")])
+def test_an_order_that_is_long_past_its_end_is_still_owned(trader, days, order_type, price):
+    """No worker ran for 95 days, so it is open, and what it reserves is the owner's all the time."""
+    placed = NOON - timedelta(days=95)
+    with clock.at(placed):
+        trader.deposit("1000")
+        trader.buy("BTC", "2")
+        trader.place(order_type, "BTC", "2", price=price, expires_at=clock.to_text(placed + timedelta(days=1)))
+    with clock.at(NOON):
+        assert history(trader, days)[-min(days, 95) - 1 :] == [("800.00", "200.00", "1000.00")] * (min(days, 95) + 1)
+
+
+def test_what_happens_while_a_history_is_read_is_in_all_of_it_or_in_none(app, faulty_app, faults, monkeypatch):
+    """Here a purchase, between the reading of the portfolio and that of the trades."""
+    person = register(faulty_app)
+    for each in (app, faulty_app):
+        monkeypatch.setitem(each.extensions, "prices", FixedPrices(BTC="100"))
+    with clock.at(NOON - timedelta(days=2)):
+        person.deposit("1000")
+        person.buy("BTC", "2")
+
+    def buy_more(forwarder: Any, sent: bytes) -> Any:
+        with clock.at(NOON):
+            Person(caller(app), person.username, "", person.token).buy("BTC", "3")
+        return forwarder.forward(sent)
+
+    faults.break_call(3, buy_more)
+    with clock.at(NOON):
+        assert history(person, 3) == [("0.00", "0.00", "0.00")] + [("800.00", "200.00", "1000.00")] * 3
+        assert history(person, 3)[-1] == ("500.00", "500.00", "1000.00")
+
+
+@pytest.mark.parametrize("days", ["0", "366", "-1", "x", "1.5", "", "１"])
+def test_no_number_of_days(person, days):
+    assert fields_named(problem(person.get(f"/portfolio/history?days={days}"), 422, "invalid_input")) == ["days"]
+
+
+def test_a_history_has_the_trades_of_a_clock_that_was_ahead(market_app, store):
+    """Two copies of an older version: the balance was last changed by the one whose clock was behind."""
+    market_app.extensions["prices"] = FixedPrices(BTC="100")
+    person = register(market_app)
+    with clock.at(NOON):
+        person.deposit("1000")
+        bought_at = person.buy("BTC", "2")["created_at"]
+        store.update_item(
+            TableName="users",
+            Key={"PK": {"S": person.username}, "SK": {"S": "BALANCE"}},
+            UpdateExpression="SET updated_at = :before",
+            ExpressionAttributeValues={":before": {"S": clock.to_text(NOON - timedelta(seconds=2))}},
+        )
+        assert clock.from_text(bought_at) >= NOON
+        assert history(person, 1) == [("0.00", "0.00", "0.00"), ("800.00", "200.00", "1000.00")]
+
+
+def test_what_a_history_costs(trader, store):
+    """Portfolio, trades, transactions; not the age of the account."""
+    trader.deposit("1000")
+    trader.buy("BTC", "2")
+    age(store, trader.username, 3)
+    assert (usage_of(trader.get("/portfolio/history?days=30")) - AUTHENTICATION).calls == 3
