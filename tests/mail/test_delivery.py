@@ -6,7 +6,8 @@ import socket
 import stat
 import threading
 from collections.abc import Iterator
-from contextlib import closing
+from contextlib import closing, contextmanager, suppress
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import pytest
@@ -124,45 +125,52 @@ def test_nobody_listens() -> None:
 GREETING = b"220 here\r\n"
 
 
-@pytest.fixture
-def odd_server(request: pytest.FixtureRequest) -> Iterator[int]:
-    """The port of a server that says something odd to whoever connects, and then nothing until it is closed."""
+@dataclass
+class OddServer:
+    """Says something odd to whoever connects, perhaps drips, and then nothing until it is ended."""
+
+    says: bytes
+    drips: int = 0
+    port: int = 0
+    dripped: int = 0
+    ended: threading.Event = field(default_factory=threading.Event)
+
+    def serve(self, listener: socket.socket) -> None:
+        connection, _ = listener.accept()
+        with closing(connection), suppress(OSError):
+            connection.sendall(self.says)
+            while self.dripped < self.drips and not self.ended.wait(0.02):
+                connection.sendall(b"x")
+                self.dripped += 1
+            self.ended.wait()
+
+
+@contextmanager
+def odd_server(says: bytes, *, drips: int = 0) -> Iterator[OddServer]:
+    server = OddServer(says, drips)
     with closing(socket.create_server(("127.0.0.1", 0))) as listener:
-        ended = threading.Event()
-
-        def serve() -> None:
-            connection, _ = listener.accept()
-            with closing(connection):
-                connection.sendall(request.param)
-                while not ended.wait(0.02) and request.param.endswith(b"-"):
-                    try:
-                        connection.sendall(b"x")
-                    except OSError:
-                        return
-
-        thread = threading.Thread(target=serve, daemon=True)
+        server.port = listener.getsockname()[1]
+        thread = threading.Thread(target=server.serve, args=[listener], daemon=True)
         thread.start()
-        yield listener.getsockname()[1]
-        ended.set()
-        thread.join()
+        try:
+            yield server
+        finally:
+            server.ended.set()
+            thread.join()
 
 
-@pytest.mark.parametrize(
-    "odd_server",
-    [b"", GREETING, b"421 not now\r\n", b"\0\xff\r\n"],
-    indirect=True,
-    ids=["hangs", "greets", "421", "noise"],
-)
-def test_a_server_that_hangs_or_is_none_is_given_up(odd_server: int) -> None:
-    with pytest.raises(MailUnreachable):
-        send(settings(odd_server), seconds=0.1)
+@pytest.mark.parametrize("says", [b"", GREETING, b"421 not now\r\n", b"\0\xff\r\n"], ids=["", "greets", "421", "noise"])
+def test_a_server_that_hangs_is_given_up(says: bytes) -> None:
+    with odd_server(says) as server, pytest.raises(MailUnreachable):
+        send(settings(server.port), seconds=0.1)
 
 
-@pytest.mark.parametrize("odd_server", [GREETING + b"250-"], indirect=True, ids=["drips"])
-def test_a_server_that_drips_is_given_up_in_the_end(odd_server: int) -> None:
-    """Each byte comes in time, but the answer never ends."""
-    with pytest.raises(MailUnreachable):
-        send(settings(odd_server), seconds=5, whole_seconds=0.2)
+def test_a_server_that_drips_is_given_up_in_the_end() -> None:
+    """Each byte comes in time, but the answer does not end."""
+    with odd_server(GREETING + b"250-", drips=500) as server:
+        with pytest.raises(MailUnreachable):
+            send(settings(server.port), seconds=3, whole_seconds=0.2)
+        assert server.dripped < 500
 
 
 @pytest.mark.parametrize(

@@ -20,7 +20,7 @@ from tests.support.applications import make_app, tables_named
 from tests.support.books import query
 from tests.support.faults import drop
 from tests.support.mail import SENDER, SITE, deliver_all, mail_server, queued
-from tests.support.people import registration
+from tests.support.people import PASSWORD, caller, register, registration
 from tests.support.usage import metered
 
 TABLES = tables_named("outbox")
@@ -223,7 +223,11 @@ def test_a_decoy_is_not_sent(outbox_app):
 
 def test_nothing_is_queued_where_mail_is_off(endpoint):
     app = make_app(endpoint, **TABLES)
-    assert app.test_client().post("/api/v1/auth/register", json=registration()).status_code == 201
+    assert caller(app).post("/api/v1/auth/register", json=registration()).status_code == 201
+    person = register(app)
+    assert person.call("PUT", "/auth/profile", json={"email": f"x{person.email}"}).status_code == 200
+    change = {"current_password": PASSWORD, "new_password": "nine yellow saucers"}
+    assert person.post("/auth/password", change).status_code == 204
     assert not queued(app)
 
 
