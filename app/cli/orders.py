@@ -9,6 +9,7 @@ import threading
 import time
 from contextvars import copy_context
 from functools import partial
+from typing import TYPE_CHECKING
 
 import click
 from flask import current_app
@@ -20,8 +21,11 @@ from app.domain.errors import ProductError
 from app.models.create_tables import check_tables, tables_answer
 from app.models.expired import Sweeper
 from app.models.outbox import SHARDS
-from app.services.postman import Delivery, Postman
 from app.services.worker import Round, Worker
+
+# The postman is imported where it is used: a web server has this command, and sends no mail.
+if TYPE_CHECKING:
+    from app.services.postman import Postman
 
 SECONDS_BETWEEN_ROUNDS = 2.0
 PATIENCE_SECONDS = 10
@@ -34,6 +38,8 @@ orders = AppGroup("orders", help="Limit orders that wait for their price.")
 @click.option("--once", is_flag=True, help="Run one round and stop, for schedulers.")
 def run(once: bool) -> None:
     """Fill and expire open orders and send mail, until SIGTERM or Ctrl-C. One round that is given up ends with 3."""
+    from app.services.postman import Postman
+
     stopping = threading.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda *_: stopping.set())
@@ -111,12 +117,14 @@ def _run_round(worker: Worker) -> bool:
 def _deliver_until(stopping: threading.Event, postman: Postman) -> None:
     while not stopping.is_set():
         # Where there was something to send there may be more.
-        if _deliver(postman) == Delivery():
+        if not _deliver(postman):
             stopping.wait(SECONDS_BETWEEN_ROUNDS * random.uniform(0.5, 1.5))
 
 
-def _deliver(postman: Postman) -> Delivery:
-    """One step of the postman; nothing done, where it fails."""
+def _deliver(postman: Postman) -> bool:
+    """One step of the postman; whether it did something."""
+    from app.services.postman import Delivery
+
     done = Delivery()
     try:
         with current_app.extensions["database"].active() as used:
@@ -128,7 +136,7 @@ def _deliver(postman: Postman) -> Delivery:
     finally:
         metrics.count_usage(used, "orders run")
     metrics.worker_counters().count_mails({"sent": done.sent, "refused": done.refused, "dropped": done.dropped})
-    return done
+    return done != Delivery()
 
 
 def _sweep(sweeper: Sweeper) -> None:

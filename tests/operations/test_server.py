@@ -273,7 +273,10 @@ def test_the_worker_shows_its_counters(start):
 
 
 UNNEEDED = {
-    "a web server": ("wsgi", ["app.audit.run", "app.audit.rows", "app.cli.demo_accounts", "email_validator"]),
+    "a web server": (
+        "wsgi",
+        ["app.audit.run", "app.audit.rows", "app.cli.demo_accounts", "app.services.postman", "email_validator"],
+    ),
     "a command of the launcher": ("dev.launcher", ["honcho", "multiprocessing", "app"]),
     "a child": ("dev.child", ["subprocess", "tempfile", "pathlib"]),
 }
