@@ -119,6 +119,7 @@ def test_no_link_of_any_page_leads_out(shop: Flask, visitor: Visitor) -> None:
             deposit(name, "1000.00")
         other = open_trader("1")
     visitor.log_in(name)
+    Visitor(shop).log_in(name)  # another session, to be ended
     visitor.done("/assets/BTC", quantity="0.01")
     waiting = visitor.done("/assets/BTC", order_type="limit_buy", quantity="0.01", price="1")
     review = visitor.get("/assets/BTC").form()

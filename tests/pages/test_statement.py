@@ -133,6 +133,7 @@ def test_an_empty_period_is_everything(ann: Browser, deposit: Deposit) -> None:
     deposit(f"{later - timedelta(days=100)}T12:00:00", "1.00")
     deposit(f"{later - timedelta(days=1)}T12:00:00", "2.00")
     with clock.at(clock.start_of(later)):
+        ann.log_in(ann.username)  # the session has ended
         [everything] = [link for link in ann.get("/statement").shown.links if link == "/statement?from=&to="]
         answer = ann.get(everything)
         assert "Opening balance 0.00 Money in +3.00" in answer.text
