@@ -184,8 +184,7 @@ def get_transaction(username: str, transaction_id: str, found: Found = NOTHING) 
     """One call, unless it is in `found`. Raises TransactionNotFound, also for text that is not a transaction id."""
     transaction = None
     if matches(TRANSACTION_ID, transaction_id):
-        key = BalanceTransaction.key(username, transaction_id)
-        transaction = found.get(BalanceTransaction, key) or BalanceTransaction.find(key)
+        transaction = found.find(BalanceTransaction, BalanceTransaction.key(username, transaction_id))
     if transaction is None:
         raise TransactionNotFound()
     return transaction
@@ -266,14 +265,14 @@ def _number_of(key: StartKey) -> int:
     return int(key["SK"]["S"].removeprefix("TRANS#"))
 
 
-def find_holding(username: str, asset_id: str) -> Holding | None:
-    """None when the user never held the asset. One call."""
-    return Holding.find(Holding.key(username, asset_id))
+def find_holding(username: str, asset_id: str, found: Found = NOTHING) -> Holding | None:
+    """None when the user never held the asset. One call, unless it is in `found`."""
+    return found.find(Holding, Holding.key(username, asset_id))
 
 
 def get_holding(username: str, asset_id: str, found: Found = NOTHING) -> Holding:
     """One call, unless it is in `found`. Raises HoldingNotFound when the user never held the asset."""
-    holding = found.get(Holding, Holding.key(username, asset_id)) or find_holding(username, asset_id)
+    holding = find_holding(username, asset_id, found)
     if holding is None:
         raise HoldingNotFound()
     return holding

@@ -189,8 +189,7 @@ def get_order(username: str, order_id: str, found: Found = NOTHING) -> Order:
 
     One consistent call, unless it is in `found`.
     """
-    key = Order.key(order_id)
-    order = found.get(Order, key) or Order.find(key)
+    order = found.find(Order, Order.key(order_id))
     if order is None or order.username != username:
         raise OrderNotFound()
     return order

@@ -40,6 +40,10 @@ class Found:
         assert item is None or isinstance(item, kind)
         return item
 
+    def find(self, kind: type[ItemT], key: Key) -> ItemT | None:
+        """The item at this place, or None. One consistent call, unless the place was read."""
+        return self.get(kind, key) if self.has_read(kind, key) else kind.find(key)
+
     def take(self) -> Found:
         """What was found, once; nothing from the second time on."""
         taken, self._items = Found(self._items), {}

@@ -110,7 +110,8 @@ class User(UsersItem, discriminator="USER"):
     role = UnicodeAttribute(default=Role.CUSTOMER)
     status = UnicodeAttribute(default=UserStatus.ACTIVE)
     session_epoch = NumberAttribute(default=0)
-    token_epoch = NumberAttribute(default=0)
+    # Absent on a user of an older version.
+    token_epoch = NumberAttribute(default=0, null=True)
     created_at = TimeAttribute()
     updated_at = TimeAttribute()
 
@@ -169,7 +170,7 @@ class Token(UsersItem, discriminator="TOKEN"):
     # Absent on a token of an older version, which is a personal one if it has no session epoch.
     stored_kind = UnicodeAttribute(null=True, attr_name="kind")
     session_epoch = NumberAttribute(null=True)
-    token_epoch = NumberAttribute(default=0)
+    token_epoch = NumberAttribute(default=0, null=True)
     created_at = TimeAttribute()
     expires_at = TimeAttribute()
     ends_at = TimeAttribute(null=True)

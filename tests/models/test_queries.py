@@ -16,6 +16,7 @@ from app.domain.ledger import TransactionType
 from app.domain.orders import OrderStatus, PriceType, Side
 from app.models import ledger, orders, users
 from app.models.paging import PageRequest
+from app.models.reading import read_together
 from tests.support.applications import make_app, tables_named
 from tests.support.books import check_books
 from tests.support.people import register
@@ -83,12 +84,23 @@ def test_no_such_email(email):
 
 def test_user_and_token_in_one_call():
     [token] = list(users.Token.query("ben", users.Token.SK.startswith("TOKEN#")))
+    for name, is_theirs in (("ben", True), ("ann", False)):
+        user, credential = (users.User, users.User.key(name)), (users.Token, users.Token.key(name, token.token_id))
+        with metered() as used:
+            found = read_together([user, credential])
+        assert found.get(*user).username == name and (found.get(*credential) is not None) == is_theirs
+        assert (used.operations, used.read_units) == (["BatchGetItem"], 2)
+
+
+def test_items_of_both_tables_in_one_call_each_table_as_it_is_asked_for():
+    order_id = orders.list_orders("ann").items[0].order_id
+    user, order = (users.User, users.User.key("ann")), (orders.Order, orders.Order.key(order_id))
+    missing = (orders.Order, orders.Order.key("order_none"))
     with metered() as used:
-        user, found = users.find_user_and_token("ben", token.token_id, consistent=True)
-    assert (user.username, found.token_id) == ("ben", token.token_id)
-    assert used.operations == ["BatchGetItem"]
-    user, found = users.find_user_and_token("ann", token.token_id, consistent=True)
-    assert user.username == "ann" and found is None
+        found = read_together([user, order, missing], consistent=[order])
+    assert found.get(*user).username == "ann" and found.get(*order).order_id == order_id
+    assert found.has_read(*missing) and found.get(*missing) is None and not found.has_read(users.User, ("ben", "USER"))
+    assert (used.operations, used.read_units) == (["BatchGetItem"], Decimal("2.5"))
 
 
 def test_balance():
