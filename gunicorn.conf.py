@@ -63,7 +63,8 @@ logger_class = ServerLogger
 
 
 def on_starting(arbiter):
-    """CREATE_TABLES is for laptops; `flask tables create` would import the application a second time."""
+    server.check_addresses(settings, arbiter.cfg.bind)
+    # CREATE_TABLES is for laptops; `flask tables create` would import the application a second time.
     if settings.create_tables:
         server.create_missing_tables(arbiter.app.callable)
 

@@ -10,7 +10,7 @@ import ipaddress
 import os
 import re
 import sys
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from decimal import Decimal
 from pathlib import Path
@@ -20,6 +20,8 @@ from urllib.parse import urlsplit
 from app.mail import MailSettings, SmtpServer, is_loopback
 from app.prices import CoinGeckoPlan, CoinGeckoSettings
 
+# What a secret and a work factor must be where others than one's own programs can come in.
+_STRONG_SECRET, _STRONG_VARIETY, _STRONG_ROUNDS = 32, 10, 10
 LOG_LEVELS = ("DEBUG", "INFO", "WARNING", "ERROR")
 
 
@@ -33,6 +35,8 @@ class Config:
 
     # Signs session cookies, CSRF tokens and cursors. Anyone who has it can impersonate any user.
     secret_key: str
+    # Former secrets: what they signed is still accepted.
+    secret_key_fallbacks: tuple[str, ...] = ()
     # Any service that speaks DynamoDB's API; None is AWS, which botocore finds by its own rules.
     dynamodb_endpoint: str | None = None
     # How operations travel there: `curl`, or `botocore`, which takes more processor time.
@@ -57,10 +61,15 @@ class Config:
     mail: MailSettings = MailSettings()
     # False only where there is no https, such as on a laptop's loopback.
     cookie_secure: bool = True
+    # The host names of the site; one that begins with a dot stands for all below it. None given, any is taken.
+    site_hosts: tuple[str, ...] = ()
+    # Where to report a weakness, as /.well-known/security.txt says it: an address of e-mail or of the web.
+    security_contact: str | None = None
     # Origins whose scripts in a browser may call the API; none by default.
     cors_origins: tuple[str, ...] = ()
-    # How many proxies in front of the service add to X-Forwarded-For; entries beyond theirs can be forged.
-    trusted_proxies: int = 0
+    # How many proxies in front of the service add to X-Forwarded-For; entries beyond theirs can be forged. None counts
+    # as 0, and says that nobody has thought of it.
+    trusted_proxies: int | None = None
     # Connections to each worker that one address may have open, unless there are proxies.
     connections_per_address: int = 64
     # Work factor of password hashes: 12 takes about a quarter of a second.
@@ -68,6 +77,8 @@ class Config:
     # How long a browser session lasts without use, and in all.
     session_idle_minutes: int = 30
     session_hours: int = 12
+    # A service with the range API of Have I Been Pwned, such as https://api.pwnedpasswords.com/range; None asks nobody.
+    breached_passwords_url: str | None = None
     # Connections to DynamoDB: at least the threads of a worker.
     max_connections: int = 16
     # The lowest level of the application's own log lines: DEBUG shows the probes too.
@@ -91,25 +102,34 @@ class Config:
     @property
     def web_addresses(self) -> list[str]:
         """Where gunicorn listens: for people, and where METRICS_PORT is set, for the scraper."""
-        addresses = self.page_addresses
-        if self.metrics and self.metrics_port:
-            host = f"[{self.metrics_host}]" if ":" in self.metrics_host else self.metrics_host
-            addresses.append(f"{host}:{self.metrics_port}")
-        return addresses
+        return self.page_addresses + self.metrics_addresses
+
+    @property
+    def metrics_addresses(self) -> list[str]:
+        """Where gunicorn serves `/metrics` alone."""
+        host = f"[{self.metrics_host}]" if ":" in self.metrics_host else self.metrics_host
+        return [f"{host}:{self.metrics_port}"] if self.metrics and self.metrics_port else []
 
     @property
     def worker_metrics(self) -> tuple[str, int] | None:
         """The address and port at which the worker shows its counters, if any."""
         return (self.metrics_host, self.worker_metrics_port) if self.metrics and self.worker_metrics_port else None
 
+    @property
+    def relaxed(self) -> list[str]:
+        """What is less safe than it must be where others can come in, in a few words each."""
+        return [f"{name} is {is_now}" for name, is_now, _ in _unsafe(self)]
+
     @staticmethod
     def from_environment(environment: Mapping[str, str] = os.environ) -> Config:
-        """Raises WrongSetting for the first variable that cannot be used."""
+        """Raises WrongSetting for the first variable that cannot be used, or for all that are not safe together."""
+        environment = _with_files(environment)
         coingecko = CoinGeckoSettings(**_read(_COINGECKO, environment))
         settings = {"secret_key": "", **_read(_SETTINGS, environment)}
         # After the port, of which the launcher makes the site's address.
         config = Config(**settings, coingecko=coingecko, mail=MailSettings(**_read(_MAIL, environment)))
         _check_together(config)
+        check_public(config)
         return config
 
     @staticmethod
@@ -135,10 +155,7 @@ def _read(settings: Mapping[str, tuple[str, _Kind]], environment: Mapping[str, s
     """The fields that are set; of two variables for one field, the later counts. Raises WrongSetting."""
     fields: dict[str, Any] = {}
     for name, (field, kind) in settings.items():
-        text = environment.get(name, "").strip()
-        if kind.is_secret and not text:
-            text = _read_secret_file(f"{name}_FILE", environment)
-        if text:
+        if text := environment.get(name, "").strip():
             try:
                 fields[field] = kind.read(text)
             except (ValueError, ArithmeticError):
@@ -147,13 +164,23 @@ def _read(settings: Mapping[str, tuple[str, _Kind]], environment: Mapping[str, s
     return fields
 
 
-def _read_secret_file(name: str, environment: Mapping[str, str]) -> str:
-    """The text of the file that a variable names, or nothing. Raises WrongSetting."""
-    path = environment.get(name, "").strip()
-    try:
-        return Path(path).read_text().strip() if path else ""
-    except (OSError, ValueError):
-        raise WrongSetting(f"{name} must be a file of text that can be read, not {path!r}.") from None
+def _with_files(environment: Mapping[str, str]) -> dict[str, str]:
+    """The environment, with the secrets that are in files: `SECRET_KEY_FILE` names one of `SECRET_KEY`."""
+    whole = dict(environment)
+    for name in _SECRETS:
+        file = environment.get(f"{name}_FILE", "").strip()
+        if not file:
+            continue
+        if environment.get(name, "").strip():
+            raise WrongSetting(f"{name} must be unset where {name}_FILE is set.")
+        try:
+            whole[name] = Path(file).read_text(encoding="utf-8").strip()
+        except (OSError, ValueError) as error:
+            why = error.strerror if isinstance(error, OSError) else "it is not text"
+            raise WrongSetting(f"{name}_FILE must be a file that can be read, not {file!r} ({why}).") from None
+        if not whole[name]:
+            raise WrongSetting(f"{name}_FILE must be a file with a secret in it, not {file!r}, which is empty.")
+    return whole
 
 
 def _check_together(config: Config) -> None:
@@ -173,6 +200,41 @@ def _check_mail(settings: MailSettings) -> None:
         raise WrongSetting(f"SITE_URL must be {_SITE.what} where mail is sent, and is not set.")
     if settings.server and settings.sender == MailSettings.sender:
         raise WrongSetting(f"MAIL_FROM must be {_SENDER.what} where SMTP_URL is set, and is not set.")
+
+
+def check_public(config: Config) -> None:
+    """Raises WrongSetting with everything that is not safe where others than this machine's programs can come in."""
+    wrong = [f"{name} must be {must}, and is {is_now}" for name, is_now, must in _unsafe(config)]
+    if wrong and any(not _is_loopback(each) for each in config.page_addresses):
+        raise WrongSetting(f"BIND {','.join(config.bind)!r} lets others in, so: {'; '.join(wrong)}.")
+
+
+def _unsafe(config: Config) -> Iterator[tuple[str, str, str]]:
+    """Each setting that is only for a machine of one's own: its name, what it is, and what it must be elsewhere."""
+    if not config.cookie_secure:
+        yield "COOKIE_SECURE", "false", "true, with https in front"
+    if not config.site_hosts:
+        yield "SITE_HOSTS", "not set", "the host names of the site"
+    if config.trusted_proxies is None:
+        yield "TRUSTED_PROXIES", "not set", "the number of proxies in front, also where that is 0"
+    secrets = {"SECRET_KEY": (config.secret_key,), "SECRET_KEY_FALLBACKS": config.secret_key_fallbacks}
+    for name, secret in ((name, secret) for name, those in secrets.items() for secret in those):
+        if len(secret) < _STRONG_SECRET or len(set(secret)) < _STRONG_VARIETY:
+            is_now = f"a text of {len(secret)} characters, {len(set(secret))} of them different"
+            yield name, is_now, f"{_STRONG_SECRET} characters or more, {_STRONG_VARIETY} of them different"
+    if config.bcrypt_rounds < _STRONG_ROUNDS:
+        yield "BCRYPT_ROUNDS", str(config.bcrypt_rounds), f"{_STRONG_ROUNDS} or more"
+    if config.metrics and config.metrics_port is None:
+        yield "METRICS_PORT", "not set", "a port for /metrics alone, or METRICS off"
+
+
+def _is_loopback(bind: str) -> bool:
+    # A socket in the file system, or one that was handed over, is for a proxy, which serves others.
+    host = "" if re.match("unix:|fd:", bind) else bind.rpartition(":")[0].strip("[]")
+    try:
+        return host.lower() == "localhost" or ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return False
 
 
 def _check_coingecko(settings: CoinGeckoSettings) -> None:
@@ -268,6 +330,32 @@ def _read_origins(text: str) -> tuple[str, ...]:
     return origins
 
 
+def _read_site_hosts(text: str) -> tuple[str, ...]:
+    """In lower case and without ports, as they are compared."""
+    return tuple(_read_site_host(each.strip().lower()) for each in text.split(",") if each.strip())
+
+
+def _read_site_host(text: str) -> str:
+    if text.startswith("["):
+        return f"[{_read_host(text)}]"
+    if ":" in text:
+        raise ValueError
+    return f".{_read_host(text[1:])}" if text.startswith(".") else _read_host(text)
+
+
+def _read_secrets(text: str) -> tuple[str, ...]:
+    secrets = tuple(each.strip() for each in re.split(r"[,\n]", text) if each.strip())
+    return tuple(_SECRET.read(each) for each in secrets)
+
+
+def _read_contact(text: str) -> str:
+    if re.fullmatch(r"(mailto:)?[^\s@,:/]+@[A-Za-z0-9.-]+", text):
+        return text if text.startswith("mailto:") else f"mailto:{text}"
+    if not text.startswith("https://"):
+        raise ValueError
+    return _read_address(text)
+
+
 def _read_host(text: str) -> str:
     host = text[1:-1] if text.startswith("[") and text.endswith("]") else text
     if ":" in host:
@@ -320,6 +408,10 @@ _SERVER = _Kind(
 # The variable, its field, and what it may be. Defaults are those of the fields.
 _SETTINGS = {
     "SECRET_KEY": ("secret_key", _SECRET),
+    "SECRET_KEY_FALLBACKS": (
+        "secret_key_fallbacks",
+        _Kind("former secrets of 16 characters or more, separated by commas", _read_secrets, is_secret=True),
+    ),
     "DYNAMODB_ENDPOINT": ("dynamodb_endpoint", _ADDRESS),
     "DYNAMODB_TRANSPORT": ("dynamodb_transport", _one_of("curl", "botocore")),
     "AWS_DEFAULT_REGION": ("aws_region", _REGION),
@@ -337,11 +429,20 @@ _SETTINGS = {
         "cors_origins",
         _Kind("origins such as https://shop.example, separated by commas, or *", _read_origins),
     ),
+    "SITE_HOSTS": (
+        "site_hosts",
+        _Kind("host names such as shop.example or .shop.example, separated by commas, without ports", _read_site_hosts),
+    ),
+    "SECURITY_CONTACT": (
+        "security_contact",
+        _Kind("an e-mail address, or one such as https://host/path", _read_contact),
+    ),
     "TRUSTED_PROXIES": ("trusted_proxies", _whole(0, 100)),
     "CONNECTIONS_PER_ADDRESS": ("connections_per_address", _whole(1, 10_000)),
     "BCRYPT_ROUNDS": ("bcrypt_rounds", _whole(4, 16)),
     "SESSION_IDLE_MINUTES": ("session_idle_minutes", _whole(1, 1440)),
     "SESSION_HOURS": ("session_hours", _whole(1, 720)),
+    "BREACHED_PASSWORDS_URL": ("breached_passwords_url", _ADDRESS),
     "LOG_LEVEL": ("log_level", _one_of(*LOG_LEVELS)),
     "METRICS": ("metrics", _SWITCH),
     "PROMETHEUS_MULTIPROC_DIR": ("metrics_folder", _Kind("a folder that can be written or made", _read_folder)),
@@ -362,3 +463,5 @@ _COINGECKO = {
     "COINGECKO_CACHE_SECONDS": ("cache_seconds", _whole(1, 86_400)),
     "PRICE_MAX_AGE_SECONDS": ("max_age_seconds", _whole(1, 86_400)),
 }
+# Those of which NAME_FILE names a file instead.
+_SECRETS = tuple(name for name, (_, kind) in {**_SETTINGS, **_COINGECKO, **_MAIL}.items() if kind.is_secret)

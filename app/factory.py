@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import re
 from collections.abc import Callable, Iterable
 from contextlib import ExitStack
@@ -10,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 from flask import Flask, appcontext_pushed, g
 from flask_cors import CORS
 from flask_wtf.csrf import CSRFProtect
+from itsdangerous import Signer
 from werkzeug.middleware.proxy_fix import ProxyFix
 
 from app import cli, logs
@@ -17,8 +19,9 @@ from app.config import Config
 from app.models.database import Database
 from app.models.shared_text import StoredText
 from app.prices import create_price_source
-from app.services import passwords, tokens
+from app.services import breaches, passwords, tokens
 from app.views import api, errors, http, pages, request_log
+from app.views.pages import origins
 
 if TYPE_CHECKING:
     from _typeshed.wsgi import StartResponse, WSGIApplication, WSGIEnvironment
@@ -33,20 +36,31 @@ EXPOSED_HEADERS = ("X-Request-ID", "Idempotent-Replayed", "Retry-After", "Server
 def create_app(config: Config) -> Flask:
     """The application with this configuration.
 
-    The work factor of password hashes, the length of sessions and the level of the log hold for the whole process.
+    The work factor of password hashes, the service of breached ones, the length of sessions and the level of the log
+    hold for the whole process.
     """
     logs.configure(config.log_level)
     passwords.configure(config.bcrypt_rounds)
+    breaches.configure(config.breached_passwords_url)
     tokens.configure(idle_minutes=config.session_idle_minutes, hours=config.session_hours)
     app = _SyncFlask("app", static_folder=None)
+    # Flask-WTF has no setting for it, and the default of the library that signs is SHA-1.
+    Signer.default_digest_method = staticmethod(hashlib.sha256)
     app.config.update(
         SECRET_KEY=config.secret_key,
+        SECRET_KEY_FALLBACKS=list(config.secret_key_fallbacks),
+        # The last signs, each of them is accepted.
+        WTF_CSRF_SECRET_KEY=[*config.secret_key_fallbacks, config.secret_key],
+        # app.views.pages.origins looks at what browsers say today instead of the Referer, which some remove.
+        WTF_CSRF_SSL_STRICT=False,
         SESSION_COOKIE_HTTPONLY=True,
         SESSION_COOKIE_SAMESITE="Lax",
         SESSION_COOKIE_SECURE=config.cookie_secure,
         MAX_CONTENT_LENGTH=MAX_BODY_BYTES,
         # A form stays valid as long as the session that it was made in.
         WTF_CSRF_TIME_LIMIT=None,
+        SITE_HOSTS=config.site_hosts,
+        SECURITY_CONTACT=config.security_contact,
         WORKER_METRICS=config.worker_metrics,
         MARKET_SPEED=config.market_speed,
     )
@@ -63,18 +77,21 @@ def create_app(config: Config) -> Flask:
         config.price_source, speed=config.market_speed, coingecko=config.coingecko, shared=StoredText("coingecko")
     )
     _use_in_every_context(app, database)
-    if config.trusted_proxies:
-        app.wsgi_app = _believe_proxies(app.wsgi_app, config.trusted_proxies)  # type: ignore[assignment]
     if config.cors_origins:
-        CORS(app, resources={"/api/*": {"origins": list(config.cors_origins)}}, expose_headers=EXPOSED_HEADERS)
+        CORS(app, resources={r"/api/.*": {"origins": list(config.cors_origins)}}, expose_headers=EXPOSED_HEADERS)
     # First: what it prepares for each request is needed to answer whatever comes after it refuses.
     http.init_app(app)
     errors.init_app(app)
     request_log.init_app(app, enabled=config.metrics, port=config.metrics_port)
+    # Before the tokens of forms, so that a form of another site is told what it is.
+    origins.init_app(app)
     csrf = CSRFProtect(app)
     api.init_app(app, csrf)
     pages.init_app(app)
     cli.init_app(app)
+    # Last, and so outermost: the files know the scheme too.
+    if config.trusted_proxies:
+        app.wsgi_app = _believe_proxies(app.wsgi_app, config.trusted_proxies)  # type: ignore[assignment]
     return app
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import re
 import selectors
 import socket
@@ -12,15 +13,20 @@ import time
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import suppress
+from dataclasses import replace
 from functools import partial
+from http import HTTPStatus
 from itertools import islice, takewhile
 from typing import Any
 
 from flask import Flask
+from gunicorn.http import errors as http_errors
 from gunicorn.http import get_parser
 from gunicorn.http.body import LengthReader
 from gunicorn.workers.gthread import TConn, ThreadWorker
 
+from app.config import Config, WrongSetting, check_public
 from app.models.create_tables import create_tables, tables_answer
 from app.models.upgrade import bring_up_to_date, is_current
 
@@ -34,6 +40,14 @@ BODY_BYTES = 64 * 1024
 REQUEST_BYTES = 2 * BODY_BYTES
 # How long a connection that ends goes on dropping what the client still sends.
 CLOSING_SECONDS = 2
+# The status of a request that gunicorn's parser refuses, by the kind of fault.
+UNREADABLE = {
+    http_errors.LimitRequestLine: HTTPStatus.REQUEST_URI_TOO_LONG,
+    http_errors.LimitRequestHeaders: HTTPStatus.REQUEST_HEADER_FIELDS_TOO_LARGE,
+    http_errors.UnsupportedTransferCoding: HTTPStatus.NOT_IMPLEMENTED,
+    http_errors.ExpectationFailed: HTTPStatus.EXPECTATION_FAILED,
+    http_errors.ParseException: HTTPStatus.BAD_REQUEST,
+}
 # How many requests wait for each thread, and how long. None joins them once the first has waited for the third number:
 # it would hardly be served in time. To refuse also takes time, so what can be served in time is not refused.
 QUEUE_PER_THREAD = 32
@@ -300,11 +314,45 @@ class Worker(ThreadWorker):  # type: ignore[misc]  # gunicorn has no types
         self._refusing = ThreadPoolExecutor(1, initializer=_refuse_in_this_thread)
         return ThreadPoolExecutor(self.cfg.threads)
 
+    def handle_error(self, req: Any, client: Any, addr: Any, exc: Exception) -> None:
+        """Answer what gunicorn cannot read, and log the kind of fault. Its own answer quotes what the client sent."""
+        # Imported here: it brings the counters, which must come after gunicorn.conf.py has said where they are kept.
+        from app.views.http import SECURITY_HEADERS
+
+        status = _status_of(exc)
+        if status == HTTPStatus.INTERNAL_SERVER_ERROR:
+            self.log.error("request failed in the server", exc_info=exc)
+        else:
+            self.log.warning("Invalid request: %s", type(exc).__name__)
+        body = f"{status.phrase}\n"
+        headers = {
+            "Connection": "close",
+            "Content-Type": "text/plain; charset=utf-8",
+            "Content-Length": len(body),
+            "Cache-Control": "no-store",
+            **SECURITY_HEADERS,
+        }
+        lines = [
+            f"HTTP/1.1 {status} {status.phrase}",
+            *(f"{name}: {value}" for name, value in headers.items()),
+            "",
+            body,
+        ]
+        with suppress(OSError):  # the client may be gone
+            client.sendall("\r\n".join(lines).encode())
+
     def handle_request(self, request: Any, connection: Any) -> bool:
         body = request.body.reader
         if not isinstance(body, LengthReader) or body.length >= BODY_BYTES:
             request.force_close()  # the answer says `Connection: close`
         return bool(super().handle_request(request, connection))
+
+
+def _status_of(fault: Exception) -> HTTPStatus:
+    """The status for what gunicorn could not read, or could not send."""
+    if isinstance(fault, (http_errors.InvalidResponseHeader, http_errors.InvalidResponseHeaderName)):
+        return HTTPStatus.INTERNAL_SERVER_ERROR
+    return next((status for kind, status in UNREADABLE.items() if isinstance(fault, kind)), HTTPStatus(500))
 
 
 def _refuse_in_this_thread() -> None:
@@ -333,6 +381,22 @@ def limit_pauses(listeners: Iterable[socket.socket]) -> None:
         if listener.family != socket.AF_UNIX and hasattr(socket, "TCP_DEFER_ACCEPT"):
             # A connection that has sent nothing yet waits in the kernel.
             listener.setsockopt(socket.IPPROTO_TCP, socket.TCP_DEFER_ACCEPT, 60)
+
+
+def check_addresses(settings: Config, addresses: Iterable[str]) -> None:
+    """Say what is relaxed where only this machine's programs come in.
+
+    Ends the process with a message where others do: gunicorn may have been told to listen elsewhere than BIND says.
+    """
+    try:
+        check_public(replace(settings, bind=tuple(set(addresses) - set(settings.metrics_addresses))))
+    except WrongSetting as wrong:
+        print(wrong, file=sys.stderr)
+        sys.exit(2)
+    if settings.relaxed:
+        # A proxy in front lets others in.
+        level = logging.WARNING if settings.trusted_proxies else logging.INFO
+        logging.getLogger(__name__).log(level, "only for programs of this machine: %s", "; ".join(settings.relaxed))
 
 
 def create_missing_tables(app: Flask) -> None:

@@ -20,6 +20,7 @@ from dev.launcher import DATABASE, Refused, data_directory, existing_data, exter
 
 def main(arguments: list[str]) -> None:
     """Run one command; if it is refused, print why and exit with 2."""
+    os.umask(0o077)
     name, *files = [each for each in arguments if each]
     try:
         if setting := external_database(os.environ):

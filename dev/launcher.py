@@ -21,6 +21,7 @@ import os
 import platform
 import secrets
 import socket
+import stat
 import subprocess
 import sys
 import tempfile
@@ -35,6 +36,9 @@ from dev.child import end_with_parent
 
 ENGINE = Path("node_modules/@dynoxide/linux-x64/dynoxide")
 DATABASE = "orders.db"
+# What is in DATA_DIR, and what users of the machine other than its owner may not do.
+OUR_FILES = (f"{DATABASE}*", "secret_key", "lock", "backups", "backups/*", "mail", "mail/*")
+OTHERS = stat.S_IRWXG | stat.S_IRWXO
 # Any of these, or DYNAMODB_ENDPOINT, names a database: no engine is started.
 AWS_SETTINGS = (
     *("AWS_PROFILE", "AWS_ACCESS_KEY_ID", "AWS_WEB_IDENTITY_TOKEN_FILE", "AWS_REGION", "AWS_DEFAULT_REGION"),
@@ -62,6 +66,8 @@ class Refused(Exception):
 
 def main(arguments: list[str]) -> None:
     """Run one command; if it is refused, print why and exit with 2."""
+    # What it and its children write is for their owner alone.
+    os.umask(0o077)
     commands: dict[str, Callable[..., None]] = {each.__name__: each for each in (run, dev, engine, flask)}
     name, *rest = arguments or ["run"]
     # As everywhere, blank means unset: gunicorn fails at a blank WEB_CONCURRENCY before it reads its settings.
@@ -139,14 +145,29 @@ def external_database(settings: Mapping[str, str]) -> str | None:
 
 
 def data_directory(settings: Mapping[str, str]) -> Path:
-    """Return DATA_DIR (var); if absent, it is made, readable by its owner alone. Raises Refused."""
+    """Return DATA_DIR (var), made if absent, and closed to everybody but its owner. Raises Refused."""
     directory = Path(settings.get("DATA_DIR") or "var").absolute()
     try:
         directory.mkdir(mode=0o700, parents=True, exist_ok=True)
+        close_to_others(directory)
         tempfile.TemporaryFile(dir=directory).close()
     except OSError as error:
         raise Refused(f"DATA_DIR {directory} cannot be used ({error.strerror}): choose another folder.") from error
     return directory
+
+
+def close_to_others(directory: Path) -> None:
+    """Close the data folder and its files to other users, and say so if they came in. Raises Refused, OSError."""
+    status = directory.stat()
+    is_open = bool(status.st_mode & OTHERS)
+    if is_open and (status.st_uid != os.geteuid() or status.st_mode & stat.S_ISVTX):
+        raise Refused(f"DATA_DIR {directory} is a folder of others, who can read it: choose another folder.")
+    for each in (directory, *(each for name in OUR_FILES for each in directory.glob(name))):
+        # A link is left: what it leads to need not be ours.
+        if not each.is_symlink() and each.stat().st_mode & OTHERS:
+            each.chmod(each.stat().st_mode & ~OTHERS)
+    if is_open:
+        print(f"DATA_DIR {directory} was open to other users. It is closed to them now.", file=sys.stderr)
 
 
 def existing_data(settings: Mapping[str, str]) -> Path:
@@ -210,7 +231,11 @@ def web_settings(settings: Mapping[str, str], directory: Path) -> dict[str, str]
     return {
         **({} if any(settings.get(name) for name in AWS_SETTINGS) else ANY_CREDENTIALS | ANY_REGION),
         "DATA_DIR": str(directory),
-        "SECRET_KEY": settings.get("SECRET_KEY") or secret_key(directory),
+        **(
+            {}
+            if settings.get("SECRET_KEY_FILE")
+            else {"SECRET_KEY": settings.get("SECRET_KEY") or secret_key(directory)}
+        ),
         "CREATE_TABLES": "true",
         "COOKIE_SECURE": settings.get("COOKIE_SECURE") or "false",
         "SITE_URL": settings.get("SITE_URL") or f"http://127.0.0.1:{settings.get('PORT') or 8000}",

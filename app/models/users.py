@@ -289,6 +289,15 @@ def _set_epochs(epochs: tuple[int, int]) -> list[Action]:
     return [User.session_epoch.set(epochs[0]), User.token_epoch.set(epochs[1])]
 
 
+def replace_hash(user: User, password_hash: str) -> None:
+    """Keep another hash of the same password, which ends no session. One call.
+
+    Nothing is written when the password was changed since the user was read. Raises Busy, StoreUnavailable.
+    """
+    is_same = User.password_hash == user.password_hash
+    write_if(lambda: user.update([User.password_hash.set(password_hash)], condition=is_same))
+
+
 def set_status(username: str, status: UserStatus, *, now: datetime) -> User:
     """Suspend or reinstate a user; both end every session and login token. Two calls.
 

@@ -242,7 +242,7 @@ class NewPassword(Text):
             "type": "string",
             "format": "password",
             **super().json_schema(),
-            "description": "Not one of the most common ones, and without the username and the e-mail address",
+            "description": "Not an easy one to guess, and without the name, the username and the e-mail address",
         }
 
     def clean(self, text: str) -> str:

@@ -79,7 +79,8 @@ class RegistrationInput(Input):
 
     @validates_schema(skip_on_field_errors=False)
     def check_password_without_names(self, data: dict[str, Any], **kwargs: Any) -> None:
-        if contains_name(data.get("password"), data.get("username"), data.get("email")):
+        names = (data.get("first_name"), data.get("last_name"))
+        if contains_name(data.get("password"), data.get("username"), data.get("email"), names=names):
             raise ValidationError(NAME_ADVICE, "password")
 
 

@@ -2,19 +2,32 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
 from dataclasses import dataclass
 from datetime import date
 from functools import partial
 
 from app.domain import clock
-from app.domain.errors import AccountSuspended, InvalidCredentials, TooManyRequests
+from app.domain.errors import (
+    AccountSuspended,
+    Busy,
+    FieldError,
+    InvalidCredentials,
+    InvalidInput,
+    StoreUnavailable,
+    TooManyRequests,
+)
+from app.domain.users import NAME_ADVICE, contains_name
 from app.models.addresses import add_confirmation
 from app.models.balance_changes import open_account
 from app.models.batch import no_steps
 from app.models.database import database
 from app.models.rate_limits import RateLimit, add_hit, count_hits, seconds_left
-from app.models.users import User, check_is_free, find_user, find_user_by_email
-from app.services.passwords import equalize_timing, hash_password, is_password
+from app.models.users import User, check_is_free, find_user, find_user_by_email, replace_hash
+from app.services.breaches import is_breached
+from app.services.passwords import equalize_timing, hash_password, is_password, is_weaker_than_new
+
+BREACHED = "This password is known from a breach of another site. Choose another one."
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -36,11 +49,14 @@ def register(registration: Registration) -> User:
 
     Where mail is sent, the address waits to be confirmed, and a link is mailed to it.
 
-    Raises UsernameTaken, EmailTaken, and Busy when too many passwords wait to be hashed.
+    Raises UsernameTaken, EmailTaken, InvalidInput for a breached password, and Busy when too many passwords wait to be
+    hashed.
     """
     now = clock.now()
     # The batch below decides. To look first spares the hash of a refused registration.
     claims_email = check_is_free(registration.username, registration.email, now=now)
+    if is_breached(registration.password):
+        raise InvalidInput(FieldError("password", BREACHED))
     sends_mail = database().sends_mail
     birth = registration.date_of_birth
     user = User(
@@ -59,6 +75,14 @@ def register(registration: Registration) -> User:
     )
     confirm = partial(add_confirmation, user=user, address=user.email)
     return open_account(user, claims_email=claims_email, also=confirm if sends_mail else no_steps)
+
+
+def check_new_password(user: User, password: str) -> None:
+    """Raises InvalidInput for a new password that has a name of its user in it, or is breached."""
+    if contains_name(password, user.username, user.email, names=(user.first_name, user.last_name)):
+        raise InvalidInput(FieldError("new_password", NAME_ADVICE))
+    if is_breached(password):
+        raise InvalidInput(FieldError("new_password", BREACHED))
 
 
 # Wrong passwords: for one name from one address, and for any names from one address.
@@ -98,7 +122,8 @@ def _failure_limits(name: str, address: str) -> list[tuple[RateLimit, str]]:
 
 
 def check_password(attempt: LoginAttempt, password: str) -> User:
-    """The user of an attempt. A wrong password costs two calls more than a right one.
+    """The user of an attempt. A wrong password costs two calls more than a right one, and one call more is made to
+    hash a right password anew where the work factor rose.
 
     Raises InvalidCredentials, in the same time for an unknown user as for a wrong password, and AccountSuspended.
     Raises Busy when too many passwords wait to be hashed; that counts as no failure.
@@ -125,4 +150,12 @@ def _check_password(name: str, password: str) -> User:
         raise InvalidCredentials()
     if user.is_suspended:
         raise AccountSuspended()
+    _strengthen(user, password)
     return user
+
+
+def _strengthen(user: User, password: str) -> None:
+    """Hash the password anew if the work factor rose; where that cannot be done now, the next log-in does it."""
+    if is_weaker_than_new(user.password_hash):
+        with suppress(Busy, StoreUnavailable):
+            replace_hash(user, hash_password(password))

@@ -42,6 +42,11 @@ def is_password(password: str, password_hash: str) -> bool:
         return bcrypt.checkpw(_digest(password), password_hash.encode())
 
 
+def is_weaker_than_new(password_hash: str) -> bool:
+    """Whether the work factor rose since the hash was made."""
+    return int(password_hash.split("$")[2]) < _rounds
+
+
 def equalize_timing(password: str) -> None:
     """Hash once, so that refusing an unknown user takes as long as refusing a wrong password.
 

@@ -10,12 +10,11 @@ from typing import Any
 from app.domain import clock
 from app.domain.errors import FieldError, InvalidInput
 from app.domain.mails import MailKind
-from app.domain.users import NAME_ADVICE, contains_name
 from app.models import addresses, users
 from app.models.database import database
 from app.models.outbox import notify
 from app.models.users import User
-from app.services.auth import LoginAttempt, note_failure
+from app.services.auth import LoginAttempt, check_new_password, note_failure
 from app.services.limits import take
 from app.services.passwords import hash_password, is_password
 from app.services.recovery import CONFIRMATIONS
@@ -45,7 +44,7 @@ def change_password(attempt: LoginAttempt, current_password: str, new_password: 
     """Set a new password for the user of an attempt, which ends all that `log_out_everywhere` ends. Two calls.
 
     Raises InvalidInput when the current password is wrong, which counts as one failed login, when it was changed
-    meanwhile, or when the new one contains the username or e-mail address.
+    meanwhile, or when the new one is breached or contains the name, username or e-mail address.
 
     Raises Busy, also when too many passwords wait to be hashed.
     """
@@ -53,8 +52,7 @@ def change_password(attempt: LoginAttempt, current_password: str, new_password: 
     if not is_password(current_password, user.password_hash):
         note_failure(attempt)
         raise InvalidInput(FieldError("current_password", "This is not your current password."))
-    if contains_name(new_password, user.username, user.email):
-        raise InvalidInput(FieldError("new_password", NAME_ADVICE))
+    check_new_password(user, new_password)
     now = clock.now()
     notice = partial(notify, user=user, kind=MailKind.PASSWORD_CHANGED, now=now)
     if not users.set_password(user, hash_password(new_password), keep_tokens=keep_tokens, now=now, also=notice):

@@ -9,9 +9,8 @@ from datetime import datetime
 import structlog
 
 from app.domain import clock
-from app.domain.errors import FieldError, InvalidInput, LinkInvalid, MailOff, OperatorAccount, UserNotFound
+from app.domain.errors import LinkInvalid, MailOff, OperatorAccount, UserNotFound
 from app.domain.mails import MailKind
-from app.domain.users import NAME_ADVICE, contains_name
 from app.models import addresses, users
 from app.models.batch import Batch, retry_while_busy
 from app.models.database import database
@@ -19,6 +18,7 @@ from app.models.outbox import notify
 from app.models.proofs import get_user_and_proof, new_proof, put_proof, use_proof
 from app.models.rate_limits import RateLimit
 from app.models.users import User
+from app.services.auth import check_new_password
 from app.services.limits import take
 from app.services.passwords import hash_password
 
@@ -99,11 +99,10 @@ def check_link(kind: MailKind, token: str) -> None:
 def reset_password(token: str, new_password: str) -> User:
     """Set a new password by means of a link, which ends every session and token. No session begins. Two calls.
 
-    Raises LinkInvalid, InvalidInput when the password contains the username or e-mail address, and Busy.
+    Raises LinkInvalid, InvalidInput for a password that `check_new_password` refuses, and Busy.
     """
     user, proof = get_user_and_proof(MailKind.RESET_PASSWORD, token)
-    if contains_name(new_password, user.username, user.email):
-        raise InvalidInput(FieldError("new_password", NAME_ADVICE))
+    check_new_password(user, new_password)
     now = clock.now()
 
     def also(batch: Batch) -> None:

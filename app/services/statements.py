@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import csv
 import io
+import re
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date, datetime, timedelta
@@ -152,10 +153,14 @@ def write_trades_csv(trades: Iterable[Trade]) -> Iterator[str]:
         yield _csv_line(column(trade) for column in TRADE_COLUMNS.values())
 
 
+# Where a cell begins, also for a spreadsheet that takes another sign than the comma for the end of one; and what makes
+# it a formula. Some locales accept the full-width signs of East Asia.
+_FORMULA = re.compile(r"""(^|[;\t|])(?=[\s"]*[=+\-@＝＋－＠])|^(?=[\t\r])""")
+
+
 def _harmless(text: str) -> str:
     """Text that a spreadsheet does not run as a formula (OWASP, "CSV Injection")."""
-    # Some locales of spreadsheets also accept the full-width signs of East Asia.
-    return f"'{text}" if text.startswith(("\t", "\r", *"=+-@＝＋－＠")) else text
+    return _FORMULA.sub(r"\1'", text)
 
 
 def _csv_line(values: Iterable[object]) -> str:

@@ -54,6 +54,16 @@ class FormExpired(Refusal):
     remedy = "Do what the page says; the log names the cause."
 
 
+class UnknownHost(ProductError):
+    code = "unknown_host"
+    status = 400
+    message = "This site has another address. Open it there; if you did, tell those who run it."
+    cause = "The header `Host` names a host that is not among `SITE_HOSTS`. The probes answer under any."
+    remedy = (
+        "Use the site's own address. Who runs it: list its host names in `SITE_HOSTS`, and let a proxy pass on `Host`."
+    )
+
+
 class Forbidden(Refusal):
     code = "forbidden"
     status = 403

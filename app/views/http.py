@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import secrets
 import time
 from collections.abc import Iterator, Mapping
@@ -22,7 +23,7 @@ from app.models.database import meter
 from app.prices import PriceSource
 from app.services import auth, recovery
 from app.services.tokens import Origin
-from app.views.errors import show_rate_limit
+from app.views.errors import UnknownHost, answer_error, show_rate_limit
 from app.views.request_log import report
 
 CONTENT_SECURITY_POLICY = (
@@ -32,11 +33,19 @@ CONTENT_SECURITY_POLICY = (
 SECURITY_HEADERS = {
     "Content-Security-Policy": CONTENT_SECURITY_POLICY,
     "X-Content-Type-Options": "nosniff",
-    # Not no-referrer: over https the CSRF check compares the Referer.
+    # Not no-referrer: with it, browsers hide the Origin of a form too.
     "Referrer-Policy": "same-origin",
+    "Cross-Origin-Opener-Policy": "same-origin",
+    "Cross-Origin-Resource-Policy": "same-origin",
+    "Permissions-Policy": "camera=(), geolocation=(), microphone=(), payment=(), usb=()",
 }
+# A year, as browsers' own lists and ASVS 5.0 (3.4.1) want it.
+HTTPS_ONLY = {"Strict-Transport-Security": "max-age=31536000; includeSubDomains"}
+# The probes of a balancer name its own address of a copy.
+ANY_HOST = frozenset({"/health", "/ready", "/metrics"})
 
 
+THIS_MACHINE = r"(localhost|127\.[0-9.]+|\[::1\])(:[0-9]+)?"
 # What these cost could tell whether a name or an address has an account.
 WITHOUT_COSTS = frozenset(
     {
@@ -76,6 +85,17 @@ def current_path() -> str:
     return request.script_root + request.path
 
 
+def security_headers(app: Flask, *, is_https: bool) -> dict[str, str]:
+    """The headers of every answer. Those that promise https stand only where cookies are for https alone."""
+    return SECURITY_HEADERS | (HTTPS_ONLY if is_https and app.config["SESSION_COOKIE_SECURE"] else {})
+
+
+def site_root() -> str:
+    """The address of the site, with a slash at its end. A host that is neither listed nor this machine is left out."""
+    is_ours = current_app.config["SITE_HOSTS"] or re.fullmatch(THIS_MACHINE, request.host)
+    return request.url_root if is_ours else f"https://ADDRESS-OF-THIS-SITE{request.script_root}/"
+
+
 def prices() -> PriceSource:
     """The price source of the running application."""
     source: PriceSource = current_app.extensions["prices"]
@@ -106,18 +126,28 @@ def mail_settings() -> MailSettings:
 
 
 def reset_link(made: recovery.ResetLink) -> str:
-    """The address of a link for a new password: on the site as it is set, or else as this request sees it."""
-    site = mail_settings().site or request.url_root.rstrip("/")
+    """The address of a link for a new password: on the site as it is set, or else as `site_root` has it."""
+    site = mail_settings().site or site_root().rstrip("/")
     return link_of(MailKind.RESET_PASSWORD, made.token, site=site)
 
 
-def _start_request() -> None:
+def _start_request() -> Response | None:
     g.started = time.monotonic()
     given = request.headers.get("X-Request-ID", "")
     g.request_id = given if matches(REQUEST_ID, given) else secrets.token_hex(8)
     structlog.contextvars.bind_contextvars(request_id=g.request_id)
     if request.environ.get(OVERLOADED):
         raise Overloaded()
+    return None if request.path in ANY_HOST or _is_listed(request.host) else answer_error(UnknownHost())
+
+
+def _is_listed(host: str) -> bool:
+    """Whether the site has this host name, at any port. One that is listed as `.shop.example` has all below it too."""
+    listed = current_app.config["SITE_HOSTS"]
+    name = re.sub(r":[0-9]*\Z", "", host).lower()
+    return not listed or any(
+        name == each.removeprefix(".") or (each.startswith(".") and name.endswith(each)) for each in listed
+    )
 
 
 def _finish_response(response: Response) -> Response:
@@ -135,7 +165,8 @@ def _finish_response(response: Response) -> Response:
     response.headers["Server-Timing"] = timing
     # Answers are private: no shared cache may keep them, nor may the back button show them after logging out.
     response.headers.setdefault("Cache-Control", "no-store")
-    for name, value in {**SECURITY_HEADERS, **g.get("rate_headers", {})}.items():
+    ours = security_headers(current_app, is_https=request.is_secure)
+    for name, value in {**ours, **g.get("rate_headers", {})}.items():
         response.headers.setdefault(name, value)
     report(response)
     return response

@@ -110,4 +110,6 @@ def _serializer(query: Query) -> URLSafeSerializer:
     filters = sorted((name, str(value)) for name, value in query.items() if name not in PAGING and value is not None)
     # The number goes up when cursors say something else, or a list is read from another index.
     binding = ("cursor 3", authenticated_username(), request.path.lower(), filters)
-    return URLSafeSerializer(current_app.secret_key or "", salt=repr(binding))
+    return URLSafeSerializer(
+        [*current_app.config["SECRET_KEY_FALLBACKS"], current_app.secret_key or ""], salt=repr(binding)
+    )

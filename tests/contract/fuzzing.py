@@ -32,7 +32,7 @@ BEYOND_SCHEMA = {
     "email": "the format of e-mail addresses is looser than what mail servers take",
     "first_name": "letters of any script is nothing that a portable pattern can say",
     "last_name": "the same",
-    "password": "the most common ones, and those with the username in them",
+    "password": "those that are easy to guess, and those with a name of the person in them",
     "new_password": "the same",
     "current_password": "must be right",
     "date_of_birth": "counts from today",

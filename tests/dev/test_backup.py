@@ -52,7 +52,7 @@ def run(
 
 
 def folder(path: Path) -> Path:
-    path.mkdir()
+    path.mkdir(mode=0o700)
     return path
 
 

@@ -39,6 +39,7 @@ class Shell:
     def start(self, command: str, **settings: str) -> subprocess.Popen[str]:
         command = re.sub(r"\bmake ", f"make {INSTALLED} ", command).replace("SECRET_KEY=...", f"SECRET_KEY='{SECRET}'")
         command = command.replace(":8000", f":{self.port}").replace("0.0.0.0", "127.0.0.1")
+        command = command.replace("=shop.example", "=127.0.0.1").replace("=9100", f"={free_port()}")
         process = subprocess.Popen(
             ["bash", "-ec", command if "\n" in command else f"{'exec ' * command.startswith('make')}{command}"],
             cwd=ROOT,

@@ -19,6 +19,13 @@ from dev.launcher import free_port
 
 ROOT = Path(__file__).parents[2]
 SECRET = "a secret for tests only"
+# What others need to be let in.
+SAFE = {
+    "SECRET_KEY": "0123456789abcdef" * 2,
+    "SITE_HOSTS": "shop.example",
+    "TRUSTED_PROXIES": "0",
+    "METRICS_PORT": "9200",
+}
 
 
 class Row(NamedTuple):
@@ -43,6 +50,28 @@ NOT_AN_ADDRESS = (
 )
 ROWS = {
     "SECRET_KEY": Row("secret_key", {f" {SECRET}\n": SECRET, "x" * 16: "x" * 16}, ("x" * 15, "changeme")),
+    "SECRET_KEY_FALLBACKS": Row(
+        "secret_key_fallbacks",
+        {f" {SECRET} ,\n{'x' * 16}": (SECRET, "x" * 16), "x" * 16: ("x" * 16,)},
+        ("x" * 15, f"{SECRET},short"),
+    ),
+    "SITE_HOSTS": Row(
+        "site_hosts",
+        {
+            " Shop.Example ,.shop.example,": ("shop.example", ".shop.example"),
+            "127.0.0.1, [::1]": ("127.0.0.1", "[::1]"),
+        },
+        ("shop.example:443", "https://shop.example", "*", "*.shop.example", "shop example", "shop.example/", "[::1"),
+    ),
+    "SECURITY_CONTACT": Row(
+        "security_contact",
+        {
+            "security@shop.example": "mailto:security@shop.example",
+            " mailto:a@b.example": "mailto:a@b.example",
+            "https://shop.example/report/": "https://shop.example/report",
+        },
+        ("http://shop.example", "shop.example", "a@b@c", "a@b.example\nContact: c@d", "@b.example"),
+    ),
     "DYNAMODB_ENDPOINT": Row(
         "dynamodb_endpoint",
         {
@@ -93,6 +122,11 @@ ROWS = {
     "BCRYPT_ROUNDS": Row("bcrypt_rounds", {"4": 4, "16": 16}, ("3", "17", "0", "-4", "many")),
     "SESSION_IDLE_MINUTES": Row("session_idle_minutes", {"1": 1, "1440": 1440}, ("0", "1441", "long")),
     "SESSION_HOURS": Row("session_hours", {"1": 1, "720": 720}, ("0", "721", "1.5")),
+    "BREACHED_PASSWORDS_URL": Row(
+        "breached_passwords_url",
+        {"https://api.pwnedpasswords.com/range/": "https://api.pwnedpasswords.com/range"},
+        NOT_AN_ADDRESS,
+    ),
     "LOG_LEVEL": Row(
         "log_level",
         {"info": "INFO", " Debug ": "DEBUG", "warning": "WARNING", "ERROR": "ERROR"},
@@ -156,7 +190,8 @@ ROWS = {
 
 
 def read(**environment: str) -> Config:
-    return Config.from_environment({"SECRET_KEY": SECRET, **environment})
+    others = SAFE if environment.get("BIND", "").strip() else {"SECRET_KEY": SECRET}
+    return Config.from_environment({**others, **environment})
 
 
 def field_of(settings: Config, name: str) -> Any:
@@ -189,7 +224,7 @@ def test_each_wrong_value_is_refused_by_name(name: str, text: str) -> None:
         read(**{name: text})
     sentence = str(refused.value)
     assert sentence.startswith(f"{name} must be ") and sentence.endswith(".") and "\n" not in sentence
-    if name in {"SECRET_KEY", "COINGECKO_API_KEY", "SMTP_URL"}:
+    if name in config._SECRETS:
         assert text not in sentence and f"{len(text)} characters" in sentence
     else:
         assert repr(text) in sentence
@@ -207,22 +242,117 @@ def test_without_a_secret_nothing_starts(environment: dict[str, str]) -> None:
         Config.from_environment(environment)
 
 
-@pytest.mark.parametrize("name", ["SECRET_KEY", "SMTP_URL", "COINGECKO_API_KEY"])
-def test_a_secret_may_be_in_a_file(tmp_path: Path, name: str) -> None:
-    text, value = next(iter(ROWS[name].spellings.items()))
-    file = tmp_path / "secret"
-    file.write_text(f"{text}\n")
-    environment = {"SECRET_KEY": SECRET, **MAIL, f"{name}_FILE": str(file)}
-    if name == "SECRET_KEY":
-        del environment["SECRET_KEY"]
-    assert field_of(Config.from_environment(environment), ROWS[name].field) == value
-    environment[f"{name}_FILE"] = str(tmp_path / "nothing")
-    with pytest.raises(WrongSetting, match=f"^{name}_FILE must be a file of text that can be read, not '"):
-        Config.from_environment(environment)
-
-
 def test_a_password_is_not_shown() -> None:
     assert "p@ss" not in repr(read(**MAIL, SMTP_URL="smtps://me:p%40ss@mail.example"))
+
+
+UNSAFE = {
+    "COOKIE_SECURE": ("false", "COOKIE_SECURE must be true, with https in front, and is false"),
+    "SITE_HOSTS": ("", "SITE_HOSTS must be the host names of the site, and is not set"),
+    "TRUSTED_PROXIES": (
+        "",
+        "TRUSTED_PROXIES must be the number of proxies in front, also where that is 0, and is not set",
+    ),
+    "SECRET_KEY": ("x" * 40, "SECRET_KEY must be 32 characters or more, 10 of them different"),
+    "SECRET_KEY_FALLBACKS": (
+        f"{'x' * 40},",
+        "SECRET_KEY_FALLBACKS must be 32 characters or more, 10 of them different",
+    ),
+    "BCRYPT_ROUNDS": ("9", "BCRYPT_ROUNDS must be 10 or more, and is 9"),
+    "METRICS_PORT": ("", "METRICS_PORT must be a port for /metrics alone, or METRICS off, and is not set"),
+}
+OPEN = (
+    "0.0.0.0:80",
+    ":80",
+    "[::]:80",
+    "10.0.0.7:80",
+    "host.example:80",
+    "unix:/run/web.sock",
+    "fd://3",
+    "127.0.0.1:80,[::]:80",
+)
+CLOSED = ("127.0.0.1:80", "127.9.9.9:80", "localhost:80", "[::1]:80", "127.0.0.1:80,[::1]:80")
+
+
+@pytest.mark.parametrize("bind", OPEN)
+def test_what_is_safe_starts_where_others_come_in(bind: str) -> None:
+    assert read(BIND=bind).relaxed == []
+    assert read(BIND=bind, METRICS_PORT="", METRICS="off").relaxed == []
+
+
+@pytest.mark.parametrize("bind", OPEN)
+@pytest.mark.parametrize("name", UNSAFE)
+def test_what_is_unsafe_does_not_start_where_others_come_in(bind: str, name: str) -> None:
+    text, sentence = UNSAFE[name]
+    with pytest.raises(WrongSetting) as refused:
+        read(BIND=bind, **{name: text})
+    assert sentence in str(refused.value) and str(refused.value).count(" must be ") == 1
+    assert "xxxx" not in str(refused.value), "secrets stay secret"
+
+
+def test_all_that_is_unsafe_is_named_at_once() -> None:
+    with pytest.raises(WrongSetting) as refused:
+        read(BIND="0.0.0.0:80", **{name: text for name, (text, _) in UNSAFE.items()})
+    assert all(sentence in str(refused.value) for _, sentence in UNSAFE.values())
+    assert str(refused.value).startswith("BIND '0.0.0.0:80' lets others in, so: ") and "\n" not in str(refused.value)
+
+
+@pytest.mark.parametrize("bind", CLOSED)
+def test_on_loopback_it_starts_and_says_what_is_relaxed(bind: str) -> None:
+    relaxed = read(BIND=bind, **{name: text for name, (text, _) in UNSAFE.items()}).relaxed
+    assert {each.split()[0] for each in relaxed} == set(UNSAFE)
+
+
+def test_a_secret_of_31_characters_or_9_different_ones_is_weak() -> None:
+    for secret, is_strong in (
+        ("0123456789abcdef" * 2, True),
+        ("0123456789" * 3 + "a", False),
+        ("012345678" * 4, False),
+    ):
+        assert bool(read(BIND="127.0.0.1:80", SECRET_KEY=secret).relaxed) is not is_strong
+
+
+SECRETS = {
+    "SECRET_KEY": ("secret_key", SECRET, SECRET),
+    "SECRET_KEY_FALLBACKS": ("secret_key_fallbacks", f"{SECRET}\n{'x' * 16}\n", (SECRET, "x" * 16)),
+    "COINGECKO_API_KEY": ("coingecko.api_key", "CG-abc\n", "CG-abc"),
+}
+
+
+@pytest.mark.parametrize("name", SECRETS)
+def test_a_secret_from_a_file(tmp_path: Path, name: str) -> None:
+    assert SECRETS.keys() == set(config._SECRETS)
+    field, text, value = SECRETS[name]
+    file = tmp_path / "secret"
+    file.write_text(text)
+    others = {"SECRET_KEY": ""} if name == "SECRET_KEY" else {}
+    assert field_of(read(**others, **{f"{name}_FILE": f" {file} "}), field) == value
+    with pytest.raises(WrongSetting, match=f"^{name} must be unset where {name}_FILE is set.$"):
+        read(**{name: text, f"{name}_FILE": str(file)})
+    file.write_text("short" if name != "COINGECKO_API_KEY" else "a key")
+    with pytest.raises(WrongSetting, match=f"^{name} must be .*, not a text of 5 characters.$"):
+        read(**others, **{f"{name}_FILE": str(file)})
+
+
+BAD_FILES = {
+    "none": (None, "No such file or directory"),
+    "empty": (b" \n", "which is empty"),
+    "no text": (b"\xff" * 40, "it is not text"),
+    "a folder": ("folder", "Is a directory"),
+}
+
+
+@pytest.mark.parametrize(("content", "why"), BAD_FILES.values(), ids=BAD_FILES)
+def test_a_file_without_a_secret_is_refused_in_one_sentence(tmp_path: Path, content: Any, why: str) -> None:
+    file = tmp_path / "secret"
+    if content == "folder":
+        file.mkdir()
+    elif content is not None:
+        file.write_bytes(content)
+    with pytest.raises(WrongSetting) as refused:
+        read(SECRET_KEY="", SECRET_KEY_FILE=str(file))
+    sentence = str(refused.value)
+    assert sentence.startswith("SECRET_KEY_FILE must be ") and why in sentence and str(file) in sentence
 
 
 PRO = {"COINGECKO_PLAN": "pro", "COINGECKO_API_KEY": "CG-1"}

@@ -93,7 +93,8 @@ def test_a_page_costs_so_many_calls(ann: Browser, path: str, calls: int, has_his
 def test_one_order_and_one_transaction_come_with_the_session(ann: Browser) -> None:
     ann.done("/deposit", amount="1000")
     order = ann.done("/assets/BTC", quantity="0.001")
-    assert usage_of(order.response).calls == 1
+    assert usage_of(order.response).calls == 2, "the message after a form reads what it tells of"
+    assert usage_of(ann.get(order.response.request.path).response).calls == 1
     assert usage_of(ann.get("/activity/000000000002").response).calls == 1
 
 

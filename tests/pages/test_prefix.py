@@ -32,6 +32,8 @@ NOT_LINKED = {
     "/health",
     "/ready",
     "/metrics",
+    "/.well-known/change-password",
+    "/.well-known/security.txt",
 }
 
 
@@ -68,7 +70,7 @@ def within(path: str) -> str:
 
 @pytest.fixture(scope="module")
 def shop(endpoint: str) -> Flask:
-    made = make_app(endpoint, trusted_proxies=1)
+    made = make_app(endpoint, trusted_proxies=1, site_hosts=("www.example",))
     made.wsgi_app = Proxy(made.wsgi_app)  # type: ignore[method-assign]
     return made
 

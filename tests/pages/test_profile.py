@@ -156,7 +156,7 @@ BAD_PASSWORDS = {
     "common": (
         {"new_password": "1qaz2wsx3edc"},
         "new_password",
-        "This password is among the most common ones. Choose another one.",
+        "This password is easy to guess. Choose another one, such as four words that do not belong together.",
     ),
 }
 

@@ -32,10 +32,11 @@ def log_in_form(browser: Browser, base_url: str) -> SentForm:
     return look(browser.client.get("/login", base_url=base_url)).form()
 
 
-def send(browser: Browser, form: SentForm, *, base_url: str, referer: str = "", cookies: bool = True) -> Answer:
+def send(browser: Browser, form: SentForm, *, base_url: str, cookies: bool = True, **said: str) -> Answer:
+    """Send a form as a browser does that says so in Referer, Origin and Sec-Fetch-Site."""
     if not cookies:
         browser.client = browser.client.application.test_client(use_cookies=False)
-    headers = {"Referer": referer} if referer else {}
+    headers = {{"site": "Sec-Fetch-Site"}.get(name, name): value for name, value in said.items()}
     data = {**form.values, "username": "nobody_here", "password": "wrong"}
     return look(browser.client.post(form.action, data=data, base_url=base_url, headers=headers))
 
@@ -53,10 +54,11 @@ FAULTS: dict[str, tuple[dict[str, Any], str, str]] = {
         "no_cookie",
         "Allow cookies for this site",
     ),
-    "no Referer": ({"base_url": HTTPS}, "no_referer", "Let it send the Referer"),
-    "another host": ({"base_url": HTTPS, "referer": "https://other.example/login"}, "other_host", "at its own address"),
+    "another site": ({"base_url": HTTPS, "site": "cross-site"}, "other_site", "of another site"),
+    "a neighbour": ({"base_url": HTTPS, "site": "same-site", "origin": HTTPS}, "other_site", "of another site"),
+    "another host": ({"base_url": HTTPS, "origin": "https://other.example"}, "other_host", "at its own address"),
     "a Host that was not passed on": (
-        {"base_url": HTTPS, "referer": "https://www.shop.example/login"},
+        {"base_url": HTTPS, "origin": "https://www.shop.example"},
         "other_host",
         "tell those who run it",
     ),
@@ -79,7 +81,7 @@ def test_each_cause_has_its_own_sentence_and_a_line_in_the_log(
         cause,
         answer.response.headers["X-Request-ID"],
     )
-    assert ("hint" in line) is (cause != "no_cookie")
+    assert ("hint" in line) is (cause in {"cookie_needs_https", "other_host"})
     assert "other.example" not in log and "shop.example" not in log, "headers of a client are not logged"
 
 

@@ -27,7 +27,7 @@ BAD_FIELDS = {
     "own name": (
         {"username": "kettles", "password": "seven green kettles"},
         "password",
-        "Leave your username and e-mail address out of the password.",
+        "Leave your name, username and e-mail address out of the password.",
     ),
     "no first name": ({"first_name": " "}, "first_name", "Fill this in."),
     "markup": ({"last_name": "<b>Smith</b>"}, "last_name", "Use letters, spaces, ' - and . only."),

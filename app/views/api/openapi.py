@@ -20,7 +20,7 @@ from app.domain.errors import ProductError
 from app.domain.users import READ
 from app.schemas.outputs import ProblemOutput
 from app.views.api.blueprint import PREFIX
-from app.views.errors import ALL, BadRequest, BodyTooLarge, InternalError, UnsupportedMediaType, problem_of
+from app.views.errors import ALL, BadRequest, BodyTooLarge, InternalError, UnknownHost, UnsupportedMediaType, problem_of
 
 DESCRIPTION = """\
 Cash and crypto assets in one account, for scripts.
@@ -243,7 +243,7 @@ def _shared_refusals(
     """The errors that follow from what an operation takes."""
     refusals: set[type[ProductError]] = {BadRequest, InternalError}
     if "Probes" not in operation.get("tags", ()):
-        refusals.add(errors.Overloaded)
+        refusals |= {errors.Overloaded, UnknownHost}
     if "requestBody" in operation:
         refusals |= {BodyTooLarge, UnsupportedMediaType}
     if "requestBody" in operation or operation.get("parameters"):

@@ -13,12 +13,14 @@ from app.views.pages import (
     links,
     market,
     orders,
+    outcomes,
     profile,
     sessions,
     sign_in,
     statement,
     static,
     trade,
+    well_known,
 )
 
 
@@ -28,5 +30,8 @@ def init_app(app: Flask) -> None:
     sessions.init_app(app)
     static.init_app(app)
     formatters.init_app(app)
-    for part in (sign_in, links, dashboard, cash, market, trade, orders, activity, statement, profile, admin):
+    outcomes.init_app(app)
+    for part in (
+        *(sign_in, links, dashboard, cash, market, trade, orders, activity, statement, profile, admin, well_known),
+    ):
         app.register_blueprint(part.blueprint)

@@ -18,8 +18,8 @@ from app.models.users import User
 from app.schemas.inputs import AdjustmentInput, Input, PageInput, StatusInput, UserSearchForm
 from app.services import admin, recovery
 from app.views.http import prices, reset_link
-from app.views.pages.formatters import write_money, write_signed_money
-from app.views.pages.forms import Form, flash_outcome, read_filter, submits
+from app.views.pages.forms import Form, read_filter, submits
+from app.views.pages.outcomes import flash_outcome
 from app.views.pages.sessions import logged_in_user, only_for_users
 from app.views.paging import listing, read_page, read_query
 
@@ -131,13 +131,8 @@ def adjustment(username: str) -> str:
 def send_adjustment(form: Form, data: dict[str, Any], username: str) -> ResponseReturnValue:
     posted = admin.adjust_balance(logged_in_user(), username, **data, idempotency_key=form.sent_key())
     made = posted.item
-    flash_outcome(
-        f"Adjusted the balance of {username} by {write_signed_money(made.amount)} to {write_money(made.new_balance)}, "
-        f"and recorded {made.actor} as the administrator who did it.",
-        replay_of=made.created_at if posted.is_replay else None,
-        username=username,
-        whose=f"The balance of {username}",
-    )
+    replay_of = made.created_at if posted.is_replay else None
+    flash_outcome("adjustment", username, made.transaction_id, replay_of=replay_of)
     return redirect(url_for("admin.user", username=username), 303)
 
 

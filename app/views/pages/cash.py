@@ -14,8 +14,8 @@ from app.models.ledger import BalanceTransaction
 from app.models.reading import NOTHING, Found
 from app.schemas.inputs import CashInput
 from app.services import cash
-from app.views.pages.formatters import write_money
-from app.views.pages.forms import Form, flash_outcome, submits
+from app.views.pages.forms import Form, submits
+from app.views.pages.outcomes import flash_outcome
 from app.views.pages.sessions import current_username, found, only_for_users
 from app.views.reads import balance_of, reads
 
@@ -43,7 +43,7 @@ def deposit() -> str:
 @submits(CashInput, again=_deposit_page)
 @reads(balance_of)
 def send_deposit(form: Form, data: dict[str, Any]) -> ResponseReturnValue:
-    return _done("Deposited", cash.deposit(current_username(), **data, idempotency_key=form.sent_key(), early=found()))
+    return _done(cash.deposit(current_username(), **data, idempotency_key=form.sent_key(), early=found()))
 
 
 @blueprint.get("/withdraw")
@@ -56,14 +56,11 @@ def withdraw() -> str:
 @submits(CashInput, again=_withdraw_page)
 @reads(balance_of)
 def send_withdrawal(form: Form, data: dict[str, Any]) -> ResponseReturnValue:
-    return _done("Withdrew", cash.withdraw(current_username(), **data, idempotency_key=form.sent_key(), early=found()))
+    return _done(cash.withdraw(current_username(), **data, idempotency_key=form.sent_key(), early=found()))
 
 
-def _done(verb: str, posted: Applied[BalanceTransaction]) -> ResponseReturnValue:
+def _done(posted: Applied[BalanceTransaction]) -> ResponseReturnValue:
     made = posted.item
-    flash_outcome(
-        f"{verb} {write_money(made.amount)}. Your balance is now {write_money(made.new_balance)}.",
-        replay_of=made.created_at if posted.is_replay else None,
-        username=made.username,
-    )
+    replay_of = made.created_at if posted.is_replay else None
+    flash_outcome("cash", made.username, made.transaction_id, replay_of=replay_of)
     return redirect(url_for("dashboard.dashboard"), 303)

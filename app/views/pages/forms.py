@@ -8,22 +8,19 @@ from __future__ import annotations
 
 import secrets
 from collections.abc import Callable, Mapping
-from datetime import datetime
 from functools import wraps
 from typing import Any
 
-from flask import Response, flash, make_response, request
+from flask import Response, make_response, request
 from flask.typing import ResponseReturnValue
 from marshmallow import Schema, ValidationError
 
 from app.domain import errors, money
 from app.domain.identifiers import IDEMPOTENCY_KEY, matches
-from app.models import ledger
 from app.schemas.amounts import Amount
 from app.schemas.fields import StrictBoolean
 from app.schemas.inputs import Input
 from app.views.errors import RETRY_AFTER_SECONDS, answer_error, invalid_input
-from app.views.pages.formatters import write_moment, write_money
 from app.views.paging import ROWS, sent_query
 
 # The label of each field, in the order in which forms ask and errors are listed.
@@ -140,23 +137,6 @@ class Form:
 def sent_form() -> Form:
     """The form of this request: text without spaces around it, except in passwords."""
     return Form({name: text if "password" in name else text.strip() for name, text in request.form.items()})
-
-
-def flash_outcome(says: str, *, replay_of: datetime | None, username: str, whose: str = "Your balance") -> None:
-    """Tell with the next page what a form did.
-
-    `replay_of` is when it was done if this is not the first time that it was sent: then nothing was changed, and the
-    balance of `username` is told as it is now. A replay costs one call.
-    """
-    if replay_of:
-        balance = ledger.get_balance(username).current_balance
-        says = f"{already_done(replay_of)} {whose} is {write_money(balance)}."
-    flash(says)
-
-
-def already_done(time: datetime) -> str:
-    """What a form that is sent again is told."""
-    return f"This was done already, {write_moment(time)}. Nothing was changed now."
 
 
 def read_filter(schema: Input, **defaults: str) -> tuple[Form, dict[str, Any] | None]:

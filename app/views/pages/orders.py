@@ -17,7 +17,8 @@ from app.models.reading import NOTHING, Found
 from app.schemas.fields import ORDER_TYPES
 from app.schemas.inputs import Input, OrderListInput, PageInput
 from app.services import orders
-from app.views.pages.forms import Form, flash_outcome, submits
+from app.views.pages.forms import Form, submits
+from app.views.pages.outcomes import flash_outcome
 from app.views.pages.sessions import current_username, found, only_for_users
 from app.views.paging import listing, read_page, read_query
 from app.views.reads import order_in_path, reads
@@ -78,9 +79,6 @@ def cancel(form: Form, data: dict[str, Any], order_id: str) -> ResponseReturnVal
     cancelled = orders.cancel_order(
         current_username(), _checked(order_id), idempotency_key=form.sent_key(), early=found()
     )
-    flash_outcome(
-        "Your order is cancelled. What it reserved is yours again.",
-        replay_of=cancelled.item.updated_at if cancelled.is_replay else None,
-        username=current_username(),
-    )
+    replay_of = cancelled.item.updated_at if cancelled.is_replay else None
+    flash_outcome("cancellation", current_username(), order_id, replay_of=replay_of)
     return redirect(url_for("orders.order", order_id=order_id), 303)

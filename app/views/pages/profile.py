@@ -5,7 +5,7 @@ from __future__ import annotations
 from datetime import timedelta
 from typing import Any
 
-from flask import Blueprint, flash, redirect, render_template, request, url_for
+from flask import Blueprint, flash, redirect, render_template, url_for
 from flask.typing import ResponseReturnValue
 
 from app.domain import clock
@@ -14,9 +14,10 @@ from app.domain.users import READ, SCOPES, TRADE, TRANSFER
 from app.models.users import Token, User
 from app.schemas.inputs import EndSessionsForm, Input, PasswordInput, ProfileForm, TokenForm
 from app.services import profile, recovery, tokens
-from app.views.http import begin_login
-from app.views.pages.forms import Form, already_done, submits
+from app.views.http import begin_login, site_root
+from app.views.pages.forms import Form, submits
 from app.views.pages.links import mail_note
+from app.views.pages.outcomes import already_done
 from app.views.pages.sessions import begin_session, current_token, current_username, logged_in_user, only_for_users
 
 SCOPE_NAMES = {
@@ -159,7 +160,9 @@ def send_token(form: Form, data: dict[str, Any]) -> ResponseReturnValue:
         flash(f"{already_done(made.token.created_at)} {advice}")
         return redirect(url_for("profile.token_list"), 303)
     # No redirect: it would have to carry the secret in its address or in the session.
-    return render_template("token_new.html", made=made, names=SCOPE_NAMES, site=request.url_root), 201
+    return render_template(
+        "token_new.html", made=made, names=SCOPE_NAMES, site=site_root() or "ADDRESS-OF-THE-SITE/"
+    ), 201
 
 
 def _token_page(form: Form, token_id: str) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import re
 from dataclasses import dataclass
 from datetime import timedelta
@@ -48,18 +49,6 @@ NOT_SECURE = CsrfFault(
     "site at an address that begins with https://.",
     "Serve the pages over https, and set TRUSTED_PROXIES where a proxy does that; or set COOKIE_SECURE=false.",
 )
-NO_REFERER = CsrfFault(
-    "no_referer",
-    "Your browser did not say from which page the form came. Let it send the Referer within this site, in its "
-    "settings or those of an extension, then load the page again and resend the form.",
-    "The client, or a proxy, removes the header Referer.",
-)
-OTHER_HOST = CsrfFault(
-    "other_host",
-    "The form came from a page of another address than the one that received it. Open this site at its own address "
-    "and fill in the form there. If you did, the site is set up wrong: tell those who run it.",
-    "The Referer names another host than the header Host. A proxy must pass on the Host that it was asked for.",
-)
 
 
 class SessionUser(UserMixin):  # type: ignore[misc]
@@ -78,8 +67,12 @@ class SessionUser(UserMixin):  # type: ignore[misc]
 class _CookieOfOneCopy(SecureCookieSessionInterface):
     """Browsers send a cookie to all ports of a host, so that two copies on one host need names of their own.
 
+    Other sub-domains, and pages over http, can set a cookie of this host, but none with a prefix of its name.
+
     The port is the one that the browser sees. Behind a proxy's prefix, the cookie is for what lies below it.
     """
+
+    digest_method = staticmethod(hashlib.sha256)
 
     def open_session(self, app: Flask, request: Request) -> SecureCookieSession | None:
         # The API and the probes read no cookie. A null session cannot be written.
@@ -87,7 +80,11 @@ class _CookieOfOneCopy(SecureCookieSessionInterface):
 
     def get_cookie_name(self, app: Flask) -> str:
         port = re.search(r":([0-9]{1,5})\Z", request.headers.get("Host", ""))
-        return f"session_{port[1]}" if port else "session"
+        name = f"session_{port[1]}" if port else "session"
+        if not app.config["SESSION_COOKIE_SECURE"]:
+            return name
+        # Browsers keep such a cookie only from https, and `__Host-` from this host alone and for all its paths.
+        return f"__Secure-{name}" if request.script_root else f"__Host-{name}"
 
     def get_cookie_path(self, app: Flask) -> str:
         return request.script_root or "/"
@@ -167,24 +164,25 @@ def only_for_users(blueprint: Blueprint) -> None:
     _private.add(blueprint.name)
 
 
-def _answer_csrf_error(error: CSRFError) -> ResponseReturnValue:
-    fault = _csrf_fault(error)
-    log.warning("form refused", cause=fault.cause, **({"hint": fault.hint} if fault.hint else {}))
+def _answer_csrf_error(_: CSRFError) -> ResponseReturnValue:
+    refused = refuse_form(_csrf_fault())
     # A missing CSRF token usually means that the session has expired.
     if request.blueprint in _private and not is_logged_in():
         return _ask_to_log_in() or ""
+    return refused
+
+
+def refuse_form(fault: CsrfFault) -> ResponseReturnValue:
+    """The answer to a form that cannot be trusted, and a line in the log."""
+    log.warning("form refused", cause=fault.cause, **({"hint": fault.hint} if fault.hint else {}))
     return answer_error(FormExpired(fault.sentence))
 
 
-def _csrf_fault(error: CSRFError) -> CsrfFault:
-    # The library tells them apart by its sentences alone.
-    if error.description == "The referrer header is missing.":
-        return NO_REFERER
-    if error.description == "The referrer does not match the host.":
-        return OTHER_HOST
+def _csrf_fault() -> CsrfFault:
     if current_app.session_interface.get_cookie_name(current_app) in request.cookies:
         return EXPIRED
-    is_plain = not request.is_secure and not (request.referrer or "").startswith("https:")
+    page = request.headers.get("Origin") or request.referrer or ""
+    is_plain = not request.is_secure and not page.startswith("https:")
     return NOT_SECURE if is_plain and current_app.config["SESSION_COOKIE_SECURE"] else NO_COOKIE
 
 

@@ -80,4 +80,7 @@ def send_log_in(form: Form, data: dict[str, Any]) -> ResponseReturnValue:
 def log_out() -> ResponseReturnValue:
     end_session()
     flash("You are logged out.")
-    return redirect(url_for("sign_in.landing"), 303)
+    response = redirect(url_for("sign_in.landing"), 303)
+    # Not "cookies": the message is in one.
+    response.headers["Clear-Site-Data"] = '"cache", "storage"'
+    return response

@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING
 from flask import Flask, request
 from werkzeug.wrappers import Request, Response
 
-from app.views.http import SECURITY_HEADERS
+from app.views.http import security_headers
 from app.views.request_log import is_for_metrics
 
 if TYPE_CHECKING:
@@ -67,7 +67,7 @@ def _with_files(app: Flask, others: WSGIApplication, files: Mapping[str, _File])
         if file is None or is_for_metrics(app, environ):
             return others(environ, start_response)
         response = _answer(file, Request(environ))
-        response.headers.update(SECURITY_HEADERS)
+        response.headers.update(security_headers(app, is_https=environ["wsgi.url_scheme"] == "https"))
         return response(environ, start_response)
 
     return answer

@@ -15,18 +15,15 @@ from flask.typing import ResponseReturnValue
 from app.domain.assets import get_asset
 from app.domain.errors import PriceMoved
 from app.domain.orders import ALLOWANCE_PERCENT, NewOrder, Preview, PriceType, Side, is_within
-from app.models.orders import Order
 from app.schemas.inputs import ReviewInput, TradeInput
 from app.services import orders
 from app.services.preview import find_preview, get_preview
 from app.views.http import prices
-from app.views.pages.formatters import write_money, write_quantity
-from app.views.pages.forms import Form, flash_outcome, sent_form, submits
+from app.views.pages.forms import Form, sent_form, submits
 from app.views.pages.market import ORDER_FIELDS, asset_page
+from app.views.pages.outcomes import flash_outcome
 from app.views.pages.sessions import current_username, found, only_for_users
 from app.views.reads import balance_of, holding_in_path, reads
-
-DONE = {"BUY": "Bought", "SELL": "Sold"}
 
 blueprint = Blueprint("trade", __name__)
 only_for_users(blueprint)
@@ -95,7 +92,7 @@ def place(form: Form, data: dict[str, Any], asset_id: str) -> ResponseReturnValu
     )
     order = placed.item
     replay_of = order.created_at if placed.is_replay else None
-    flash_outcome(_what_happened(order), replay_of=replay_of, username=order.username)
+    flash_outcome("order", order.username, order.order_id, replay_of=replay_of)
     return redirect(url_for("orders.order", order_id=order.order_id), 303)
 
 
@@ -106,10 +103,3 @@ def _must_be_reviewed(
     if quantity is None:
         return True
     return spend is not None and side is Side.BUY and not is_within(spend, quantity, limit_price)
-
-
-def _what_happened(order: Order) -> str:
-    what = f"{write_quantity(order.quantity)} {order.asset_id}"
-    if order.is_pending:
-        return f"Your order to {order.side.lower()} {what} is open and waits for its price."
-    return f"{DONE[order.order_type]} {what} for {write_money(order.total_amount)}."
