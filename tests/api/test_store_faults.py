@@ -237,7 +237,7 @@ def test_a_wrong_password_counts_once_also_while_counting_fails(person, faults):
 
 def test_only_the_write_of_a_new_password_is_tried_again(person, faults):
     faults.heal()
-    faults.inject("UpdateItem", *[THROTTLE] * 6)
+    faults.inject("TransactWriteItems", *[THROTTLE] * 6)
     body = {"current_password": PASSWORD, "new_password": "nine purple lanterns"}
     assert person.post("/auth/password", body).status_code == 204
-    assert len(calls_of(faults, "UpdateItem")) == 3 and len(calls_of(faults, "GetItem")) == 1
+    assert len(calls_of(faults, "TransactWriteItems")) == 3 and len(calls_of(faults, "GetItem")) == 1
