@@ -315,6 +315,7 @@ def test_a_secret_of_31_characters_or_9_different_ones_is_weak() -> None:
 SECRETS = {
     "SECRET_KEY": ("secret_key", SECRET, SECRET),
     "SECRET_KEY_FALLBACKS": ("secret_key_fallbacks", f"{SECRET}\n{'x' * 16}\n", (SECRET, "x" * 16)),
+    "SMTP_URL": ("mail.server", *next(iter(ROWS["SMTP_URL"].spellings.items()))),
     "COINGECKO_API_KEY": ("coingecko.api_key", "CG-abc\n", "CG-abc"),
 }
 
@@ -325,10 +326,10 @@ def test_a_secret_from_a_file(tmp_path: Path, name: str) -> None:
     field, text, value = SECRETS[name]
     file = tmp_path / "secret"
     file.write_text(text)
-    others = {"SECRET_KEY": ""} if name == "SECRET_KEY" else {}
+    others = MAIL | ({"SECRET_KEY": ""} if name == "SECRET_KEY" else {})
     assert field_of(read(**others, **{f"{name}_FILE": f" {file} "}), field) == value
     with pytest.raises(WrongSetting, match=f"^{name} must be unset where {name}_FILE is set.$"):
-        read(**{name: text, f"{name}_FILE": str(file)})
+        read(**MAIL, **{name: text, f"{name}_FILE": str(file)})
     file.write_text("short" if name != "COINGECKO_API_KEY" else "a key")
     with pytest.raises(WrongSetting, match=f"^{name} must be .*, not a text of 5 characters.$"):
         read(**others, **{f"{name}_FILE": str(file)})
