@@ -209,6 +209,10 @@ class Token(UsersItem, discriminator="TOKEN"):
         """Whether nothing has ended all credentials of its kind since it was made."""
         return self.token_epoch == user.token_epoch if self.is_personal else self.session_epoch == user.session_epoch
 
+    def is_older_than_epoch_of(self, user: User) -> bool:
+        """Whether it was ended with all others of its kind. A user that was read a while ago ends no newer one."""
+        return self.token_epoch < user.token_epoch if self.is_personal else self.session_epoch < user.session_epoch
+
     def has_expired(self, now: datetime) -> bool:
         return now >= self.expires_at
 

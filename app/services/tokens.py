@@ -177,7 +177,7 @@ def _make_room(user: User, token: Token) -> Token | None:
     others = users.list_tokens(token.username)
     if made := next((each for each in others if each.token_id == token.token_id), None):
         return made
-    ended = [each for each in others if each.has_expired(now) or not each.belongs_to_epoch_of(user)]
+    ended = [each for each in others if each.has_expired(now) or each.is_older_than_epoch_of(user)]
     living = sorted(
         (each for each in others if each.kind is token.kind and each not in ended), key=lambda each: each.created_at
     )

@@ -76,7 +76,7 @@ def test_registering_mails_a_link_that_confirms(mail_app, mail_folder):
     assert link.startswith(f"/confirm-email?token={name}.")
     browser = Browser(mail_app)
     for _ in range(2):
-        assert "Confirm that it reached you" in browser.get(link).text, "looking uses nothing up"
+        assert "you confirm that the address is yours" in browser.get(link).text, "looking uses nothing up"
     assert not user_of(mail_app, name).has_confirmed_email
     done = browser.send(browser.get(link).form())
     assert (done.status, done.location) == (303, "/login")
@@ -307,7 +307,7 @@ def test_the_profile_says_what_waits(mail_app):
     form = browser.get("/account").form()
     saved = browser.send(form, email=f"z{body['email']}")
     assert "counts when you open the link" in (page := browser.get(saved.location)).text
-    assert f"Until it is, {body['email']} counts" in page.text
+    assert f"Until then, {body['email']} stays the address of this account" in page.text
     assert form.values["email"] == body["email"]
 
 

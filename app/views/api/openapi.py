@@ -30,6 +30,8 @@ Amounts are text (`"1000.00"`), times are UTC. Unknown fields of a body are igno
 would change what it does elsewhere (`not_supported`). A parameter that an address does not take is refused, and so is
 a name that occurs twice in one object or query. Every error is `application/problem+json`, and its `type` leads to
 what to do about its `code`.
+A personal token may do what its scopes say: `read`, `trade`, `transfer` (money in and out). A change names its scope in
+`x-scope`; one that names none needs a login token.
 A method that an address does not take is answered 405, with `Allow`.
 
 Send an `Idempotency-Key` with every request that moves money or assets: one that got no answer can then be repeated

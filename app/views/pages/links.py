@@ -21,8 +21,7 @@ from app.views.pages.sessions import is_logged_in
 
 blueprint = Blueprint("links", __name__)
 
-# Not no-referrer: browsers would send their forms with `Origin: null` and, over https, without the Referer that the
-# CSRF check compares.
+# Not no-referrer: browsers would send the forms of these pages with `Origin: null`, as foreign pages can.
 REFERRER_POLICY = "strict-origin"
 
 

@@ -23,8 +23,8 @@ from app.views.pages.sessions import begin_session, current_token, current_usern
 SCOPE_NAMES = {
     READ: "Read only",
     f"{READ} {TRADE}": "Read and trade",
-    f"{READ} {TRANSFER}": "Read, and move money in and out",
-    " ".join(SCOPES): "Read, trade, and move money in and out",
+    f"{READ} {TRANSFER}": "Read, and move money in or out",
+    " ".join(SCOPES): "Read, trade, and move money in or out",
 }
 
 blueprint = Blueprint("profile", __name__, url_prefix="/account")
@@ -160,9 +160,7 @@ def send_token(form: Form, data: dict[str, Any]) -> ResponseReturnValue:
         flash(f"{already_done(made.token.created_at)} {advice}")
         return redirect(url_for("profile.token_list"), 303)
     # No redirect: it would have to carry the secret in its address or in the session.
-    return render_template(
-        "token_new.html", made=made, names=SCOPE_NAMES, site=site_root() or "ADDRESS-OF-THE-SITE/"
-    ), 201
+    return render_template("token_new.html", made=made, names=SCOPE_NAMES, site=site_root()), 201
 
 
 def _token_page(form: Form, token_id: str) -> str:
