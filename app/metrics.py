@@ -12,6 +12,7 @@ from __future__ import annotations
 import os
 from collections.abc import Iterable, Mapping
 from functools import cache
+from typing import Any
 
 from prometheus_client import (
     CollectorRegistry,
@@ -32,7 +33,7 @@ REQUEST_SECONDS = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5)
 ROUND_SECONDS = (0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60)
 LAG_SECONDS = (1, 2.5, 5, 10, 30, 60, 300, 1800, 3600, 86400)
 
-ORDER_CHANGES = ("placed", "filled", "cancelled", "expired")
+ORDER_CHANGES = ("placed", "triggered", "filled", "cancelled", "expired")
 
 # Counters of several processes have no time of creation: leave it out everywhere.
 disable_created_metrics()  # type: ignore[no-untyped-call]
@@ -65,30 +66,36 @@ for _change in ORDER_CHANGES:
     _orders.labels(_change)  # present from the start, so that a rate sees the first one
 
 
+@cache
+def _labelled(metric: Any, *labels: object) -> Any:
+    """The one of a metric with these labels. To find it in the library takes a lock, and longer than to count."""
+    return metric.labels(*labels)
+
+
 def count_request(route: str, method: str, status: int, seconds: float) -> None:
     """Count one answered request, and its duration by route."""
-    _requests.labels(route, method, status).inc()
-    _request_seconds.labels(route).observe(seconds)
+    _labelled(_requests, route, method, status).inc()
+    _labelled(_request_seconds, route).observe(seconds)
 
 
 def count_usage(used: Meter, route: str) -> None:
     """Add the calls, seconds and capacity units that a request or a round of the worker used."""
     for operation, part in used.by_operation.items():
-        _calls.labels(operation, route).inc(part.calls)
-        _seconds.labels(operation, route).inc(part.seconds)
+        _labelled(_calls, operation, route).inc(part.calls)
+        _labelled(_seconds, operation, route).inc(part.seconds)
         for counter, number in (
             (_read_units, part.read_units),
             (_write_units, part.write_units),
             (_resends, part.resends),
         ):
             if number:
-                counter.labels(operation, route).inc(float(number))
+                _labelled(counter, operation, route).inc(float(number))
     for change, number in used.conflicts.items():
         _conflicts.labels(change, route).inc(number)
 
 
 def count_failed_login(reason: str) -> None:
-    """`reason` is `credentials`, `suspended` or `too_many`."""
+    """`reason` is `credentials`, `code`, `suspended` or `too_many`."""
     _failed_logins.labels(reason).inc()
 
 
@@ -107,7 +114,9 @@ class WorkerCounters:
         self._duration = Histogram(
             "worker_round_duration_seconds", "Duration of a round.", buckets=ROUND_SECONDS, registry=_own
         )
-        self._orders = Counter("worker_orders", "Orders that a round tried to end.", ["outcome"], registry=_own)
+        self._orders = Counter(
+            "worker_orders", "Orders that a round tried to end or trigger.", ["outcome"], registry=_own
+        )
         self._lag = Histogram(
             "worker_expiry_lag_seconds",
             "How long after its expiry an order was ended.",
@@ -150,6 +159,22 @@ class WorkerCounters:
 def worker_counters() -> WorkerCounters:
     """Made on first use: a web server must not report rounds that it does not run."""
     return WorkerCounters()
+
+
+@cache
+def _audit_gauges() -> tuple[Gauge, Gauge]:
+    """Made on first use, as nothing is known before."""
+    options: Any = {"registry": _own, "multiprocess_mode": "mostrecent"}
+    taken_at = Gauge(
+        "audit_last_timestamp_seconds", "When the last audit that was kept began (Unix time); 0 without one.", **options
+    )
+    return taken_at, Gauge("audit_last_violations", "What that audit found.", **options)
+
+
+def show_audit(taken_at: float, violations: int) -> None:
+    """Say when the last audit that was kept began, as Unix time or 0 for none, and how much it found."""
+    for gauge, value in zip(_audit_gauges(), (taken_at, violations), strict=True):
+        gauge.set(value)
 
 
 def write_counters() -> bytes:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import os
 import re
 import selectors
 import socket
@@ -24,11 +25,14 @@ from flask import Flask
 from gunicorn.http import errors as http_errors
 from gunicorn.http import get_parser
 from gunicorn.http.body import LengthReader
+from gunicorn.sock import TCP6Socket, TCPSocket
+from gunicorn.util import is_ipv6
 from gunicorn.workers.gthread import TConn, ThreadWorker
 
 from app.config import Config, WrongSetting, check_public
+from app.domain.networks import network_of
 from app.models.create_tables import create_tables, tables_answer
-from app.models.upgrade import bring_up_to_date, is_current
+from app.models.upgrade import bring_up_to_date, is_alone, is_current
 
 # How long a request may take to arrive whole, after its first byte or after the connection is there.
 ARRIVING_SECONDS = 10
@@ -164,12 +168,13 @@ class Worker(ThreadWorker):  # type: ignore[misc]  # gunicorn has no types
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
-        self._of_address: Counter[str | bytes] = Counter()
+        self._of_address: Counter[str] = Counter()
         # Connections and when their time is over, the next one first.
         self._arriving: dict[Connection, float] = {}
         self._queue: dict[Connection, float] = {}
         self._closing: dict[Connection, float] = {}
         self._served = 0
+        self._notify_at = 0.0
 
     @classmethod
     def check_config(cls, cfg: Any, log: Any) -> None:
@@ -195,7 +200,8 @@ class Worker(ThreadWorker):  # type: ignore[misc]  # gunicorn has no types
             accepted, client = listener.accept()
         except (BlockingIOError, ConnectionAbortedError):
             return
-        address = _address_of(client)
+        # A Unix socket has none.
+        address = network_of(str(client[0])) if isinstance(client, tuple) else ""
         if address and self.connections_per_address and self._of_address[address] >= self.connections_per_address:
             accepted.close()
             return
@@ -204,7 +210,7 @@ class Worker(ThreadWorker):  # type: ignore[misc]  # gunicorn has no types
         release = partial(self._release, address)
         self.enqueue_req(Connection(self.cfg, accepted, client, listener.getsockname(), release=release))
 
-    def _release(self, address: str | bytes) -> None:
+    def _release(self, address: str) -> None:
         self._of_address[address] -= 1
         if not self._of_address[address]:
             del self._of_address[address]
@@ -285,6 +291,12 @@ class Worker(ThreadWorker):  # type: ignore[misc]  # gunicorn has no types
         if is_over:
             self._forget(self._closing, connection)
 
+    def notify(self) -> None:
+        """Tell the parent once a second that this worker lives. gunicorn tells it whenever anything happens."""
+        if (now := time.monotonic()) >= self._notify_at:
+            self._notify_at = now + 1
+            super().notify()
+
     def murder_pending(self) -> None:
         """End what takes too long. gunicorn calls this once a second or more often."""
         for connection in _overdue(self._queue):
@@ -345,7 +357,41 @@ class Worker(ThreadWorker):  # type: ignore[misc]  # gunicorn has no types
         body = request.body.reader
         if not isinstance(body, LengthReader) or body.length >= BODY_BYTES:
             request.force_close()  # the answer says `Connection: close`
-        return bool(super().handle_request(request, connection))
+        answering = _Answering(connection)
+        is_kept = super().handle_request(request, answering)
+        answering.flush()
+        return bool(is_kept)
+
+
+class _Answering:
+    """A connection while it is answered, and its socket, which sends the head of the answer with what follows it.
+
+    gunicorn sends them one by one, and so the client wakes up twice.
+    """
+
+    def __init__(self, connection: Connection) -> None:
+        self.sock = self
+        self.client, self.server = connection.client, connection.server
+        self._socket = connection.sock
+        self._is_begun = False
+        self._head = b""
+
+    def __getattr__(self, name: str) -> Any:
+        self.flush()
+        return getattr(self._socket, name)
+
+    def sendall(self, data: bytes) -> None:
+        if self._is_begun:
+            head, self._head = self._head, b""
+            self._socket.sendall(head + data)
+        else:
+            self._is_begun, self._head = True, data
+
+    def flush(self) -> None:
+        """Send a head that nothing has followed."""
+        if self._head:
+            head, self._head = self._head, b""
+            self._socket.sendall(head)
 
 
 def _status_of(fault: Exception) -> HTTPStatus:
@@ -364,10 +410,27 @@ def _overdue(waiting: dict[Connection, float]) -> list[Connection]:
     return list(takewhile(lambda connection: waiting[connection] <= now, waiting))
 
 
-def _address_of(client: Any) -> str | bytes:
-    """What counts as one address: of IPv6 its network, which one customer has whole; "" for a Unix socket."""
-    host = str(client[0]).partition("%")[0] if isinstance(client, tuple) else ""
-    return socket.inet_pton(socket.AF_INET6, host)[:8] if ":" in host and not host.startswith("::") else host
+def leave_to_bind() -> None:
+    """Let BIND alone say which sockets of systemd are taken. gunicorn would take one that it names twice, and fail."""
+    os.environ.pop("LISTEN_FDS", None)
+
+
+def listen_beside_inherited(arbiter: Any) -> None:
+    """Where a socket is inherited, listen at the other addresses too, which gunicorn leaves out: that of METRICS_PORT.
+
+    Ends the process with a message where that is not possible.
+    """
+    addresses = arbiter.cfg.address
+    if not any(isinstance(each, int) for each in addresses):
+        return
+    # gunicorn would remove the file of a Unix socket when it stops, and the next one would not be found.
+    arbiter.systemd = True
+    for address in (each for each in addresses if isinstance(each, tuple)):
+        kind = TCP6Socket if is_ipv6(address[0]) else TCPSocket
+        try:
+            arbiter.LISTENERS.append(kind(address, arbiter.cfg, arbiter.log))
+        except OSError as error:
+            sys.exit(f"Nothing can listen at {address[0]}:{address[1]}: {error.strerror}.")
 
 
 def limit_pauses(listeners: Iterable[socket.socket]) -> None:
@@ -388,15 +451,19 @@ def check_addresses(settings: Config, addresses: Iterable[str]) -> None:
 
     Ends the process with a message where others do: gunicorn may have been told to listen elsewhere than BIND says.
     """
+    listening = replace(settings, bind=tuple(set(addresses) - set(settings.metrics_addresses)))
     try:
-        check_public(replace(settings, bind=tuple(set(addresses) - set(settings.metrics_addresses))))
+        check_public(listening)
+        if listening.second_factor_demand is not settings.second_factor_demand:
+            raise WrongSetting("SECOND_FACTOR must be set where gunicorn listens elsewhere than BIND says, and is not.")
     except WrongSetting as wrong:
         print(wrong, file=sys.stderr)
         sys.exit(2)
     if settings.relaxed:
         # A proxy in front lets others in.
-        level = logging.WARNING if settings.trusted_proxies else logging.INFO
-        logging.getLogger(__name__).log(level, "only for programs of this machine: %s", "; ".join(settings.relaxed))
+        level = logging.WARNING if settings.trusted_proxies or settings.trial_over_http else logging.INFO
+        whom = "a trial" if settings.trial_over_http else "programs of this machine"
+        logging.getLogger(__name__).log(level, "only for %s: %s", whom, "; ".join(settings.relaxed))
 
 
 def create_missing_tables(app: Flask) -> None:
@@ -409,10 +476,12 @@ def create_missing_tables(app: Flask) -> None:
 
     try:
         with app.app_context():
+            # An engine of this machine has no other copies than those that start now. Of others, nobody knows.
+            alone = bool(app.config["DATABASE_IS_LOCAL"])
             # Nearly always. To describe tables takes botocore's client, which takes longer to make than this.
-            if not (tables_answer() and is_current()):
+            if not (tables_answer() and (is_alone() if alone else is_current())):
                 create_tables()
-                bring_up_to_date()
+                bring_up_to_date(alone=alone)
     except DATABASE_ERRORS as error:
         sys.exit(sentence_of(error))
 

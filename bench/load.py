@@ -159,7 +159,7 @@ class Bare:
 
 
 def _read_state(answer: Mapping[str, Any]) -> dict[str, str]:
-    """What the next write depends on: the balance's version, and the holding's quantity."""
+    """What the next write depends on: the balance's version, and the holding's quantity, cost and gain."""
     items = [item for items in answer.get("Responses", {}).values() for item in items] if answer else []
     values = {}
     for item in [*items, *([answer["Item"]] if "Item" in answer else [])]:
@@ -168,7 +168,8 @@ def _read_state(answer: Mapping[str, Any]) -> dict[str, str]:
             version = int(item["version"]["N"])
             values |= {"@version": str(version), "@next": str(version + 1), "@number": f"{version + 1:012d}"}
         elif kind == "ASSET":
-            values["@quantity"] = item["quantity"]["S"]
+            for word, name in (("@quantity", "quantity"), ("@cost", "cost_total"), ("@gain", "realised_gain")):
+                values[word] = item[name]["S"]
     return values
 
 

@@ -87,6 +87,8 @@ def open_trader(app: Flask, store: Any, username: str, rows: int = ROWS_OF_AN_AC
         write_deposits(store, username, times)
         deposit(username, "1000000")
         order = place(username, Side.BUY, QUANTITY, price="1")
+        # So that what the holding cost and gained are figures that nothing else has.
+        place(username, Side.SELL, "7.77", price="2")
         return Account(username, issue_login_token(user).bearer, order.order_id)
 
 
@@ -109,6 +111,11 @@ def record(app: Flask, account: Account, request: Request) -> Recording:
         f"{number + 1:012d}": "@number",
         f'{{"S": "{quantity}"}}': '{"S": "@quantity"}',
     }
+    if holding:
+        replaced |= {
+            f'{{"S": "{holding.cost_total}"}}': '{"S": "@cost"}',
+            f'{{"S": "{holding.realised_gain}"}}': '{"S": "@gain"}',
+        }
     for operation, arguments in calls:
         if operation == "TransactWriteItems":
             replaced[arguments["ClientRequestToken"]] = "@token"

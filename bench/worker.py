@@ -18,9 +18,9 @@ from decimal import Decimal
 
 from app.domain import clock
 from app.domain.assets import CATALOGUE
-from app.domain.orders import Side
+from app.domain.orders import Direction, Side
 from app.models import order_changes
-from app.models.orders import Order, iterate_fillable_orders
+from app.models.orders import Order, iterate_reached_orders, open_books
 from app.services.worker import Worker
 from tests.support.accounts import open_trader, place_limit, unplaced_order
 from tests.support.applications import make_app
@@ -115,13 +115,13 @@ def fills_per_second(endpoint: str, workers: int, number: int) -> float:
     seconds = time.perf_counter() - started
     for process in processes:
         process.join()
-    assert not list(iterate_fillable_orders("BTC", Side.BUY, PRICE))
+    assert not list(iterate_reached_orders(*open_books("BTC", Direction.DOWN), Direction.DOWN, PRICE))
     return number / seconds
 
 
 def plain_fills_per_second(number: int) -> float:
     place_orders(number)
-    orders = list(iterate_fillable_orders("BTC", Side.BUY, PRICE))
+    orders = list(iterate_reached_orders(*open_books("BTC", Direction.DOWN), Direction.DOWN, PRICE))
     started = time.perf_counter()
     for order in orders:
         order_changes.fill_order(order, PRICE)

@@ -4,6 +4,8 @@
     python dev/launcher.py dev          the same, with a web server that reloads changed code and templates
     python dev/launcher.py flask ...    a flask command on the same database, running or not
     python dev/launcher.py engine       the engine alone (a line of the Procfile)
+    python dev/launcher.py trial        as without a word, in a container: the image's program `all`
+    python dev/launcher.py trial flask ...    a flask command on its database
 
 Run it in the project's folder. PORT says where to listen, DATA_DIR where the data is. With DYNAMODB_ENDPOINT or AWS
 settings, those name the database and no engine is started.
@@ -18,8 +20,6 @@ double the time to start.
 import errno
 import fcntl
 import os
-import platform
-import secrets
 import socket
 import stat
 import subprocess
@@ -47,10 +47,27 @@ AWS_SETTINGS = (
 # The engine accepts any credentials, but botocore sends nothing without some.
 ANY_CREDENTIALS = dict.fromkeys(("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY"), "local")
 ANY_REGION = dict.fromkeys(("AWS_REGION", "AWS_DEFAULT_REGION"), "us-east-1")
+# A trial is reached through a port of the container, so its web server listens beyond loopback, without https.
+TRIAL = {
+    "UNSAFE_TRIAL_OVER_HTTP": "yes",
+    "SITE_HOSTS": "localhost,127.0.0.1,[::1]",
+    "TRUSTED_PROXIES": "0",
+    "METRICS": "off",
+}
+# With one of these, or of AWS, something else than a trial is wanted.
+NO_TRIAL = (
+    *("DYNAMODB_ENDPOINT", "USERS_TABLE", "ORDERS_TABLE", "SITE_URL", "SMTP_URL", "COOKIE_SECURE", "METRICS_PORT"),
+    *("SECRET_KEY", "SECRET_KEY_FALLBACKS", "SECOND_FACTOR_KEY", "BCRYPT_ROUNDS", *TRIAL),
+)
+TRIAL_SAYS = """\
+This is a trial: the web server, the worker and the database run in this one container.
+Open http://localhost:8000 on this machine, or whichever port you published. Other names are refused.
+Relaxed for it: it is served without https (COOKIE_SECURE is false), and nobody makes backups."""
+NOT_MOUNTED = "No volume is mounted at {}: the data goes with this container."
 LAUNCHER = (sys.executable, __file__)
 # Jinja looks for changed templates itself; the addresses of static files are computed at the start.
 DEV_SERVER = (
-    "flask --app wsgi tables create && flask --app wsgi upgrade && "
+    "flask --app wsgi tables create && flask --app wsgi upgrade --alone && "
     'exec flask --app wsgi run --debug --port "${PORT:-8000}" --extra-files "$(ls app/static/*.* | paste -sd :)"'
 )
 OWN_DATABASE = "set DYNAMODB_ENDPOINT to any DynamoDB-compatible endpoint, or the usual AWS settings"
@@ -68,7 +85,7 @@ def main(arguments: list[str]) -> None:
     """Run one command; if it is refused, print why and exit with 2."""
     # What it and its children write is for their owner alone.
     os.umask(0o077)
-    commands: dict[str, Callable[..., None]] = {each.__name__: each for each in (run, dev, engine, flask)}
+    commands: dict[str, Callable[..., None]] = {each.__name__: each for each in (run, dev, engine, flask, trial)}
     name, *rest = arguments or ["run"]
     # As everywhere, blank means unset: gunicorn fails at a blank WEB_CONCURRENCY before it reads its settings.
     for setting in [each for each, value in os.environ.items() if not value.strip()]:
@@ -82,17 +99,19 @@ def main(arguments: list[str]) -> None:
         sys.exit(2)
 
 
-def run(*, web: str | None = None) -> None:
+def run(*, web: str | None = None, demo: str = "`make demo`, in another shell,") -> None:
     """Run the processes of the Procfile, the engine only if no database is set; if one ends, stop the others.
 
-    `web` replaces the command of the web server. Raises Refused before anything is started.
+    `web` replaces the command of the web server, and `demo` says what fills accounts to look at. Raises Refused before
+    anything is started.
     """
     from honcho.environ import parse_procfile
 
     from dev.supervisor import supervise
 
     directory = data_directory(os.environ)
-    check_settings(os.environ | web_settings(os.environ, directory))
+    engine_settings = {} if external_database(os.environ) else {"DYNAMODB_ENDPOINT": "http://127.0.0.1"}
+    check_settings(os.environ | web_settings(os.environ, directory) | engine_settings)
     commands = parse_procfile(Path("Procfile").read_text()).processes
     commands["web"] = web or commands["web"]
     with hold_port(os.environ):  # held, so that the engine is not given the same port
@@ -102,6 +121,8 @@ def run(*, web: str | None = None) -> None:
         else:
             engine_file()
             os.close(take_lock(directory))  # the engine takes it again
+            if not (directory / DATABASE).exists():
+                print(f"There is no data yet. {demo} fills accounts to look at.", flush=True)
             os.environ["DYNAMODB_ENDPOINT"] = f"http://127.0.0.1:{free_port()}"
     os.environ.update(web_settings(os.environ, directory))
     supervise(commands)
@@ -137,6 +158,30 @@ def flask(*arguments: str) -> None:
         os.environ["DYNAMODB_ENDPOINT"] = _engine_in_use(directory) or _start_engine(directory)
     os.environ.update(web_settings(os.environ, directory))
     os.execv(sys.executable, [sys.executable, "-m", "flask", "--app", "wsgi", *arguments])
+
+
+def trial(*arguments: str) -> None:
+    """As `run`, where others could reach the port; with `flask ...`, as `flask`.
+
+    Raises Refused where a setting says that this is to be more than a trial.
+    """
+    known = {name for each in NO_TRIAL for name in (each, f"{each}_FILE")}
+    if found := sorted(name for name in os.environ if name in known or name.startswith("AWS_")):
+        raise Refused(
+            f"This is for a trial alone, and {', '.join(found)} is set: "
+            "run `web` and `orders` with your settings instead, or unset it for a trial."
+        )
+    os.environ.update(TRIAL)
+    if arguments[:1] == ("flask",):
+        flask(*arguments[1:])
+    elif arguments:
+        raise Refused(f"A trial has no command {arguments[0]!r}: use `flask ...`, or nothing.")
+    print(TRIAL_SAYS, flush=True)
+    folder = data_directory(os.environ).parent
+    # As the kernel tells it: a bind mount can be on the same device as what is around it.
+    if not any(line.split()[4] == str(folder) for line in Path("/proc/self/mountinfo").read_text().splitlines()):
+        print(NOT_MOUNTED.format(folder), flush=True)
+    run(demo="`all flask demo`, in this container,")
 
 
 def external_database(settings: Mapping[str, str]) -> str | None:
@@ -214,6 +259,8 @@ def engine_file() -> Path:
     """Return the path of the engine's program. Raises Refused if it is not installed."""
     if ENGINE.is_file():
         return ENGINE
+    import platform  # no start needs it
+
     system = f"{platform.system()} {platform.machine()}"
     if system != "Linux x86_64":
         raise Refused(f"The embedded engine runs on Linux x86_64 only, and this is {system}: {OWN_DATABASE}.")
@@ -242,6 +289,8 @@ def web_settings(settings: Mapping[str, str], directory: Path) -> dict[str, str]
         **mail_folder(settings, directory),
         "PATH": f"{Path(sys.executable).parent}{os.pathsep}{settings.get('PATH', os.defpath)}",
         "PYTHONUNBUFFERED": "1",
+        # glibc would keep free memory apart for each thread: a tenth of a worker under load.
+        "MALLOC_ARENA_MAX": settings.get("MALLOC_ARENA_MAX") or "2",
         # flask would read .env; gunicorn and this launcher do not.
         "FLASK_SKIP_DOTENV": "1",
     }
@@ -259,7 +308,7 @@ def secret_key(directory: Path) -> str:
     if not path.exists():
         # Written under another name first, so that a crash cannot leave an empty secret.
         with tempfile.NamedTemporaryFile("w", dir=directory, delete=False) as file:
-            file.write(secrets.token_hex(32))
+            file.write(os.urandom(32).hex())
         os.replace(file.name, path)
     return path.read_text().strip()
 

@@ -6,6 +6,7 @@ that takes a second, and the tests of rules do without it.
 
 from __future__ import annotations
 
+import gc
 import os
 from collections.abc import Callable, Iterator
 from contextlib import closing
@@ -35,6 +36,17 @@ settings.register_profile("any machine", deadline=None)
 settings.load_profile("any machine")
 
 
+def pytest_configure() -> None:
+    """Collecting makes objects by the hundred thousand, and no garbage: not to look for any saves a fifth of it."""
+    gc.disable()
+
+
+def pytest_collection_finish() -> None:
+    """Nor is what was collected looked through again and again by what follows."""
+    gc.freeze()
+    gc.enable()
+
+
 @pytest.fixture(scope="session")
 def endpoint() -> Iterator[str]:
     """An engine in memory."""
@@ -51,6 +63,15 @@ def _create_app(endpoint: str) -> Flask:
     return create_app(config(endpoint))
 
 
+def _in_use(app: Flask) -> Flask:
+    """The application as it is after its first stop order: what it asked once, no test pays for."""
+    from app.models.upgrade import require_alone
+
+    with app.app_context():
+        require_alone()
+    return app
+
+
 @pytest.fixture(scope="session")
 def app(endpoint: str) -> Flask:
     """The application, on the engine in memory, its tables made."""
@@ -59,7 +80,7 @@ def app(endpoint: str) -> Flask:
     made = _create_app(endpoint)
     with made.app_context():
         create_tables()
-    return made
+    return _in_use(made)
 
 
 @pytest.fixture(scope="session")
@@ -110,7 +131,7 @@ def person(new_user: NewUser) -> Person:
 
 @pytest.fixture(scope="session")
 def _market_app(app: Flask, endpoint: str) -> Flask:
-    return _create_app(endpoint)
+    return _in_use(_create_app(endpoint))
 
 
 @pytest.fixture

@@ -20,7 +20,7 @@ from app.audit.records import (
     not_positive,
     violation,
 )
-from app.domain import money
+from app.domain import chain, money
 from app.domain.identifiers import TRANSACTION_ID, matches
 from app.domain.ledger import TransactionType, effect_of
 
@@ -32,6 +32,8 @@ class LedgerCheck:
     number: int = 0
     balance: Decimal = money.ZERO
     time: datetime | None = None
+    # What the next transaction follows in the chain of hashes; None where that cannot be known.
+    hash_before_next: str | None = None
     totals: dict[str, Decimal] = field(default_factory=lambda: defaultdict(lambda: money.ZERO))
 
     def add(self, transaction: TransactionRecord) -> Iterator[Violation]:
@@ -46,6 +48,7 @@ class LedgerCheck:
         what = f"new_balance after {as_text(before)} and {as_text(effect)}"
         yield from differs("effect_mismatch", item, what, found=after, expected=money.add(before, effect))
         yield from negative("negative_balance", item, "new_balance", after)
+        yield from self._check_hash(transaction)
         yield from self._check_time(item, transaction.created_at)
         self.time = transaction.created_at
         self.balance = after
@@ -66,6 +69,22 @@ class LedgerCheck:
             yield violation("sequence_gap", item, message, found=number, expected=last + 1)
         self.number = max(number, last)
 
+    def begin(self, balance: BalanceRecord) -> None:
+        """Know when the account began, before its first transaction is added."""
+        self.hash_before_next = chain.first_hash(balance.username, balance.created_at)
+
+    def _check_hash(self, transaction: TransactionRecord) -> Iterator[Violation]:
+        """One without a hash was written by an older version: there the chain begins anew."""
+        if transaction.hash is None:
+            state = transaction.username, transaction.transaction_id, as_text(transaction.new_balance)
+            self.hash_before_next = chain.hash_of_state(*state)
+            return
+        if self.hash_before_next is not None:
+            what = "The hash of what it says and of all before it"
+            expected = _hash_after(self.hash_before_next, transaction)
+            yield from differs("hash_mismatch", transaction.item, what, found=transaction.hash, expected=expected)
+        self.hash_before_next = transaction.hash
+
     def _check_time(self, item: ItemKey, time: datetime) -> Iterator[Violation]:
         if self.time and time < self.time:
             message = (
@@ -85,7 +104,17 @@ class LedgerCheck:
             yield from differs(check, balance.item, name, found=getattr(balance, name), expected=expected)
         yield from negative("negative_balance", balance.item, "current_balance", balance.current_balance)
         yield from negative("negative_reserve", balance.item, "reserved_cash", balance.reserved_cash)
+        if balance.head_number == self.number:
+            head = self.hash_before_next
+            yield from differs("head_mismatch", balance.item, "head_hash", found=balance.head_hash, expected=head)
         yield from self._check_time(balance.item, balance.updated_at)
+
+
+def _hash_after(previous: str, transaction: TransactionRecord) -> str:
+    amounts = transaction.amount, transaction.previous_balance, transaction.new_balance
+    names = transaction.order_id, transaction.actor, transaction.description
+    values = transaction.username, transaction.transaction_id, transaction.transaction_type, *map(as_text, amounts)
+    return chain.hash_of_transaction(previous, [*values, *names, as_text(transaction.created_at)])
 
 
 def _check_amount(transaction: TransactionRecord) -> Iterator[Violation]:
@@ -106,3 +135,6 @@ def _check_purpose(transaction: TransactionRecord) -> Iterator[Violation]:
         message = "An adjustment must name its actor and its reason."
         figures = {"actor": transaction.actor, "description": transaction.description}
         yield violation("adjustment_unexplained", item, message, **figures)
+    if transaction.approved_by is not None and transaction.approved_by == transaction.actor:
+        message = f"{transaction.actor} made this adjustment, and approved it."
+        yield violation("adjustment_approved_by_its_actor", item, message, found=transaction.actor)

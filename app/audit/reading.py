@@ -12,6 +12,7 @@ from typing import Any, NamedTuple
 
 from app.audit.records import ItemKey
 from app.audit.rows import NOBODY, ROOTS, Row
+from app.models.adjustments import PARTITION
 from app.models.batch import retry_while_busy
 from app.models.database import database
 from app.models.ledger import Trade
@@ -62,6 +63,8 @@ def _scan_page(table: str, segment: int, start: Any) -> _Page:
 def read_account(username: str, also: Iterable[ItemKey] = ()) -> Iterator[list[Row]]:
     """Every item of one user, in pages, and the items at the keys in `also`; an item may come twice.
 
+    The large adjustments of all users are in one partition, of which it takes the user's.
+
     Consistent, except for the two indexes that tell which orders and trades there are.
     """
     partitions = {key.PK for key in also if key.table == "users" and key.PK.startswith("TRANS#")}
@@ -76,11 +79,16 @@ def read_account(username: str, also: Iterable[ItemKey] = ()) -> Iterator[list[R
         also = {*also, ItemKey("users", *EmailClaim.key(email))} if email else also
         for page in _query("orders", username, index="UserOrderHistoryIndex"):
             partitions |= {Trade.partition(username, row.text("asset_id") or "") for row in page}
-            yield page
+            yield [row for row in page if not row.was_changed]
+            # Consistent: an index may show an order without its last change.
+            for order_id in [row.item.PK for row in page if row.was_changed]:
+                yield from _query("orders", order_id)
         for page in _query("users", username, index="UserTransactionsIndex"):
             partitions |= {row.item.PK for row in page}
     for partition in sorted(partitions):
         yield from _query("users", partition)
+    for page in _query("users", PARTITION):
+        yield [row for row in page if row.owner == username]
     yield [row for key in also if (row := find_row(key))]
 
 

@@ -10,7 +10,9 @@ from typing import NamedTuple
 
 from app.domain import clock
 from app.domain.assets import CATALOGUE
-from app.domain.orders import OrderStatus, PriceType, Side
+from app.domain.orders import LIMIT_DIRECTION, STOP_DIRECTION, Direction, OrderStatus, PriceType, Side
+from app.domain.passkeys import Passkey
+from app.domain.users import UserStatus
 
 
 class ItemKey(NamedTuple):
@@ -42,22 +44,68 @@ class Violation:
 class UserRecord(NamedTuple):
     item: ItemKey
     username: str
-    email: str
+    status: str
+    email: str | None
     email_unconfirmed_since: datetime | None
+    first_name: str | None
+    last_name: str | None
+    phone: str | None
+    date_of_birth: str | None
+    marketing_emails_consent: bool
+    second_factor: datetime | None
+    join_month: str | None
+    created_at: datetime
+
+    @property
+    def is_closed(self) -> bool:
+        return self.status == UserStatus.CLOSED
+
+
+class EventRecord(NamedTuple):
+    item: ItemKey
+    username: str
+    actor: str | None
+    act_month: str | None
+    created_at: datetime
+
+
+class AccountEventRecord(NamedTuple):
+    item: ItemKey
+    username: str
+    event_number: str
+    event_type: str
+    order_id: str | None
+    transaction_id: str | None
+    created_at: datetime
+    ttl: Decimal
 
 
 class BalanceRecord(NamedTuple):
     item: ItemKey
+    username: str
     current_balance: Decimal
     total_deposits: Decimal
     total_withdrawals: Decimal
     reserved_cash: Decimal
     version: Decimal
+    head_hash: str | None
+    head_number: Decimal | None
+    event_version: Decimal | None
+    closed_at: datetime | None
+    created_at: datetime
     updated_at: datetime
+
+
+class FactorRecord(NamedTuple):
+    item: ItemKey
+    recovery_hashes: str
+    passkeys: tuple[Passkey, ...] | None
+    created_at: datetime
 
 
 class TransactionRecord(NamedTuple):
     item: ItemKey
+    username: str
     transaction_id: str
     transaction_type: str
     amount: Decimal
@@ -65,8 +113,22 @@ class TransactionRecord(NamedTuple):
     new_balance: Decimal
     order_id: str | None
     actor: str | None
+    approved_by: str | None
+    event_number: str | None
     description: str | None
+    hash: str | None
     created_at: datetime
+
+
+class ApprovalRecord(NamedTuple):
+    item: ItemKey
+    username: str
+    amount: Decimal
+    reason: str
+    asked_by: str
+    status: str
+    decided_by: str | None
+    transaction_id: str | None
 
 
 class HoldingRecord(NamedTuple):
@@ -74,6 +136,8 @@ class HoldingRecord(NamedTuple):
     asset_id: str
     quantity: Decimal
     reserved_quantity: Decimal | None
+    cost_total: Decimal | None
+    realised_gain: Decimal | None
 
 
 class TradeRecord(NamedTuple):
@@ -84,8 +148,21 @@ class TradeRecord(NamedTuple):
     quantity: Decimal
     price: Decimal
     total_amount: Decimal
+    cost_total: Decimal | None
+    gain: Decimal | None
     order_id: str
     traded_at: datetime
+
+    @property
+    def is_buy(self) -> bool:
+        return self.transaction_type == Side.BUY
+
+
+class ClientOrderRecord(NamedTuple):
+    item: ItemKey
+    username: str
+    client_order_id: str
+    order_id: str
 
 
 class OrderRecord(NamedTuple):
@@ -99,14 +176,32 @@ class OrderRecord(NamedTuple):
     total_amount: Decimal
     status: str
     limit_price: Decimal | None
+    """As it is stored: the price that it waits for in its book."""
+    stop_price: Decimal | None
+    stop_limit_price: Decimal | None
+    triggered_at: datetime | None
+    time_in_force: str | None
+    client_order_id: str | None
     expires_at: datetime | None
     executed_at: datetime | None
     created_at: datetime
+    updated_at: datetime
+    event_number: str | None
     reserved_amount: Decimal | None
     reserved_quantity: Decimal | None
     open_owner: str | None
     open_book: str | None
     expiry_day: str | None
+    revision: Decimal | None
+
+    @property
+    def number_of_changes(self) -> int:
+        return 0 if self.revision is None else int(self.revision) - 1
+
+    @property
+    def terms(self) -> tuple[object, ...]:
+        """What its owner can change of it while it is open: quantity, limit and end."""
+        return self.quantity, self.limit_price, self.expires_at
 
     @property
     def is_buy(self) -> bool:
@@ -121,11 +216,68 @@ class OrderRecord(NamedTuple):
         return self.status == OrderStatus.COMPLETED
 
     @property
+    def is_market(self) -> bool:
+        return self.price_type == PriceType.MARKET
+
+    @property
     def is_limit(self) -> bool:
         return self.price_type == PriceType.LIMIT
 
+    @property
+    def has_stop(self) -> bool:
+        return self.price_type in {PriceType.STOP, PriceType.STOP_LIMIT}
 
-Record = UserRecord | BalanceRecord | TransactionRecord | HoldingRecord | TradeRecord | OrderRecord
+    @property
+    def awaits_stop(self) -> bool:
+        return self.has_stop and self.triggered_at is None
+
+    @property
+    def worst_price(self) -> Decimal | None:
+        """Its limit, if it is of a type that has one."""
+        return self.stop_limit_price if self.has_stop else self.limit_price
+
+    @property
+    def direction(self) -> Direction:
+        """Which way the price must go to reach it while it waits."""
+        return (STOP_DIRECTION if self.awaits_stop else LIMIT_DIRECTION)[Side(self.order_type)]
+
+
+class ChangeRecord(NamedTuple):
+    item: ItemKey
+    order_id: str
+    revision: Decimal
+    quantity_before: Decimal
+    quantity_after: Decimal
+    limit_before: Decimal
+    limit_after: Decimal
+    end_before: datetime
+    end_after: datetime
+    event_number: str
+    created_at: datetime
+
+    @property
+    def before(self) -> tuple[object, ...]:
+        return self.quantity_before, self.limit_before, self.end_before
+
+    @property
+    def after(self) -> tuple[object, ...]:
+        return self.quantity_after, self.limit_after, self.end_after
+
+
+Record = (
+    UserRecord
+    | EventRecord
+    | AccountEventRecord
+    | BalanceRecord
+    | FactorRecord
+    | TransactionRecord
+    | ApprovalRecord
+    | ClientOrderRecord
+    | HoldingRecord
+    | TradeRecord
+    | OrderRecord
+    | ChangeRecord
+)
 
 
 def violation(check: str, item: ItemKey, message: str, /, **figures: object) -> Violation:

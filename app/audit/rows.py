@@ -10,25 +10,38 @@ import re
 from collections.abc import Callable, Iterator, Mapping
 from datetime import datetime
 from decimal import Decimal
+from enum import StrEnum
 from functools import cache
 from typing import Any, NamedTuple
 
-from pynamodb.attributes import Attribute, BooleanAttribute, DiscriminatorAttribute, NumberAttribute, TTLAttribute
+from pynamodb.attributes import Attribute, BooleanAttribute, DiscriminatorAttribute
 
 from app.audit.records import ItemKey, Violation, violation
 from app.domain import clock
+from app.domain.account_events import AccountEventType
+from app.domain.approvals import ApprovalStatus
+from app.domain.events import EventKind
 from app.domain.ledger import TransactionType
-from app.domain.orders import OrderStatus, PriceType, Side
+from app.domain.orders import OrderStatus, PriceType, Side, TimeInForce
+from app.domain.passkeys import passkeys_from_text
+from app.domain.totals import asset_totals_from_text
 from app.domain.users import Role, UserStatus
 from app.models import attributes
-from app.models.idempotency import IdempotencyClaim
+from app.models.account_events import AccountEvent
+from app.models.adjustments import PARTITION as APPROVALS
+from app.models.adjustments import Approval
+from app.models.events import SecurityEvent
+from app.models.factors import SecondFactor
+from app.models.idempotency import ClientOrder, IdempotencyClaim
 from app.models.item import Item
 from app.models.ledger import Balance, BalanceTransaction, Holding, Trade
-from app.models.orders import Order, OrdersItem
+from app.models.orders import Order, OrderChange, OrdersItem
 from app.models.outbox import QueuedMail
 from app.models.proofs import Proof
 from app.models.rate_limits import RateWindow
 from app.models.shared_text import SharedText
+from app.models.system import PARTITION as SYSTEM
+from app.models.system import Heartbeat, Totals
 from app.models.upgrade import StoreFormat
 from app.models.users import EmailClaim, Token, User, UsersItem
 
@@ -40,16 +53,24 @@ MODELS: tuple[type[Item], ...] = (
     EmailClaim,
     Token,
     Proof,
+    SecondFactor,
     QueuedMail,
     Balance,
     BalanceTransaction,
     Holding,
     Trade,
+    Approval,
     IdempotencyClaim,
+    ClientOrder,
+    SecurityEvent,
+    AccountEvent,
     RateWindow,
     StoreFormat,
     SharedText,
+    Totals,
+    Heartbeat,
     Order,
+    OrderChange,
 )
 NOBODY = ""
 
@@ -76,14 +97,22 @@ class Row(NamedTuple):
         return kind if kind in _attributes_of(self.table) else ""
 
     @property
+    def was_changed(self) -> bool:
+        """Whether it is an order that has changes, which do not say whose they are."""
+        return self.kind == "ORDER" and self.raw.get("revision", {}).get("N") not in {None, "1"}
+
+    @property
     def owner(self) -> str:
-        """The user that the item belongs to, by its key or, for an order or claim, its `username`; else NOBODY."""
+        """The user that the item belongs to: by its key, or by its `username` where that does not tell; else NOBODY.
+
+        A change of an order belongs to the owner of the order.
+        """
         partition = self.text("PK") or ""
-        if self.table == "orders" or partition.startswith("EMAIL#"):
+        if self.table == "orders" or partition.startswith(("EMAIL#", APPROVALS)):
             return self.text("username") or NOBODY
         first, *rest = partition.split("#")
         if not rest:
-            return first
+            return NOBODY if first == SYSTEM else first
         return rest[0] if first == "TRANS" and len(rest) == 2 else NOBODY
 
 
@@ -125,16 +154,22 @@ _READERS: Mapping[type[Attribute[Any]], tuple[str, Callable[[Any], Any]]] = {
         "S",
         _matching(r"[0-9]{4}-[0-9]{2}-[0-9]{2}T[0-9:]{8}\.[0-9]{6}Z", datetime.fromisoformat),
     ),
-    NumberAttribute: ("N", _matching(r"-?[0-9]+", Decimal)),
-    TTLAttribute: ("N", _matching(r"[0-9]+", Decimal)),
+    attributes.PasskeysAttribute: ("S", passkeys_from_text),
+    attributes.AssetTotalsAttribute: ("S", asset_totals_from_text),
+    attributes.NumberAttribute: ("N", _matching(r"-?[0-9]+", Decimal)),
+    attributes.TTLAttribute: ("N", _matching(r"[0-9]+", Decimal)),
     BooleanAttribute: ("BOOL", _read_boolean),
 }
-_WORDS: Mapping[tuple[str, str], type[TransactionType | Side | PriceType | OrderStatus | Role | UserStatus]] = {
+_WORDS: Mapping[tuple[str, str], type[StrEnum]] = {
     ("TRANSACTION", "transaction_type"): TransactionType,
     ("ASSET_TRANSACTION", "transaction_type"): Side,
     ("ORDER", "order_type"): Side,
     ("ORDER", "price_type"): PriceType,
+    ("ORDER", "time_in_force"): TimeInForce,
     ("ORDER", "status"): OrderStatus,
+    ("APPROVAL", "status"): ApprovalStatus,
+    ("EVENT", "kind"): EventKind,
+    ("ACCOUNT_EVENT", "event_type"): AccountEventType,
     ("USER", "role"): Role,
     ("USER", "status"): UserStatus,
 }
@@ -207,8 +242,16 @@ _KEYS: Mapping[str, tuple[Callable[..., tuple[str, str]], tuple[str, ...]]] = {
     "ASSET_TRANSACTION": (Trade.key, ("username", "asset_id", "traded_at")),
     "TOKEN": (Token.key, ("username", "token_id")),
     "PROOF": (Proof.key, ("username", "kind")),
+    "FACTOR": (SecondFactor.key, ("username",)),
     "MAIL": (QueuedMail.key, ("username", "created_at", "mail_id")),
+    "APPROVAL": (Approval.key, ("approval_id",)),
+    "EVENT": (SecurityEvent.key, ("username", "created_at", "event_id")),
+    "ACCOUNT_EVENT": (AccountEvent.key, ("username", "event_number")),
+    "TOTALS": (Totals.key, ("taken_at",)),
+    "WORKER": (Heartbeat.key, ("worker_id",)),
+    "CLIENT": (ClientOrder.key, ("username", "client_order_id")),
     "ORDER": (Order.key, ("order_id",)),
+    "CHANGE": (OrderChange.key, ("order_id", "revision")),
 }
 _KEY_PATTERNS: Mapping[str, str] = {
     "EMAIL": "EMAIL#[^ ]+ EMAIL",

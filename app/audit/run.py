@@ -13,13 +13,14 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field, replace
-from datetime import timedelta
+from datetime import datetime, timedelta
 
 from app.audit.account import check_account
 from app.audit.reading import count_items, read_account, read_balance_and_holdings, scan
 from app.audit.records import ItemKey, Violation
 from app.audit.rows import NOBODY, changed_after
 from app.audit.sorter import RowSorter, SortedRow
+from app.audit.totals import Sums
 from app.domain import clock
 
 __all__ = ["Report", "Violation", "audit_all", "audit_user", "count_items"]
@@ -31,11 +32,16 @@ PAUSES_SECONDS = (0.1, 0.3, 1.0)
 
 @dataclass
 class Report:
-    """How many user accounts and items an audit checked, and what it found."""
+    """How many user accounts and items an audit checked, and what it found.
+
+    `sums` has what they have together, if all were audited: each item as it was when it was read, since `began_at`.
+    """
 
     accounts: int = 0
     items: int = 0
     violations: list[Violation] = field(default_factory=list)
+    sums: Sums = field(default_factory=Sums)
+    began_at: datetime = field(default_factory=clock.now)
 
 
 def audit_all(
@@ -50,7 +56,7 @@ def audit_all(
             advance(len(page))
         for owner, rows in sorter.accounts():
             report.accounts += owner != NOBODY
-            suspects = {violation.item for violation in check_account(owner, _counted(rows, advance))}
+            suspects = {violation.item for violation in check_account(owner, _counted(rows, advance), report.sums)}
             if suspects:
                 report.violations += _audit_account(owner, suspects, pauses).violations
     return report
@@ -110,7 +116,7 @@ class _Reading:
             self.is_still = read_balance_and_holdings(username) == before
             self.has_settled = self.has_settled and self.is_still
             for _, rows in sorter.accounts():
-                self.report.violations += check_account(username, _counted(rows, self._count))
+                self.report.violations += check_account(username, _counted(rows, self._count), self.report.sums)
 
     def _count(self, items: int) -> None:
         self.report.items += items

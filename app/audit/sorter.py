@@ -9,7 +9,7 @@ from contextlib import closing
 from itertools import groupby
 from typing import NamedTuple, Self
 
-from app.audit.rows import Row
+from app.audit.rows import NOBODY, Row
 
 
 class SortedRow(NamedTuple):
@@ -21,26 +21,39 @@ class SortedRow(NamedTuple):
     row: Row
 
 
-HEAD, TRANSACTIONS, ORDERS = range(3)
+HEAD, EVENTS, TRANSACTIONS, ORDERS = range(4)
+# No text is stored as this.
+OWNER_OF_ITS_ORDER = b"\xff"
 
 
 def _places(row: Row) -> Iterator[tuple[int, str, bool]]:
     """The places of a row among those of its user: section, group in it, and whether it is the main place."""
-    kind, order_id = row.kind, row.text("order_id")
-    if kind == "TRANSACTION":
-        yield TRANSACTIONS, row.item.SK.removeprefix("TRANS#"), True
-        if order_id is not None:
-            yield ORDERS, order_id, False
-    elif kind == "REQUEST":
-        # That of another user's transaction does not meet the user's own of the same number.
-        reference = " ".join(filter(None, (row.text("username"), row.text("reference"))))
-        yield (ORDERS if reference.startswith("order_") else TRANSACTIONS), reference, True
-    elif kind == "ORDER":
-        yield ORDERS, row.item.PK, True
-    elif kind == "ASSET_TRANSACTION":
-        yield ORDERS, order_id or "", True
-    else:
-        yield HEAD, "", True
+    yield *_main_place(row), True
+    if row.kind in {"TRANSACTION", "ACCOUNT_EVENT"} and (order_id := row.text("order_id")) is not None:
+        yield ORDERS, order_id, False
+    if row.kind == "ACCOUNT_EVENT" and (transaction_id := row.text("transaction_id")) is not None:
+        yield TRANSACTIONS, transaction_id, False
+
+
+def _main_place(row: Row) -> tuple[int, str]:
+    match row.kind:
+        case "TRANSACTION":
+            return TRANSACTIONS, row.item.SK.removeprefix("TRANS#")
+        case "REQUEST":
+            # That of another user's transaction does not meet the user's own of the same number.
+            reference = " ".join(filter(None, (row.text("username"), row.text("reference"))))
+            # After the id of an order may stand its revision.
+            is_of_order = reference.startswith("order_")
+            return (ORDERS, reference.partition(" ")[0]) if is_of_order else (TRANSACTIONS, reference)
+        case "APPROVAL" if transaction_id := row.text("transaction_id"):
+            return TRANSACTIONS, transaction_id
+        case "ORDER" | "CHANGE":
+            return ORDERS, row.item.PK
+        case "ASSET_TRANSACTION" | "CLIENT":
+            return ORDERS, row.text("order_id") or ""
+        case "ACCOUNT_EVENT":
+            return EVENTS, ""
+    return HEAD, ""
 
 
 class RowSorter:
@@ -51,6 +64,7 @@ class RowSorter:
         for pragma in ("journal_mode=OFF", "synchronous=OFF", "cache_size=-8192", "temp_store=FILE"):
             self._file.execute(f"PRAGMA {pragma}")
         self._file.execute("CREATE TABLE places (owner, section, grouped, item, main, row)")
+        self._file.execute("CREATE TABLE owners (order_id PRIMARY KEY, owner)")
         self._file.execute("BEGIN")
 
     def __enter__(self) -> Self:
@@ -61,11 +75,16 @@ class RowSorter:
 
     def add(self, rows: Iterable[Row], *, owner: str | None = None) -> None:
         """Put rows in, each under its own owner, or all under this one."""
+        rows = list(rows)
+        self._file.executemany(
+            "INSERT OR REPLACE INTO owners VALUES (?, ?)",
+            [(_stored(row.item.PK), _stored(row.owner)) for row in rows if row.was_changed],
+        )
         self._file.executemany(
             "INSERT INTO places VALUES (?, ?, ?, ?, ?, ?)",
             (
                 (
-                    _stored(row.owner if owner is None else owner),
+                    _owner(row) if owner is None else _stored(owner),
                     section,
                     _stored(group),
                     _stored("\0".join(row.item)),
@@ -79,10 +98,17 @@ class RowSorter:
 
     def accounts(self) -> Iterator[tuple[str, Iterator[SortedRow]]]:
         """Each owner with its rows in order; a row that was put in twice comes once."""
+        of_its_order = "coalesce((SELECT owner FROM owners WHERE order_id = grouped), ?)"
+        places = (_stored(NOBODY), OWNER_OF_ITS_ORDER)
+        self._file.execute(f"UPDATE places SET owner = {of_its_order} WHERE owner = ?", places)
         with closing(self._file.cursor()) as cursor:
             cursor.execute("SELECT * FROM places ORDER BY owner, section, grouped, item")
             for owner, rows in groupby(cursor, key=lambda row: row[0]):
                 yield _loaded(owner), _once(rows)
+
+
+def _owner(row: Row) -> bytes:
+    return OWNER_OF_ITS_ORDER if row.kind == "CHANGE" else _stored(row.owner)
 
 
 def _once(rows: Iterable[tuple[bytes, int, bytes, bytes, int, bytes]]) -> Iterator[SortedRow]:

@@ -14,12 +14,13 @@ from app.cli.demo import demo
 from app.cli.failures import in_a_sentence
 from app.cli.orders import orders
 from app.cli.tables import tables
+from app.cli.transfer import export, import_
 from app.cli.upgrade import upgrade
 from app.cli.users import users
 
 
 def init_app(app: Flask) -> None:
-    for command in (audit, demo, orders, tables, upgrade, users):
+    for command in (audit, demo, export, import_, orders, tables, upgrade, users):
         app.cli.add_command(in_a_sentence(command))
     app.shell_context_processor(_shell_names)
 

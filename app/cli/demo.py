@@ -26,7 +26,7 @@ def demo(months: int) -> None:
     from app.cli.demo_accounts import USERNAMES, is_complete, is_demo_password, set_demo_password
 
     create_tables()
-    bring_up_to_date()
+    bring_up_to_date(alone=False)
     # Nobody reads the mail of these accounts.
     database().sends_mail = False
     password = _password(str(current_app.config["SECRET_KEY"]))

@@ -19,7 +19,7 @@ import click
 from app.domain import clock, money
 from app.domain.assets import CATALOGUE
 from app.domain.errors import Busy
-from app.domain.orders import NewOrder, PriceType, Side, reaches
+from app.domain.orders import NewOrder, PriceType, Side, accepts
 from app.domain.users import Role, UserStatus
 from app.models import order_changes as order_book
 from app.models.idempotency import IdempotencyClaim
@@ -210,7 +210,7 @@ class _Year:
         for moment in (day - timedelta(days=back) for back in range(60)):
             hours = [moment + timedelta(hours=passed) for passed in range(12, 240)]
             limit = self._limit(asset_id, moment, 98)
-            reached = next((hour for hour in hours if reaches(Side.BUY, limit, self._price(asset_id, hour))), None)
+            reached = next((hour for hour in hours if accepts(Side.BUY, limit, self._price(asset_id, hour))), None)
             if reached:
                 order = _Waiting(self.market, Side.BUY, asset_id, limit)
                 yield moment, order.place(self._quantity(asset_id, moment, Decimal(500)), moment + MONTH)

@@ -2,7 +2,7 @@
 
 | status | meaning |
 |---|---|
-| 1 | a rule refused; `audit` found a violation |
+| 1 | a rule refused; `audit` found a violation; `export` met a writer |
 | 2 | a wrong setting, option or argument |
 | 3 | the database did not answer, is too busy, refuses, or has no tables |
 """
@@ -20,10 +20,18 @@ from pynamodb.exceptions import PynamoDBConnectionError, TableDoesNotExist, Verb
 
 from app.domain.errors import Busy, ProductError, StoreUnavailable
 from app.domain.identifiers import USERNAME, matches
+from app.models.upgrade import ImportUnfinished
 
 NO_DATABASE = 3
 # How PynamoDB and botocore put what DynamoDB refuses for another reason than a rule of ours.
-DATABASE_ERRORS = (Busy, StoreUnavailable, PynamoDBConnectionError, TableDoesNotExist, VerboseClientError)
+DATABASE_ERRORS = (
+    Busy,
+    ImportUnfinished,
+    StoreUnavailable,
+    PynamoDBConnectionError,
+    TableDoesNotExist,
+    VerboseClientError,
+)
 
 
 class Failed(click.ClickException):
@@ -70,6 +78,8 @@ def sentence_of(error: Exception) -> str:
     """What an operator is told of a rule's refusal or of one of DATABASE_ERRORS."""
     if isinstance(error, StoreUnavailable):
         return "The database does not answer. Check DYNAMODB_ENDPOINT or the AWS settings; the log names the cause."
+    if isinstance(error, ImportUnfinished):
+        return "An import into these tables was cut off. Run `flask --app wsgi import` with the same file again."
     if isinstance(error, Busy):
         return "The database is too busy, or changes came at once. Try again in a moment."
     if isinstance(error, ProductError):

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import logging
 import random
+import secrets
 import signal
 import threading
 import time
+from collections.abc import Callable
 from contextvars import copy_context
 from functools import partial
 from typing import TYPE_CHECKING
@@ -15,12 +17,13 @@ import click
 from flask import current_app
 from flask.cli import AppGroup
 
-from app import metrics
+from app import metrics, traces
 from app.cli.failures import DATABASE_ERRORS, Failed, sentence_of
 from app.domain.errors import ProductError
 from app.models.create_tables import check_tables, tables_answer
 from app.models.expired import Sweeper
 from app.models.outbox import SHARDS
+from app.models.system import Pulse, find_totals
 from app.services.worker import Round, Worker
 
 # The postman is imported where it is used: a web server has this command, and sends no mail.
@@ -29,6 +32,9 @@ if TYPE_CHECKING:
 
 SECONDS_BETWEEN_ROUNDS = 2.0
 PATIENCE_SECONDS = 10
+# Between looks at the last audit.
+SECONDS_BETWEEN_LOOKS = 300
+SCHEDULED = "scheduled"
 
 log = logging.getLogger(__name__)
 orders = AppGroup("orders", help="Limit orders that wait for their price.")
@@ -50,6 +56,8 @@ def run(once: bool) -> None:
         check_tables()
         if not _run_round(worker):
             raise Failed("The round was given up; the log names the cause.")
+        # One name for all runs of a scheduler, of which each is a new process.
+        _do_beside(Pulse(SCHEDULED).beat, "nobody was told that this worker runs")
         for _ in range(SHARDS):
             _deliver(postman)
         return
@@ -58,12 +66,34 @@ def run(once: bool) -> None:
         # A thread of its own: orders do not wait for a mail server.
         delivering = partial(copy_context().run, _deliver_until, stopping, postman)
         threading.Thread(target=delivering, name="mail", daemon=True).start()
-    sweeper = Sweeper()
+    _work_until(stopping, worker)
+
+
+def _work_until(stopping: threading.Event, worker: Worker) -> None:
+    sweeper, pulse, audits = Sweeper(), Pulse(secrets.token_hex(8)), _AuditWatch()
     while not stopping.is_set():
-        if _run_round(worker) and not stopping.is_set():
-            _sweep(sweeper)
+        if _run_round(worker):
+            _do_beside(pulse.beat, "nobody was told that this worker runs")
+            _do_beside(audits.look, "when the books were last audited is not known")
+            if not stopping.is_set():
+                _do_beside(sweeper.sweep, "items past their time were not deleted")
         # Jitter, so that workers that started together do not keep working in step.
         stopping.wait(SECONDS_BETWEEN_ROUNDS * random.uniform(0.5, 1.5))
+
+
+class _AuditWatch:
+    """Shows when the books were last audited, where the worker's counters are shown: the audit itself has none."""
+
+    def __init__(self) -> None:
+        self._next = 0.0
+
+    def look(self) -> None:
+        """One call and half a read unit at times, else none."""
+        if not current_app.config["WORKER_METRICS"] or time.monotonic() < self._next:
+            return
+        found = find_totals()
+        metrics.show_audit(found.taken_at.timestamp() if found else 0, int(found.violations) if found else 0)
+        self._next = time.monotonic() + SECONDS_BETWEEN_LOOKS
 
 
 def _wait_for_tables(stopping: threading.Event) -> None:
@@ -86,10 +116,10 @@ def _serve_counters() -> None:
 
 def _run_round(worker: Worker) -> bool:
     """Whether the round was done."""
-    counters = metrics.worker_counters()
+    counters, tracer = metrics.worker_counters(), current_app.extensions["tracer"]
     started = time.monotonic()
     try:
-        with current_app.extensions["database"].active() as used:
+        with current_app.extensions["database"].active() as used, traces.span(tracer, "orders run"):
             done = worker.run_round()
     except (ProductError, *DATABASE_ERRORS) as error:
         counters.count_round_given_up()
@@ -103,13 +133,14 @@ def _run_round(worker: Worker) -> bool:
     finally:
         metrics.count_usage(used, "orders run")
     counters.count_round(
-        {"filled": done.filled, "expired": done.expired, "lost": done.lost, "failed": done.failed},
+        {each: getattr(done, each) for each in ("filled", "triggered", "expired", "lost", "failed")},
         [lag.total_seconds() for lag in done.lags],
         time.monotonic() - started,
     )
     if done != Round():
         click.echo(
-            f"filled {done.filled}, expired {done.expired}, lost to another worker {done.lost}, failed {done.failed}"
+            f"filled {done.filled}, triggered {done.triggered}, expired {done.expired}, "
+            f"lost to another worker {done.lost}, failed {done.failed}"
         )
     return True
 
@@ -139,14 +170,14 @@ def _deliver(postman: Postman) -> bool:
     return done != Delivery()
 
 
-def _sweep(sweeper: Sweeper) -> None:
+def _do_beside(do: Callable[[], object], failed: str) -> None:
     try:
         with current_app.extensions["database"].active() as used:
-            sweeper.sweep()
+            do()
     except (ProductError, *DATABASE_ERRORS) as error:
-        log.warning("items past their time were not deleted: %s", sentence_of(error))
+        log.warning("%s: %s", failed, sentence_of(error))
     except Exception:
         # Nothing depends on it, and orders wait.
-        log.exception("items past their time were not deleted")
+        log.exception(failed)
     finally:
         metrics.count_usage(used, "orders run")

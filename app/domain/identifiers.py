@@ -16,8 +16,13 @@ ASSET_ID = r"[A-Za-z0-9]{1,10}"
 """In any case; the catalogue has upper case."""
 
 ORDER_ID = r"[A-Za-z0-9_]{10,50}"
+APPROVAL_ID = r"approval_[0-9A-Z]{26}"
 TRANSACTION_ID = r"[0-9]{12}"
 TOKEN_ID = r"[0-9a-f]{16}"
+PASSKEY_ID = r"[0-9a-f]{16}"
+CLIENT_ORDER_ID = r"[A-Za-z0-9._:-]{1,64}"
+"""Which a script gives an order of its own."""
+
 IDEMPOTENCY_KEY = r"[!-~]{1,255}"
 REQUEST_ID = r"[A-Za-z0-9_-]{1,64}"
 

@@ -94,5 +94,16 @@ def refund(account: CashAccount, reserved: Decimal, amount: Decimal) -> Posting:
     return post(release(account, reserved), TransactionType.ORDER_REFUND, amount)
 
 
+def change_reserve(account: CashAccount, difference: Decimal) -> Posting:
+    """Pay a difference, other than zero, into the reserve of an order to buy; below zero, return it to the balance.
+
+    Raises InsufficientFunds.
+    """
+    if difference > 0:
+        return reserve(account, difference)
+    returned = money.subtract(money.ZERO, difference)
+    return refund(account, returned, returned)
+
+
 def _add_to_reserve(account: CashAccount, change: Decimal) -> CashAccount:
     return replace(account, reserved_cash=money.add(account.reserved_cash, change))

@@ -26,6 +26,14 @@ class MailKind(StrEnum):
     PASSWORD_RESET = "password_reset"
     EMAIL_CHANGE_ASKED = "email_change_asked"
     EMAIL_CHANGED = "email_changed"
+    SECOND_FACTOR_ADDED = "second_factor_added"
+    SECOND_FACTOR_REMOVED = "second_factor_removed"
+    SECOND_FACTOR_RESET = "second_factor_reset"
+    RECOVERY_CODES_MADE = "recovery_codes_made"
+    RECOVERY_CODE_USED = "recovery_code_used"
+    PASSKEY_ADDED = "passkey_added"
+    PASSKEY_REMOVED = "passkey_removed"
+    ACCOUNT_CLOSED = "account_closed"
 
 
 PATHS = {MailKind.CONFIRM_EMAIL: "/confirm-email", MailKind.RESET_PASSWORD: "/reset-password"}
@@ -63,6 +71,47 @@ _TEXTS: Mapping[MailKind, tuple[str, str]] = {
         "Your e-mail address was changed",
         "The e-mail address of the account {username} was changed to {new_address} at {time}. This is the last mail "
         "to this address.\n\nWas it not you? Then write to those who run {site} at once.",
+    ),
+    MailKind.SECOND_FACTOR_ADDED: (
+        "A second factor was set up",
+        "At {time}, the account {username} got a second factor: logging in now asks for a code of an app too. Every "
+        f"other browser and script was logged out.\n\n{_NOT_YOU}",
+    ),
+    MailKind.SECOND_FACTOR_REMOVED: (
+        "Your second factor was removed",
+        "The second factor of the account {username} was removed at {time}: logging in asks for the password alone. "
+        f"Every other browser and script was logged out.\n\n{_NOT_YOU}",
+    ),
+    MailKind.SECOND_FACTOR_RESET: (
+        "Your second factor will be removed",
+        "At {time}, those who run {site} were asked to reset the second factor of the account {username}. From "
+        "{falls_at} on, the next log-in with the password alone removes it.\n\n"
+        "Was it not you who asked? Then log in with a code before that time: this takes the reset back. And choose a "
+        "new password: {site}/forgot-password",
+    ),
+    MailKind.RECOVERY_CODES_MADE: (
+        "New recovery codes were made",
+        f"New recovery codes of the account {{username}} were made at {{time}}. The old ones are void.\n\n{_NOT_YOU}",
+    ),
+    MailKind.RECOVERY_CODE_USED: (
+        "A recovery code was used",
+        "A recovery code of the account {username} was used at {time}. It cannot be used again; {left} are left."
+        f"\n\n{_NOT_YOU}",
+    ),
+    MailKind.PASSKEY_ADDED: (
+        "A passkey was added",
+        'At {time}, the passkey "{name}" was added to the account {username}. It counts like a code of the app.'
+        f"\n\n{_NOT_YOU}",
+    ),
+    MailKind.PASSKEY_REMOVED: (
+        "A passkey was removed",
+        f'At {{time}}, the passkey "{{name}}" of the account {{username}} was removed.\n\n{_NOT_YOU}',
+    ),
+    MailKind.ACCOUNT_CLOSED: (
+        "Your account is closed",
+        "The account {username} was closed at {time}, for good. Your name, e-mail address, phone and date of birth "
+        "are removed. This is the last mail to this address.\n\nWas it not you? Then write to those who run {site} at "
+        "once.",
     ),
 }
 

@@ -25,6 +25,11 @@ MIN_QUANTITY = Decimal("0.00000001")
 MAX_QUANTITY = Decimal("100000000000000")
 MAX_PRICE = Decimal("1000000000")
 
+# What is said of an amount beyond these.
+AMOUNT_BOUNDS = "Choose an amount from 0.01 to 1000000.00."
+QUANTITY_BOUNDS = "Choose a quantity from 0.00000001 to 100000000000000."
+PRICE_BOUNDS = "Choose a price above 0, at most 1000000000."
+
 # Text in which a comma can only be the decimal point. Three digits after one to three may be thousands: `1,000`.
 # The script of the order form follows it, so it is written as JavaScript reads it too.
 DECIMAL_COMMA = r"^(-?(?![1-9][0-9]{0,2},[0-9]{3}$)[0-9]+),([0-9]+)$"
@@ -33,6 +38,10 @@ DECIMAL_COMMA = r"^(-?(?![1-9][0-9]{0,2},[0-9]{3}$)[0-9]+),([0-9]+)$"
 EXACT = Context(prec=60, traps=[Inexact, InvalidOperation, DivisionByZero, Overflow])
 _ROUNDING = Context(prec=60, traps=[InvalidOperation, DivisionByZero, Overflow])
 _FLOOR = Context(prec=60, rounding=ROUND_FLOOR, traps=[InvalidOperation, DivisionByZero, Overflow])
+
+
+LARGE_UNITS = {"trillion": 12, "billion": 9, "million": 6}
+"""The words for large amounts, each with its power of ten, the largest first."""
 
 
 class InvalidAmount(ValueError):
@@ -61,7 +70,7 @@ def parse_money(text: str) -> Decimal:
     """The amount of one transaction: 0.01 to 1000000.00, returned with exactly 2 decimals. Raises InvalidAmount."""
     amount = _parse(text, decimals=2, example="1000.00")
     if not CENT <= amount <= MAX_AMOUNT:
-        raise InvalidAmount("Choose an amount from 0.01 to 1000000.00.")
+        raise InvalidAmount(AMOUNT_BOUNDS)
     return amount.quantize(CENT, context=EXACT)
 
 
@@ -75,7 +84,7 @@ def parse_quantity(text: str) -> Decimal:
     """A quantity of an asset: 0.00000001 to 100000000000000. Raises InvalidAmount."""
     quantity = _parse(text, decimals=8, example="0.25")
     if not MIN_QUANTITY <= quantity <= MAX_QUANTITY:
-        raise InvalidAmount("Choose a quantity from 0.00000001 to 100000000000000.")
+        raise InvalidAmount(QUANTITY_BOUNDS)
     return quantity
 
 
@@ -83,7 +92,7 @@ def parse_price(text: str) -> Decimal:
     """The price of one unit: above 0, at most 1000000000. Raises InvalidAmount."""
     price = _parse(text, decimals=8, example="60000.00")
     if not 0 < price <= MAX_PRICE:
-        raise InvalidAmount("Choose a price above 0, at most 1000000000.")
+        raise InvalidAmount(PRICE_BOUNDS)
     return price
 
 
@@ -100,6 +109,13 @@ def subtract(first: Decimal, second: Decimal) -> Decimal:
 def total_of(amounts: Iterable[Decimal]) -> Decimal:
     """The exact sum of any number of amounts; 0.00 for none."""
     return reduce(add, amounts, ZERO)
+
+
+def known_total(amounts: Iterable[Decimal | None]) -> Decimal | None:
+    """The exact sum; None where one of the amounts is not known."""
+    found = list(amounts)
+    known = [amount for amount in found if amount is not None]
+    return total_of(known) if len(known) == len(found) else None
 
 
 def value_of(quantity: Decimal, price: Decimal) -> Decimal:
@@ -129,6 +145,18 @@ def _product(quantity: Decimal, price: Decimal, rounding: str) -> Decimal:
     return EXACT.multiply(quantity, price).quantize(CENT, rounding=rounding, context=_ROUNDING)
 
 
+def share_of(total: Decimal, part: Decimal, whole: Decimal) -> Decimal:
+    """The share of `total` that falls to `part` of `whole`, rounded down to the cent; of the whole (or more) all."""
+    if part >= whole:
+        return total
+    return _FLOOR.divide(EXACT.multiply(total, part), whole).quantize(CENT, context=_FLOOR)
+
+
+def average_price(total: Decimal, quantity: Decimal, *, decimals: int) -> Decimal:
+    """The price of one unit at which a quantity above 0 comes to `total`, rounded to `decimals`, for display only."""
+    return _ROUNDING.divide(total, quantity).quantize(Decimal(1).scaleb(-decimals), context=_ROUNDING)
+
+
 def quantity_for(amount: Decimal, price: Decimal) -> Decimal:
     """The largest quantity (8 decimals) that costs no more than the amount, itself up to MAX_AMOUNT; it can be 0."""
     return _FLOOR.divide(amount, price).quantize(MIN_QUANTITY, context=_FLOOR)
@@ -145,13 +173,24 @@ def percentage(part: Decimal, whole: Decimal) -> Decimal:
     """`part` of `whole` in percent, rounded to 2 decimals, for display only; 0.00 when `whole` is 0."""
     if not whole:
         return ZERO
-    return _ROUNDING.divide(_ROUNDING.multiply(part, Decimal(100)), whole).quantize(CENT, context=_ROUNDING)
+    percent = _ROUNDING.divide(_ROUNDING.multiply(part, Decimal(100)), whole).quantize(CENT, context=_ROUNDING)
+    return add(percent, ZERO)  # a loss of next to nothing is 0.00, not -0.00
 
 
-def grouped(number: Decimal, *, decimals: int) -> str:
-    """A number as people read it: commas between thousands, and at least so many decimals (1 or more)."""
-    whole, _, fraction = plain(number).partition(".")
-    return f"{int(whole):,}.{fraction.ljust(decimals, '0')}"
+def grown(growth: Decimal, gain: Decimal, base: Decimal) -> Decimal:
+    """`growth` x (`base` + `gain`) / `base`, rounded to 60 digits; as it was when `base` is 0. A gain is signed."""
+    return _ROUNDING.multiply(growth, _ROUNDING.divide(add(base, gain), base)) if base else growth
+
+
+def shortened(amount: Decimal) -> tuple[Decimal, str]:
+    """An amount of a million and more in the largest unit that it fills, rounded down to 2 decimals, and the unit.
+
+    For display only. The unit is empty for a smaller amount, which stays as it is.
+    """
+    for unit, exponent in LARGE_UNITS.items():
+        if amount >= Decimal(1).scaleb(exponent):
+            return amount.scaleb(-exponent, context=_FLOOR).quantize(CENT, context=_FLOOR), unit
+    return amount, ""
 
 
 def plain(number: Decimal) -> str:

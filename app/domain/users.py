@@ -32,6 +32,8 @@ class Role(StrEnum):
 class UserStatus(StrEnum):
     ACTIVE = "ACTIVE"
     SUSPENDED = "SUSPENDED"
+    CLOSED = "CLOSED"
+    """By its owner, for good: nothing personal is left, and nothing about it changes any more."""
 
 
 class CredentialKind(StrEnum):

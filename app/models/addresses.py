@@ -15,10 +15,12 @@ from pynamodb.expressions.condition import Condition
 from pynamodb.expressions.update import Action
 
 from app.domain import clock
-from app.domain.errors import Busy, EmailTaken
+from app.domain.errors import Busy, ClosedSince, EmailTaken, ProofRequired
+from app.domain.events import DONE, WAITS, EventKind
 from app.domain.mails import MailKind
 from app.models.batch import Batch, Cancelled, retry_while_busy, write_if
 from app.models.database import database
+from app.models.events import add_event, record
 from app.models.outbox import notify, queue_mail
 from app.models.proofs import Proof, get_user_and_proof, new_proof, put_proof, use_proof
 from app.models.reading import read_together
@@ -26,18 +28,26 @@ from app.models.users import EmailClaim, User, get_user
 
 
 @retry_while_busy
-def update_profile(username: str, changes: Mapping[str, Any], *, now: datetime) -> User:
-    """Set attributes of a user; None removes one. Two calls, or three where a new address waits to be confirmed.
+def update_profile(username: str, changes: Mapping[str, Any], *, proved: bool, now: datetime) -> User:
+    """Set attributes of a user; None removes one. Two calls, or three where any of them is another one than before.
 
     A new e-mail address moves the claim in the same batch. Where mail is sent it gets a link instead, and the old one,
-    which stays, is told. Raises EmailTaken, and Busy when every attempt came second.
+    which stays, is told. Raises ProofRequired where what is changed must be `proved`, EmailTaken, ClosedSince, and Busy
+    when every attempt came second.
     """
     user = get_user(username)
+    if user.is_closed:
+        raise ClosedSince()
+    if not proved and must_be_proved(user, changes):
+        raise ProofRequired()
     address = changes.get("email", user.email)
     if address == user.email:
+        differs = _differ(user, changes)
         actions = _actions({**changes, "updated_at": now})
         if not write_if(lambda: user.update(actions, condition=_is_unchanged(user))):
             raise Busy()
+        if differs:
+            record(username, EventKind.PROFILE_CHANGED)
         return user
     others = {name: value for name, value in changes.items() if name != "email"}
     if database().sends_mail:
@@ -45,11 +55,17 @@ def update_profile(username: str, changes: Mapping[str, Any], *, now: datetime) 
     return _change_address(user, address, others, now=now)
 
 
+def must_be_proved(user: User, changes: Mapping[str, Any]) -> bool:
+    """Whether changes of a profile are of where its person is reached."""
+    return any(changes[name] != getattr(user, name) for name in ("email", "phone") if name in changes)
+
+
 def _ask_to_confirm(user: User, address: str, changes: Mapping[str, Any], *, now: datetime) -> User:
     claim = EmailClaim.find(EmailClaim.key(address))
     if claim and claim.username != user.username and claim.is_binding(now):
         raise EmailTaken()
     batch = Batch()
+    _add_events(batch, user, changes, outcome=WAITS)
     _update(batch, user, {**changes, "updated_at": now})
     add_confirmation(batch, user, address)
     notify(batch, user, MailKind.EMAIL_CHANGE_ASKED, now=now, new_address=address)
@@ -63,12 +79,23 @@ def _change_address(user: User, address: str, changes: Mapping[str, Any], *, now
     key = EmailClaim.key(user.email)
     is_own = user.has_confirmed_email
     _give_up(batch, user, EmailClaim(*key, username=user.username) if is_own else EmailClaim.find(key))
+    _add_events(batch, user, changes, outcome=DONE)
     _update(batch, user, {**changes, "email": address, "email_unconfirmed_since": None, "updated_at": now})
     try:
         batch.commit()
     except Cancelled as cancelled:
         raise EmailTaken() if cancelled.refused == {"email"} else Busy() from cancelled
     return user
+
+
+def _add_events(batch: Batch, user: User, changes: Mapping[str, Any], *, outcome: str) -> None:
+    add_event(batch, user.username, EventKind.EMAIL_CHANGED, outcome=outcome)
+    if _differ(user, changes):
+        add_event(batch, user.username, EventKind.PROFILE_CHANGED)
+
+
+def _differ(user: User, changes: Mapping[str, Any]) -> bool:
+    return any(getattr(user, name) != value for name, value in changes.items())
 
 
 def add_confirmation(batch: Batch, user: User, address: str) -> None:
@@ -129,6 +156,8 @@ def confirm_address(token: str) -> User:
     claims = read_together([(EmailClaim, key) for key in {new, old}])
     batch = Batch()
     use_proof(batch, proof)
+    kind = EventKind.EMAIL_CONFIRMED if new == old else EventKind.EMAIL_CHANGED
+    add_event(batch, user.username, kind, via_link=True)
     _claim(batch, user, proof.address, claims.get(EmailClaim, new), now=now)
     if new != old:
         _give_up(batch, user, claims.get(EmailClaim, old))

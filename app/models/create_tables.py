@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import time
+from collections.abc import Callable
 from contextlib import suppress
+from time import monotonic
+from typing import ParamSpec, TypeVar
 
 from pynamodb.constants import PAY_PER_REQUEST_BILLING_MODE
 from pynamodb.exceptions import PynamoDBException, TableError
-from tenacity import Retrying, retry_if_exception_type, stop_after_delay, wait_fixed
 
 from app.domain import clock
 from app.domain.errors import Busy, StoreUnavailable
@@ -16,8 +19,13 @@ from app.models.item import Item
 from app.models.orders import OrdersItem, list_orders
 from app.models.rate_limits import RateLimit, add_hit
 from app.models.upgrade import write_format
-from app.models.users import Token, UsersItem
+from app.models.users import Token, UsersItem, list_joined
 
+T = TypeVar("T")
+P = ParamSpec("P")
+
+# How long to wait for a database that is just starting.
+MOST_SECONDS = 10
 ROOTS: tuple[type[Item], ...] = (UsersItem, OrdersItem)
 # One write a minute, of all processes together, shows whether writes succeed.
 PROOF_OF_WRITING = RateLimit("ready", hits=1, seconds=60)
@@ -26,25 +34,27 @@ PROOF_OF_WRITING = RateLimit("ready", hits=1, seconds=60)
 def create_tables() -> list[str]:
     """Create the tables that do not exist, wait until they are active, and return the names of those created.
 
-    Waits up to 10 seconds for a database that is just starting or throttles, then raises StoreUnavailable or Busy.
+    Waits up to MOST_SECONDS for a database that is just starting or throttles, then raises StoreUnavailable or Busy.
     """
-    created = [item for item in ROOTS if not _patient()(item.exists)]
+    created = [item for item in ROOTS if not _patiently(item.exists)]
     for item in created:
-        _patient()(_create, item)
+        _patiently(_create, item)
     if len(created) == len(ROOTS):
-        _patient()(write_format)
+        _patiently(write_format, is_new=True)
     if UsersItem in created:
-        _patient()(_enable_ttl)
+        _patiently(_enable_ttl)
     return [item.Meta.table_name for item in created]
 
 
-def _patient() -> Retrying:
-    return Retrying(
-        retry=retry_if_exception_type((Busy, StoreUnavailable)),
-        stop=stop_after_delay(10),
-        wait=wait_fixed(0.1),
-        reraise=True,
-    )
+def _patiently(step: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
+    deadline = monotonic() + MOST_SECONDS
+    while True:
+        try:
+            return step(*args, **kwargs)
+        except (Busy, StoreUnavailable):
+            if monotonic() >= deadline:
+                raise
+        time.sleep(0.1)
 
 
 def _create(item: type[Item]) -> None:
@@ -68,7 +78,7 @@ def check_tables() -> None:
     try:
         _read_tables()
     except PynamoDBException as error:
-        raise unavailable("GetItem", str(error.cause_response_code)) from error
+        raise unavailable("Query", str(error.cause_response_code)) from error
 
 
 def tables_answer() -> bool:
@@ -84,7 +94,7 @@ def tables_answer() -> bool:
 
 
 def _read_tables() -> None:
-    Token.find(Token.key("ready", "ready"), consistent=False)
+    list_joined("ready")
     list_orders("ready", status=OrderStatus.PENDING)
 
 

@@ -14,6 +14,7 @@ import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from contextvars import ContextVar
+from dataclasses import replace
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -21,11 +22,12 @@ from botocore.exceptions import BotoCoreError, ClientError
 from pynamodb.connection.base import Connection, MetaTable
 from pynamodb.connection.table import TableConnection
 
+from app import traces
 from app.domain.errors import StoreUnavailable
 from app.models import attempt
 from app.models.attempt import Attempt
 from app.models.meter import READS, Meter
-from app.models.transport import TRANSPORT_ERRORS, Transport
+from app.models.transport import OPERATIONS, TRANSPORT_ERRORS, Transport
 
 SECONDS_BETWEEN_CAUSES = 1
 
@@ -38,6 +40,8 @@ class Database:
 
     `endpoint` is the address of any service that speaks DynamoDB's API; None is AWS in `region`. `transport` is `curl`
     or `botocore`; see `app/models/transport.py`. `sends_mail` says whether somebody sends what is put in its outbox.
+    `key_shards` is over how many keys the open orders of a book, and those that end on a day, are spread. A `tracer`
+    makes a span of each operation.
     """
 
     def __init__(
@@ -49,12 +53,18 @@ class Database:
         transport: str = "curl",
         max_connections: int = 16,
         sends_mail: bool = False,
+        key_shards: int = 1,
+        tracer: Any = None,
     ) -> None:
         self.table_names = table_names
+        self.key_shards = key_shards
         self.sends_mail = sends_mail
+        # Whether it is known that no copy of an older version writes to it: see `upgrade.require_alone`.
+        self.is_alone = False
         self._endpoint = endpoint
         self._region = region
         self._transport = transport
+        self._tracer = tracer
         self._max_connections = max_connections
         self._lock = threading.Lock()
         self._process_id = 0
@@ -101,7 +111,7 @@ class Database:
 
     def open_connection(self) -> Connection:
         """A connection of its own, for a caller that registers hooks on its client. Raises StoreUnavailable."""
-        connection = _Connection(
+        connection = (_TracedConnection if self._tracer else _Connection)(
             region=self._region,
             host=self._endpoint,
             connect_timeout_seconds=1,
@@ -110,6 +120,8 @@ class Database:
             max_pool_connections=self._max_connections,
         )
         connection.transport = self._transport
+        if isinstance(connection, _TracedConnection):
+            connection.tracer = self._tracer
         try:
             connection.client  # noqa: B018  # made here, under the lock: otherwise each racing thread makes one
         except BotoCoreError as error:  # a profile that does not exist, half of a pair of keys
@@ -165,6 +177,14 @@ class _Connection(Connection):
         attempt.listen(client.meta.events)
         return client
 
+    def dispatch(self, operation_name: str, operation_kwargs: dict[str, Any]) -> dict[str, Any]:
+        """As PynamoDB's, which also makes an id for signals that nobody receives."""
+        if operation_name in OPERATIONS:
+            operation_kwargs.setdefault("ReturnConsumedCapacity", "TOTAL")
+            return self._make_api_call(operation_name, operation_kwargs)
+        answer: dict[str, Any] = super().dispatch(operation_name, operation_kwargs)
+        return answer
+
     def _make_api_call(self, operation_name: str, operation_kwargs: dict[str, Any]) -> dict[str, Any]:
         this = Attempt()
         before = attempt.current.set(this)
@@ -188,6 +208,22 @@ class _Connection(Connection):
         if not _is_whole(operation_name, response):
             raise unavailable(operation_name, "the answer was cut off, or is not DynamoDB's")
         return dict(response)
+
+
+class _TracedConnection(_Connection):
+    """The same, with a span of each call."""
+
+    tracer: Any = None
+
+    def _make_api_call(self, operation_name: str, operation_kwargs: dict[str, Any]) -> dict[str, Any]:
+        used, before = meter(), replace(meter())
+        with traces.operation_span(self.tracer, operation_name, operation_kwargs) as span:
+            try:
+                return super()._make_api_call(operation_name, operation_kwargs)
+            finally:
+                span.set_attribute("aws.dynamodb.attempts", used.calls - before.calls)
+                span.set_attribute("aws.dynamodb.read_units", float(used.read_units - before.read_units))
+                span.set_attribute("aws.dynamodb.write_units", float(used.write_units - before.write_units))
 
 
 def _is_whole(operation: str, response: Mapping[str, Any]) -> bool:

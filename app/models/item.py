@@ -6,12 +6,14 @@ from collections.abc import Mapping, Sequence
 from functools import cache
 from typing import Any, Self, TypeVar
 
-from pynamodb.attributes import Attribute, DiscriminatorAttribute, UnicodeAttribute
+from pynamodb.attributes import Attribute, DiscriminatorAttribute
 from pynamodb.connection.table import TableConnection
 from pynamodb.constants import NULL
+from pynamodb.exceptions import AttributeNullError
 from pynamodb.expressions.condition import Condition
 from pynamodb.models import Model
 
+from app.models.attributes import UnicodeAttribute
 from app.models.database import database
 
 Key = tuple[str, str]
@@ -71,6 +73,20 @@ class Item(Model):
                 read = value[kind_of_value] if kind_of_value in value else attribute.get_value(value)
                 values[name] = read if is_text else attribute.deserialize(read)
         return item
+
+    def serialize(self, null_check: bool = True) -> dict[str, dict[str, Any]]:
+        """The row of this item as DynamoDB writes it, as PynamoDB's, which looks up each attribute several times.
+
+        Raises AttributeNullError where an attribute that must have a value has none, unless told not to.
+        """
+        row: dict[str, dict[str, Any]] = {}
+        for name, stored_name, attribute, kind_of_value, is_text in _attributes_of(type(self))[1]:
+            value = self.attribute_values.get(name)
+            if value is not None:
+                row[stored_name] = {kind_of_value: value if is_text else attribute.serialize(value)}
+            elif null_check and not attribute.null:
+                raise AttributeNullError(name)
+        return row
 
     @classmethod
     def absent(cls) -> Condition:

@@ -32,21 +32,25 @@ from dataclasses import dataclass, replace
 from datetime import datetime
 from decimal import Decimal
 
-from pynamodb.attributes import NumberAttribute, UnicodeAttribute
 from pynamodb.expressions.condition import Condition
 
-from app.domain import clock, ledger
+from app.domain import chain, clock, ledger
+from app.domain.account_events import event_number
 from app.domain.errors import HoldingNotFound, TransactionNotFound
+from app.domain.gains import Basis
 from app.domain.holdings import AssetAccount
 from app.domain.identifiers import TRANSACTION_ID, matches
 from app.domain.ledger import TransactionType
 from app.domain.orders import Side
 from app.domain.periods import ALWAYS, SLACK, Bounds, Period, find_bounds
-from app.models.attributes import MoneyAttribute, QuantityAttribute, TimeAttribute
+from app.models.attributes import MoneyAttribute, NumberAttribute, QuantityAttribute, TimeAttribute, UnicodeAttribute
 from app.models.item import Key
 from app.models.paging import FIRST_PAGE, Page, PageRequest, StartKey, list_page
 from app.models.reading import NOTHING, Found
 from app.models.users import UsersItem, UserTransactionsIndex
+
+as_money = MoneyAttribute().serialize
+"""Money as it is stored."""
 
 
 class Balance(UsersItem, discriminator="BALANCE"):
@@ -61,12 +65,43 @@ class Balance(UsersItem, discriminator="BALANCE"):
     total_withdrawals = MoneyAttribute()
     reserved_cash = MoneyAttribute()
     version = NumberAttribute()
+    # The hash of transaction `head_number`. An older version wrote the transactions since, if `version` is another.
+    head_hash = UnicodeAttribute(null=True)
+    head_number = NumberAttribute(null=True)
+    # The number of the last account event. Absent until there is one.
+    event_version = NumberAttribute(null=True)
+    # When the account was closed. Every change is conditional on its absence.
+    closed_at = TimeAttribute(null=True)
     created_at = TimeAttribute()
     updated_at = TimeAttribute()
 
     @staticmethod
     def key(username: str) -> Key:
         return username, "BALANCE"
+
+    @property
+    def head(self) -> str | None:
+        """The hash of the last transaction; None where there is none, or it has none."""
+        return self.head_hash if self.head_number == self.version else None
+
+    @property
+    def hash_before_next(self) -> str:
+        """What the next transaction follows in the chain (`app.domain.chain`)."""
+        if not self.version:
+            return chain.first_hash(self.username, self.created_at)
+        return self.head or chain.hash_of_state(
+            self.username, ledger.transaction_id(int(self.version)), as_money(self.current_balance)
+        )
+
+    @property
+    def events(self) -> int:
+        """How many account events there were: the number of the last one."""
+        return int(self.event_version or 0)
+
+    @property
+    def next_event_number(self) -> str:
+        """The number of the account event after that, as text."""
+        return event_number(self.events + 1)
 
     @property
     def cash_account(self) -> ledger.CashAccount:
@@ -92,11 +127,29 @@ class BalanceTransaction(UsersItem, discriminator="TRANSACTION"):
     description = UnicodeAttribute(null=True)
     order_id = UnicodeAttribute(null=True)
     actor = UnicodeAttribute(null=True)
+    # Who approved an adjustment that waited for a second administrator.
+    approved_by = UnicodeAttribute(null=True)
+    # The account event of an adjustment. Absent on one of an older version, which told nobody.
+    event_number = UnicodeAttribute(null=True)
+    # Absent on what an older version wrote.
+    hash = UnicodeAttribute(null=True)
     created_at = TimeAttribute()
 
     @staticmethod
     def key(username: str, transaction_id: str) -> Key:
         return username, f"TRANS#{transaction_id}"
+
+    def hash_after(self, previous: str) -> str:
+        """The hash of this transaction where it follows another hash (`app.domain.chain`)."""
+        amounts = map(as_money, (self.amount, self.previous_balance, self.new_balance))
+        names = self.order_id, self.actor, self.description
+        values = self.username, self.transaction_id, self.transaction_type, *amounts, *names
+        return chain.hash_of_transaction(previous, [*values, clock.to_text(self.created_at)])
+
+    @property
+    def hash_before_next(self) -> str:
+        """What the transaction after this one follows in the chain."""
+        return self.hash or chain.hash_of_state(self.username, self.transaction_id, as_money(self.new_balance))
 
     @property
     def reference(self) -> str:
@@ -112,7 +165,8 @@ class BalanceTransaction(UsersItem, discriminator="TRANSACTION"):
 class Holding(UsersItem, discriminator="ASSET"):
     """What a user owns of one asset: `quantity` can be sold now, open orders to sell have `reserved_quantity`.
 
-    It stays, with quantity 0, when everything is sold. Every change is conditional on both quantities.
+    `cost_total` is what both together cost, and `realised_gain` what all sales gained (`app.domain.gains`). It stays,
+    with quantity 0, when everything is sold. Every change is conditional on all four figures.
     """
 
     username = UnicodeAttribute()
@@ -120,6 +174,9 @@ class Holding(UsersItem, discriminator="ASSET"):
     quantity = QuantityAttribute()
     # Absent on a holding that was last written before this attribute existed.
     reserved_quantity = QuantityAttribute(null=True)
+    # Both absent on a holding that an older version made, until the store is upgraded.
+    cost_total = MoneyAttribute(null=True)
+    realised_gain = MoneyAttribute(null=True)
     created_at = TimeAttribute()
     updated_at = TimeAttribute()
 
@@ -130,11 +187,16 @@ class Holding(UsersItem, discriminator="ASSET"):
     @property
     def asset_account(self) -> AssetAccount:
         """The holding as the rules see it."""
-        return AssetAccount(self.asset_id, self.quantity, self.reserved_quantity or Decimal(0))
+        basis = None if self.cost_total is None else Basis(self.cost_total, self.realised_gain)
+        return AssetAccount(self.asset_id, self.quantity, self.reserved_quantity or Decimal(0), basis)
 
 
 class Trade(UsersItem, discriminator="ASSET_TRANSACTION"):
-    """One purchase or sale of an asset; never changed or deleted. `price` is for one unit; no figure is signed."""
+    """One purchase or sale of an asset; never deleted. `price` is for one unit.
+
+    A sale has what its units had cost by average, and its `gain`, which alone is signed. Both are absent on one that an
+    older version wrote, until the upgrade, which changes nothing else, adds them.
+    """
 
     username = UnicodeAttribute()
     asset_id = UnicodeAttribute()
@@ -142,6 +204,8 @@ class Trade(UsersItem, discriminator="ASSET_TRANSACTION"):
     quantity = QuantityAttribute()
     price = QuantityAttribute()
     total_amount = MoneyAttribute()
+    cost_total = MoneyAttribute(null=True)
+    gain = MoneyAttribute(null=True)
     order_id = UnicodeAttribute()
     status = UnicodeAttribute(default="COMPLETED")
     traded_at = TimeAttribute()
@@ -164,6 +228,21 @@ class Trade(UsersItem, discriminator="ASSET_TRANSACTION"):
     def cash_effect(self) -> Decimal:
         """What it added to the cash that the user owns, reserves included: negative for a purchase."""
         return -self.total_amount if self.transaction_type == Side.BUY else self.total_amount
+
+    @property
+    def cost_effect(self) -> Decimal | None:
+        """What it added to the cost of what the user owns: negative for a sale, None where that is not known."""
+        if self.transaction_type == Side.BUY:
+            return self.total_amount
+        return None if self.cost_total is None else -self.cost_total
+
+
+def read_until(holding: Holding, balance: Balance) -> datetime:
+    """When the last trade that a holding counts was made, at the latest. It was read together with the balance.
+
+    What is traded after the reading is later than both. One alone may be too early where an older version wrote it.
+    """
+    return max(holding.updated_at, balance.updated_at)
 
 
 @dataclass(frozen=True)
@@ -292,9 +371,10 @@ def get_portfolio(username: str) -> Portfolio:
 
 
 def list_holders(asset_id: str, page: PageRequest = FIRST_PAGE) -> Page[Holding]:
-    """The holdings of all users in an asset, by username from z to a. One call; a page may be short."""
-    index = Holding.asset_index
-    return list_page(Holding, asset_id, page, index=index, filters=Holding.SK.startswith("ASSET#"))
+    """What users own of an asset, by username from z to a, nothing aside. One call; a page may be short."""
+    is_owned = (Holding.quantity > Decimal(0)) | (Holding.reserved_quantity > Decimal(0))
+    filters = Holding.SK.startswith("ASSET#") & is_owned
+    return list_page(Holding, asset_id, page, index=Holding.asset_index, filters=filters)
 
 
 def list_trades_of_asset(asset_id: str, page: PageRequest = FIRST_PAGE) -> Page[Trade]:
@@ -326,8 +406,12 @@ def iterate_trades(username: str, period: Period, *, asset_id: str | None = None
     return Trade.query(username, within, index_name=UserTransactionsIndex.Meta.index_name, page_size=500)
 
 
-def list_trades(username: str, page: PageRequest = FIRST_PAGE, *, asset_id: str | None = None) -> Page[Trade]:
-    """The trades of a user, newest first; in one asset if given. One call."""
+def list_trades(
+    username: str, page: PageRequest = FIRST_PAGE, *, asset_id: str | None = None, period: Period = ALWAYS
+) -> Page[Trade]:
+    """The trades of a user, newest first; in one asset and of one period, if given. One call."""
     if asset_id:
-        return list_page(Trade, Trade.partition(username, asset_id), page)
-    return list_page(Trade, username, page, index=Trade.user_transactions_index)
+        times = Trade.SK.between(clock.to_text(period.start), clock.to_text(period.end))
+        return list_page(Trade, Trade.partition(username, asset_id), page, keys=times)
+    within = UserTransactionsIndex.traded_at.between(period.start, period.end)
+    return list_page(Trade, username, page, index=Trade.user_transactions_index, keys=within)

@@ -21,12 +21,11 @@ from collections.abc import Mapping
 from datetime import datetime, timedelta
 from typing import Any
 
-from pynamodb.attributes import NumberAttribute, TTLAttribute, UnicodeAttribute
 from pynamodb.expressions.update import Action
 
 from app.domain import clock
 from app.domain.mails import MAIL_LIFETIME, MailKind
-from app.models.attributes import TimeAttribute
+from app.models.attributes import NumberAttribute, TimeAttribute, TTLAttribute, UnicodeAttribute
 from app.models.batch import Batch, write_if
 from app.models.database import database
 from app.models.item import Key

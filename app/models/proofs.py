@@ -17,13 +17,11 @@ import secrets
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
-from pynamodb.attributes import NumberAttribute, TTLAttribute, UnicodeAttribute
-
 from app.domain import clock
 from app.domain.errors import LinkInvalid
 from app.domain.identifiers import USERNAME
 from app.domain.mails import CONFIRM_LIFETIME, RESET_LIFETIME, MailKind
-from app.models.attributes import TimeAttribute
+from app.models.attributes import NumberAttribute, TimeAttribute, TTLAttribute, UnicodeAttribute
 from app.models.batch import Batch
 from app.models.item import Key
 from app.models.reading import read_together

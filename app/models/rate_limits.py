@@ -8,15 +8,15 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 
-from pynamodb.attributes import NumberAttribute, TTLAttribute
 from pynamodb.expressions.update import Action
 
+from app.models.attributes import NumberAttribute, TTLAttribute
 from app.models.batch import write_if
 from app.models.item import Key
+from app.models.reading import Found, Place
 from app.models.users import UsersItem
 
 
@@ -51,12 +51,15 @@ def seconds_left(rate: RateLimit, now: datetime) -> int:
     return _start(rate, now) + rate.seconds - int(now.timestamp())
 
 
-def count_hits(subjects: Iterable[tuple[RateLimit, str]], *, now: datetime) -> dict[str, int]:
-    """The hits in the current windows by scope. One call for any number of limits of different scopes."""
-    keys = {RateWindow.key(rate, subject, now): rate.scope for rate, subject in subjects}
-    windows = UsersItem.batch_get(list(keys), consistent_read=False)
-    hits = {keys[window.PK, window.SK]: int(window.hits) for window in windows if isinstance(window, RateWindow)}
-    return {scope: hits.get(scope, 0) for scope in keys.values()}
+def window_of(rate: RateLimit, subject: str, *, now: datetime) -> Place:
+    """Where the hits of the current window are, to be read with other items."""
+    return RateWindow, RateWindow.key(rate, subject, now)
+
+
+def hits_left(found: Found, rate: RateLimit, subject: str, *, now: datetime) -> int:
+    """How many hits the current window still takes, by what was read at `window_of`; 0 or less when it is full."""
+    window = found.get(RateWindow, RateWindow.key(rate, subject, now))
+    return rate.hits - (int(window.hits) if window else 0)
 
 
 def add_hit(rate: RateLimit, subject: str, *, now: datetime) -> bool:

@@ -7,8 +7,7 @@
 
 from __future__ import annotations
 
-from pynamodb.attributes import NumberAttribute, UnicodeAttribute
-
+from app.models.attributes import NumberAttribute, UnicodeAttribute
 from app.models.batch import write_if
 from app.models.item import Key
 from app.models.users import UsersItem

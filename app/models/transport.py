@@ -11,17 +11,17 @@ when a kept connection turns out to be dead; that is forbidden here, because eve
 
 from __future__ import annotations
 
-import json
 import os
 import random
+import secrets
 import threading
 import time
-import uuid
 from collections.abc import Callable, Mapping
 from time import monotonic
 from typing import Any
 from zlib import crc32
 
+import orjson
 import pycurl
 from botocore.exceptions import BotoCoreError, ClientError, NoCredentialsError
 from botocore.httpsession import get_cert_path
@@ -50,11 +50,16 @@ class Transport:
         self._client = client
         self._session = session
         self._credentials = session.get_credentials()
-        self._url = endpoint or client().meta.endpoint_url
-        self._region = region if endpoint else client().meta.region_name
-        self._handles = _Handles()
-        self._proxy = get_environ_proxies(self._url).get(self._url.partition(":")[0], "")
-        self._certificates = get_cert_path(session.get_config_variable("ca_bundle") or True)
+        url = endpoint or client().meta.endpoint_url
+        region = region if endpoint else client().meta.region_name
+        self._handles = _Handles(
+            {
+                pycurl.URL: url,
+                pycurl.AWS_SIGV4: f"aws:amz:{region}:dynamodb",
+                pycurl.PROXY: get_environ_proxies(url).get(url.partition(":")[0], ""),
+                pycurl.CAINFO: get_cert_path(session.get_config_variable("ca_bundle") or True),
+            }
+        )
 
     def __getattr__(self, name: str) -> Any:
         return getattr(self._client(), name)
@@ -67,12 +72,12 @@ class Transport:
         if operation not in OPERATIONS:
             answer: Mapping[str, Any] = self._client()._make_api_call(operation, arguments)
             return answer
-        body = json.dumps(arguments, separators=(",", ":")).encode()
+        body = orjson.dumps(arguments)
         headers = [
             "Content-Type: application/x-amz-json-1.0",
             f"X-Amz-Target: DynamoDB_20120810.{operation}",
             # One name for all sends.
-            f"amz-sdk-invocation-id: {uuid.uuid4()}",
+            f"amz-sdk-invocation-id: {secrets.token_hex(16)}",
             # libcurl would wait for leave to send a body of more than 1 KB.
             "Expect:",
             "Accept:",
@@ -103,14 +108,10 @@ class Transport:
         handle, answer = self._handles.get(), _Answer()
         token = [f"X-Amz-Security-Token: {key.token}"] if key.token else []
         for option, value in (
-            (pycurl.URL, self._url),
             (pycurl.HTTPHEADER, [*headers, *token]),
             (pycurl.POSTFIELDS, body),
-            (pycurl.AWS_SIGV4, f"aws:amz:{self._region}:dynamodb"),
             (pycurl.USERNAME, key.access_key),
             (pycurl.PASSWORD, key.secret_key),
-            (pycurl.PROXY, self._proxy),
-            (pycurl.CAINFO, self._certificates),
             (pycurl.PREREQFUNCTION, answer.begin),
             (pycurl.XFERINFOFUNCTION, answer.watch),
             (pycurl.HEADERFUNCTION, answer.hear),
@@ -188,7 +189,7 @@ class _Answer:
         if checksum is not None and checksum != str(crc32(self._received)):
             return None
         try:
-            content = json.loads(self._received)
+            content = orjson.loads(self._received)
         except ValueError:
             return None
         return content if isinstance(content, dict) else None
@@ -201,7 +202,8 @@ class _Handles(threading.local):
     which it counts.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, options: Mapping[int, Any]) -> None:
+        self._options = options
         self._process_id = 0
         self._handle: Any = None
         self._of_the_parent: list[Any] = []
@@ -209,11 +211,11 @@ class _Handles(threading.local):
     def get(self) -> Any:
         if self._process_id != os.getpid():
             self._of_the_parent.append(self._handle)
-            self._handle, self._process_id = _new_handle(), os.getpid()
+            self._handle, self._process_id = _new_handle(self._options), os.getpid()
         return self._handle
 
 
-def _new_handle() -> Any:
+def _new_handle(options: Mapping[int, Any]) -> Any:
     handle = pycurl.Curl()
     for option, value in (
         (pycurl.POST, 1),
@@ -226,6 +228,7 @@ def _new_handle() -> Any:
         (pycurl.TIMEOUT, LONGEST_SECONDS),
         # The proxy is chosen already. Without this, libcurl would read NO_PROXY, and in its own way.
         (pycurl.NOPROXY, ""),
+        *options.items(),
     ):
         handle.setopt(option, value)
     return handle

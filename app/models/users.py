@@ -14,29 +14,27 @@ The items of money and holdings in the same table are in `app/models/ledger.py`.
 | user by e-mail | GetItem EmailClaim, GetItem User |
 | user and token of a request | BatchGetItem |
 | user and e-mail claim before a registration | BatchGetItem |
+| users who joined in a month, newest first | Query UsersByJoinIndex |
 """
 
 from __future__ import annotations
 
-from datetime import datetime, timedelta
+from collections.abc import Mapping
+from datetime import UTC, datetime, timedelta
+from typing import Any
 
-from pynamodb.attributes import (
-    BooleanAttribute,
-    DiscriminatorAttribute,
-    NumberAttribute,
-    TTLAttribute,
-    UnicodeAttribute,
-)
+from pynamodb.attributes import BooleanAttribute, DiscriminatorAttribute
 from pynamodb.expressions.update import Action
 from pynamodb.indexes import AllProjection, GlobalSecondaryIndex, IncludeProjection
 
 from app.domain.errors import Busy, EmailTaken, UsernameTaken, UserNotFound
 from app.domain.identifiers import TOKEN_ID, USERNAME, matches
 from app.domain.users import SCOPES, TRADE, TRANSFER, CredentialKind, Role, UserStatus
-from app.models.attributes import TimeAttribute
+from app.models.attributes import NumberAttribute, TimeAttribute, TTLAttribute, UnicodeAttribute
 from app.models.batch import Batch, Cancelled, Steps, no_steps, retry_while_busy, write_if
 from app.models.database import database
 from app.models.item import Item, Key, TableMeta
+from app.models.paging import FIRST_PAGE, Page, PageRequest, list_page
 from app.models.reading import read_together
 
 # How long an address is kept for the user who registered it and did not confirm it. Then it falls to who confirms it.
@@ -77,6 +75,28 @@ class UserTransactionsIndex(GlobalSecondaryIndex["UsersItem"]):
     traded_at = TimeAttribute(range_key=True)
 
 
+class UsersByJoinIndex(GlobalSecondaryIndex["User"]):
+    """Users by the month in which they joined. Sparse: only users who have not closed the account have `join_month`."""
+
+    class Meta:
+        index_name = "UsersByJoinIndex"
+        projection = IncludeProjection(["entity_type", "username", "status"])
+
+    join_month = UnicodeAttribute(hash_key=True)
+    created_at = TimeAttribute(range_key=True)
+
+
+class OperatorActsIndex(GlobalSecondaryIndex["UsersItem"]):
+    """Security events by month. Sparse: only what somebody did to the account of another has `act_month`."""
+
+    class Meta:
+        index_name = "OperatorActsIndex"
+        projection = IncludeProjection(["entity_type", "username", "kind", "outcome", "actor", "via", "ttl"])
+
+    act_month = UnicodeAttribute(hash_key=True)
+    created_at = TimeAttribute(range_key=True)
+
+
 class UsersItem(Item):
     """Any item of table `users`."""
 
@@ -86,6 +106,8 @@ class UsersItem(Item):
     email_index = EmailIndex()
     asset_index = AssetIndex()
     user_transactions_index = UserTransactionsIndex()
+    users_by_join_index = UsersByJoinIndex()
+    operator_acts_index = OperatorActsIndex()
 
 
 class User(UsersItem, discriminator="USER"):
@@ -96,14 +118,16 @@ class User(UsersItem, discriminator="USER"):
 
     `email_unconfirmed_since` is set while an address that was registered is not confirmed. Addresses of older items,
     and those that were registered where no mail is sent, count without.
+
+    A closed account has neither address nor names, nor anything else that is personal but the username.
     """
 
     username = UnicodeAttribute()
-    email = UnicodeAttribute()
+    email = UnicodeAttribute(null=True)
     email_unconfirmed_since = TimeAttribute(null=True)
     password_hash = UnicodeAttribute()
-    first_name = UnicodeAttribute()
-    last_name = UnicodeAttribute()
+    first_name = UnicodeAttribute(null=True)
+    last_name = UnicodeAttribute(null=True)
     phone = UnicodeAttribute(null=True)
     date_of_birth = UnicodeAttribute(null=True)
     marketing_emails_consent = BooleanAttribute(default=False)
@@ -112,6 +136,12 @@ class User(UsersItem, discriminator="USER"):
     session_epoch = NumberAttribute(default=0)
     # Absent on a user of an older version.
     token_epoch = NumberAttribute(default=0, null=True)
+    # Since when there is a second factor (`app/models/factors.py`).
+    second_factor = TimeAttribute(null=True)
+    # The number of the last account event that the dashboard has told of. Absent until there was one.
+    events_seen = NumberAttribute(null=True)
+    # That of `created_at`; absent where the account is closed.
+    join_month = UnicodeAttribute(null=True)
     created_at = TimeAttribute()
     updated_at = TimeAttribute()
 
@@ -122,6 +152,10 @@ class User(UsersItem, discriminator="USER"):
     @property
     def is_suspended(self) -> bool:
         return self.status == UserStatus.SUSPENDED
+
+    @property
+    def is_closed(self) -> bool:
+        return self.status == UserStatus.CLOSED
 
     @property
     def is_admin(self) -> bool:
@@ -175,6 +209,8 @@ class Token(UsersItem, discriminator="TOKEN"):
     expires_at = TimeAttribute()
     ends_at = TimeAttribute(null=True)
     last_used_at = TimeAttribute(null=True)
+    # When the password, and a code where there is a second factor, was last given: see `proved`.
+    proved_at = TimeAttribute(null=True)
     # From where it was made, for its owner's eyes.
     address = UnicodeAttribute(null=True)
     agent = UnicodeAttribute(null=True)
@@ -205,6 +241,12 @@ class Token(UsersItem, discriminator="TOKEN"):
     def scope_words(self) -> str:
         return " ".join(scope for scope in SCOPES if scope in self.allowed)
 
+    @property
+    def proved(self) -> datetime:
+        """When its person last gave the password. On an item of an older version, that was when it was made."""
+        moment: datetime = self.proved_at or self.created_at
+        return moment
+
     def belongs_to_epoch_of(self, user: User) -> bool:
         """Whether nothing has ended all credentials of its kind since it was made."""
         return self.token_epoch == user.token_epoch if self.is_personal else self.session_epoch == user.session_epoch
@@ -217,11 +259,13 @@ class Token(UsersItem, discriminator="TOKEN"):
         return now >= self.expires_at
 
 
-def find_user(username: str, *, consistent: bool = True) -> User | None:
-    """The user with this lower-case name, or None; also for text that cannot be a username. One call."""
-    if not matches(USERNAME, username):
-        return None
-    return User.find(User.key(username), consistent=consistent)
+def find_user(username: str, *, even_closed: bool = False) -> User | None:
+    """The user with this lower-case name, or None; also for text that cannot be a username. One call.
+
+    A user who has closed the account is found only when asked for: to all others there is none.
+    """
+    user = User.find(User.key(username)) if matches(USERNAME, username) else None
+    return user if user and (even_closed or not user.is_closed) else None
 
 
 def check_is_free(username: str, email: str, *, now: datetime) -> bool:
@@ -302,37 +346,62 @@ def replace_hash(user: User, password_hash: str) -> None:
     write_if(lambda: user.update([User.password_hash.set(password_hash)], condition=is_same))
 
 
-def set_status(username: str, status: UserStatus, *, now: datetime) -> User:
+def note_events_seen(user: User, number: int) -> None:
+    """Note up to which account event the dashboard has told of them, unless it has told of more. One call."""
+    is_older = User.events_seen.does_not_exist() | (User.events_seen < number)
+    write_if(lambda: user.update([User.events_seen.set(number)], condition=User.password_hash.exists() & is_older))
+
+
+def set_status(username: str, status: UserStatus, *, now: datetime, also: Steps = no_steps) -> User:
     """Suspend or reinstate a user; both end every session and login token. Two calls.
 
-    Raises UserNotFound, and Busy when every attempt came second.
+    `also` adds steps to the batch. Raises UserNotFound, and Busy when every attempt came second.
     """
-    return _update_user(username, [User.status.set(status.value)], now=now)
+    return _update_user(username, {"status": status.value}, now=now, also=also)
 
 
-def set_role(username: str, role: Role, *, now: datetime) -> User:
-    """Give a user a role. Two calls. Raises UserNotFound, Busy."""
-    return _update_user(username, [User.role.set(role.value)], now=now)
+def set_role(username: str, role: Role, *, now: datetime, also: Steps = no_steps) -> User:
+    """Give a user a role. Two calls. `also` adds steps to the batch. Raises UserNotFound, Busy."""
+    return _update_user(username, {"role": role.value}, now=now, also=also)
 
 
-def end_sessions(username: str, *, keep_tokens: bool = True, now: datetime) -> User:
+def end_sessions(username: str, *, keep_tokens: bool = True, now: datetime, also: Steps = no_steps) -> User:
     """End every session and login token of a user; and every personal token, unless they are kept.
 
-    Two calls. Raises UserNotFound, Busy.
+    Two calls. `also` adds steps to the batch. Raises UserNotFound, Busy.
     """
-    return _update_user(username, [], keep_tokens=keep_tokens, now=now)
+    return _update_user(username, {}, keep_tokens=keep_tokens, now=now, also=also)
 
 
 @retry_while_busy
-def _update_user(username: str, actions: list[Action], *, keep_tokens: bool = True, now: datetime) -> User:
+def _update_user(
+    username: str, values: Mapping[str, Any], *, keep_tokens: bool = True, now: datetime, also: Steps
+) -> User:
     user = find_user(username)
     if user is None:
         raise UserNotFound()
-    is_as_read = User.session_epoch == user.session_epoch
-    actions = [*actions, *_set_epochs(_next_epochs(user, keep_tokens)), User.updated_at.set(now)]
-    if not write_if(lambda: user.update(actions, condition=is_as_read)):
-        raise Busy()
+    session_epoch, token_epoch = _next_epochs(user, keep_tokens)
+    values = {**values, "session_epoch": session_epoch, "token_epoch": token_epoch, "updated_at": now}
+    batch = Batch()
+    batch.set("user", user, values, unchanged=["session_epoch"])
+    also(batch)
+    batch.commit_as_read()
+    for name, value in values.items():
+        setattr(user, name, value)
     return user
+
+
+def month_of(moment: datetime) -> str:
+    """`2026-11`, in UTC."""
+    return f"{moment.astimezone(UTC):%Y-%m}"
+
+
+def list_joined(month: str, page: PageRequest = FIRST_PAGE) -> Page[User]:
+    """The users who joined in a month (`2026-11`), newest first, without those who closed the account. One call.
+
+    Eventually consistent. Each has `username`, `status` and `created_at` alone.
+    """
+    return list_page(User, month, page, index=User.users_by_join_index)
 
 
 def find_token(username: str, token_id: str) -> Token | None:
@@ -352,9 +421,9 @@ def add_token(token: Token) -> bool:
     return write_if(lambda: token.save(condition=Token.absent()))
 
 
-def delete_token(token: Token) -> None:
-    """End a token. Ending it again changes nothing. One call."""
-    write_if(lambda: token.delete(condition=Token.secret_hash == token.secret_hash))
+def delete_token(token: Token) -> bool:
+    """End a token; False when it had ended already, and nothing changed. One call."""
+    return write_if(lambda: token.delete(condition=Token.secret_hash == token.secret_hash))
 
 
 def note_token_use(token: Token, *, now: datetime, precision: timedelta, expires_at: datetime | None = None) -> None:
@@ -367,3 +436,9 @@ def note_token_use(token: Token, *, now: datetime, precision: timedelta, expires
     if expires_at:
         actions += [Token.expires_at.set(expires_at), Token.ttl.set(expires_at)]
     write_if(lambda: token.update(actions, condition=Token.secret_hash.exists() & is_old))
+
+
+def note_proof(token: Token, *, now: datetime) -> None:
+    """Note that the person of a session or login token gave the password. One call. Raises Busy when it has ended."""
+    if not write_if(lambda: token.update([Token.proved_at.set(now)], condition=Token.secret_hash == token.secret_hash)):
+        raise Busy()

@@ -90,6 +90,8 @@ def _price_from_swing(asset: Asset, swing: int) -> Decimal:
     return Decimal(max(units, 1)).scaleb(-asset.price_decimals, money.EXACT)
 
 
+# Every request that values a portfolio asks for the prices of all assets, many in the same second.
+@lru_cache(maxsize=4 * len(CATALOGUE))
 def _price_at_second(asset: Asset, second: int) -> Decimal:
     shifted = second + _phase_seconds(asset.asset_id)
     swing = sum(amplitude * _noise(asset.asset_id, period, shifted) for period, amplitude in _OCTAVES)

@@ -1,7 +1,7 @@
 """What can be sent: one schema for each action, the same for JSON and for forms.
 
-Unknown fields of a body are ignored, except those that `foreign_fields` names. Unknown parameters of a query are
-refused for programs and ignored on pages (`JsonBlueprint`).
+Unknown fields of a body are ignored, except those that `foreign_fields` names, and where `Meta.unknown` says RAISE.
+Unknown parameters of a query are refused for programs and ignored on pages (`JsonBlueprint`).
 
 Everything arrives as text, except booleans of JSON, and amounts, which may be JSON numbers. What a schema loads is
 typed: amounts are `Decimal` (USD, prices and quantities as `app.schemas.amounts` says), times are UTC, enumerations
@@ -11,35 +11,45 @@ are their members. A field that was left out loads as None, unless the schema ha
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
+from decimal import Decimal
 from functools import cache
 from typing import Any, ClassVar
 
-from marshmallow import EXCLUDE, Schema, ValidationError, fields, post_load, pre_load, validate, validates_schema
+from marshmallow import EXCLUDE, RAISE, Schema, ValidationError, fields, post_load, pre_load, validate, validates_schema
 
+from app.domain import clock
+from app.domain.approvals import ApprovalStatus
+from app.domain.gains import CostMethod
 from app.domain.ledger import TransactionType
-from app.domain.orders import MAX_LIFETIME, OrderStatus, PriceType, Side
+from app.domain.orders import ENDS_WITH_DAY, IMMEDIATE, MAX_LIFETIME, OrderStatus, PriceType, Side, TimeInForce
 from app.domain.users import MAX_TOKEN_LIFETIME, NAME_ADVICE, READ, UserStatus, contains_name
 from app.schemas.amounts import Adjustment, Money, Price, Quantity
 from app.schemas.fields import (
     ORDER_TYPES,
     AssetId,
     Choice,
+    ClientOrderId,
     DateOfBirth,
     Day,
     EmailAddress,
     EndTime,
+    EventNumber,
+    Hash,
     LoginName,
+    Month,
     NewPassword,
+    PastTime,
     PersonName,
     Phone,
     Scopes,
     StrictBoolean,
     Switch,
     Text,
+    TransactionId,
     Username,
     WholeNumber,
 )
-from app.schemas.order_fields import FOREIGN_ORDER_FIELDS
+from app.schemas.order_fields import FOREIGN_DRY_RUN_FIELDS, FOREIGN_ORDER_FIELDS, WITHOUT_DRY_RUN
 
 
 def _one_of(choices: Iterable[str], error: str = "Choose one of: {choices}.") -> validate.OneOf:
@@ -52,6 +62,9 @@ class Input(Schema):
     foreign_fields: ClassVar[Mapping[str, str]] = {}
     """Fields that mean something at other services, and what to use here instead; a JSON body may not have them."""
 
+    has_optional_body: ClassVar[bool] = False
+    """Whether a request without a body counts as one without fields."""
+
     class Meta:
         unknown = EXCLUDE
 
@@ -62,13 +75,31 @@ class Input(Schema):
         return tuple(field.data_key or name for name, field in cls().fields.items())
 
 
+def _code() -> fields.String:
+    """Any text, since one that cannot be right is simply wrong."""
+    return fields.String(load_default=None, metadata={"example": "123456"})
+
+
+class ProvenInput(Input):
+    """A change that may ask again who is there; alone, the answer to that."""
+
+    current_password = fields.String(load_default=None, metadata={"example": "seven green kettles"})
+    code = _code()
+
+
 # Users
 
 
 class RegistrationInput(Input):
     """A new user."""
 
-    username = Username(required=True, metadata={"example": "ann_smith"})
+    username = Username(
+        required=True,
+        metadata={
+            "example": "ann_smith",
+            "description": "On every record, also of a closed account: do not use your real name",
+        },
+    )
     email = EmailAddress(required=True, metadata={"example": "ann@example.com"})
     password = NewPassword(required=True, metadata={"example": "seven green kettles"})
     first_name = PersonName(required=True, metadata={"example": "Ann"})
@@ -84,15 +115,24 @@ class RegistrationInput(Input):
             raise ValidationError(NAME_ADVICE, "password")
 
 
-class LoginInput(Input):
+class PasswordLoginInput(Input):
     """A username or e-mail address, and a password: any text, since one that cannot be right is simply wrong."""
 
     username = LoginName(required=True, metadata={"example": "ann_smith"})
     password = fields.String(required=True, metadata={"example": "seven green kettles"})
 
 
-class ProfileInput(Input):
-    """Changes of a profile: only what is given changes, and null clears an optional field."""
+class LoginInput(PasswordLoginInput):
+    """The same, with a code of the second factor where there is one."""
+
+    code = _code()
+
+
+class ProfileInput(ProvenInput):
+    """Changes of a profile: only what is given changes, and null clears an optional field.
+
+    Another e-mail address or phone number needs `current_password`.
+    """
 
     first_name = PersonName(metadata={"example": "Ann"})
     last_name = PersonName(metadata={"example": "Smith"})
@@ -106,6 +146,8 @@ class ProfileForm(ProfileInput):
     """A profile as its page sends it: every field, so that an empty one clears what is optional."""
 
     def on_bind_field(self, field_name: str, field_obj: fields.Field[Any]) -> None:
+        if field_name in ProvenInput.names():
+            return
         if field_obj.allow_none:
             field_obj.load_default = None
         else:
@@ -116,8 +158,45 @@ class PasswordInput(Input):
     """A new password, and the current one as proof."""
 
     current_password = fields.String(required=True, metadata={"example": "seven green kettles"})
+    code = _code()
     new_password = NewPassword(required=True, metadata={"example": "nine yellow saucers"})
     keep_tokens = StrictBoolean(load_default=False)
+
+
+class SetupInput(Input):
+    """A second factor to set up: what began it, the code that the app shows now, and the password where it is asked."""
+
+    setup = fields.String(required=True, metadata={"example": "what POST /auth/second-factor answered"})
+    code = fields.String(required=True, metadata={"example": "123456"})
+    current_password = fields.String(load_default=None, metadata={"example": "seven green kettles"})
+
+
+class PasskeyInput(ProvenInput):
+    """A passkey to add: its name, and what the browser made, as the text of its JSON."""
+
+    name = Text(max_length=50, required=True, metadata={"example": "phone"})
+    credential = fields.String(required=True, metadata={"example": "what navigator.credentials.create made"})
+
+
+class TicketInput(Input):
+    """What says that the password of a log-in was right."""
+
+    ticket = fields.String(required=True)
+
+
+class SecondStepInput(TicketInput):
+    """The code of a log-in whose password was right, and what says so."""
+
+    code = fields.String(required=True)
+
+
+class CloseInput(Input):
+    """The current password as proof, and a code where the account has a second factor."""
+
+    foreign_fields = WITHOUT_DRY_RUN
+
+    current_password = fields.String(required=True, metadata={"example": "seven green kettles"})
+    code = _code()
 
 
 class EndSessionsInput(Input):
@@ -150,7 +229,7 @@ class ResetInput(LinkInput):
     new_password = NewPassword(required=True, metadata={"example": "nine yellow saucers"})
 
 
-class TokenInput(Input):
+class TokenInput(ProvenInput):
     """A personal token to create."""
 
     name = Text(max_length=50, required=True, metadata={"example": "nightly report"})
@@ -171,7 +250,22 @@ class TokenForm(TokenInput):
 # Cash and orders
 
 
-class CashInput(Input):
+class DryRunInput(Input):
+    """A change that may be tried first."""
+
+    foreign_fields = FOREIGN_DRY_RUN_FIELDS
+
+    dry_run = StrictBoolean(
+        load_default=False,
+        allow_none=True,
+        metadata={
+            "description": "True answers 200 with what this would do, or with its refusal, and does nothing. It leaves "
+            "no trace of an Idempotency-Key"
+        },
+    )
+
+
+class CashInput(DryRunInput):
     """A deposit or withdrawal."""
 
     amount = Money(required=True)
@@ -194,80 +288,216 @@ class CashInput(Input):
         return data
 
 
-class OrderInput(Input):
-    """An order. `limit_price` is the worst price that it accepts; a limit order has one. JSON calls it `price`."""
+class CashForm(CashInput):
+    """The same, as its page sends it."""
+
+    class Meta(Input.Meta):
+        exclude = ("dry_run",)
+
+
+class WithdrawalInput(CashInput, ProvenInput):
+    """A withdrawal; a large one may need `current_password`."""
+
+
+class WithdrawalForm(WithdrawalInput):
+    """The same, as its page sends it."""
+
+    class Meta(Input.Meta):
+        exclude = ("dry_run",)
+
+
+class _OrderType(validate.OneOf):
+    """One of ORDER_TYPES; of the one that is missing there, it says why."""
+
+    def __call__(self, value: Any) -> Any:
+        if value == "stop_buy":
+            raise ValidationError("A stop to buy needs a limit, which says what to reserve: choose stop_limit_buy.")
+        return super().__call__(value)
+
+
+class OrderInput(DryRunInput):
+    """An order. `limit_price` is the worst price that it accepts; one with a limit has it. JSON calls it `price`."""
 
     foreign_fields = FOREIGN_ORDER_FIELDS
 
-    order_type = fields.String(required=True, validate=_one_of(ORDER_TYPES))
+    order_type = fields.String(required=True, validate=_OrderType(list(ORDER_TYPES), error="Choose one of: {choices}."))
     asset_id = AssetId(required=True, metadata={"example": "BTC"})
-    quantity = Quantity(required=True, metadata={"example": "0.005"})
+    quantity = Quantity(load_default=None, allow_none=True, metadata={"example": "0.005"})
+    spend = Money(
+        load_default=None,
+        allow_none=True,
+        metadata={
+            "example": None,
+            "description": "To buy, instead of `quantity`: as much as these dollars buy at `price`, or without one at "
+            "the current price with 0.5 % to spare. It costs no more",
+        },
+    )
     limit_price = Price(data_key="price", load_default=None, allow_none=True, metadata={"example": None})
     expires_at = EndTime(max_ahead=MAX_LIFETIME, past_allowed=True, load_default=None, allow_none=True)
+    time_in_force = Choice(TimeInForce, load_default=None, allow_none=True)
+    client_order_id = ClientOrderId(load_default=None, allow_none=True)
+    stop_price = Price(load_default=None, allow_none=True, metadata={"example": None})
+
+    takes_both: ClassVar[bool] = False
+    """Whether a quantity may come with the amount that it was computed for."""
+
+    @validates_schema(skip_on_field_errors=False, pass_original=True)
+    def check_quantity_or_spend(self, data: dict[str, Any], original: Any, **kwargs: Any) -> None:
+        sent = original if isinstance(original, Mapping) else {}
+        given = [name for name in ("quantity", "spend") if sent.get(name) is not None]
+        if not given:
+            raise ValidationError("Send quantity or, to buy for an amount in USD, spend.", "quantity")
+        if len(given) == 2 and not self.takes_both:
+            raise ValidationError("Send quantity or spend, not both.", "spend")
+        if given == ["spend"] and str(sent.get("order_type")).endswith("_sell"):
+            raise ValidationError("An amount in USD is for buying. Write how much of the asset to sell.", "spend")
 
     @validates_schema
-    def check_limit_fields(self, data: dict[str, Any], **kwargs: Any) -> None:
+    def check_prices(self, data: dict[str, Any], **kwargs: Any) -> None:
         _, price_type = ORDER_TYPES[data["order_type"]]
-        if price_type is PriceType.LIMIT and data["limit_price"] is None:
+        if price_type in {PriceType.LIMIT, PriceType.STOP_LIMIT} and data["limit_price"] is None:
             raise ValidationError("Write the limit: the highest price to buy at, or the lowest to sell at.", "price")
-        if price_type is PriceType.MARKET and data["expires_at"] is not None:
+        if price_type is PriceType.STOP and data["limit_price"] is not None:
+            raise ValidationError(
+                "A stop without a limit sells at any price. Leave this out, or choose a stop with a limit.", "price"
+            )
+
+    @validates_schema
+    def check_stop(self, data: dict[str, Any], **kwargs: Any) -> None:
+        _, price_type = ORDER_TYPES[data["order_type"]]
+        has_stop = price_type in {PriceType.STOP, PriceType.STOP_LIMIT}
+        if has_stop and data["stop_price"] is None:
+            raise ValidationError(
+                "Write the stop: a price below the current one to sell, or above it to buy.", "stop_price"
+            )
+        if not has_stop and data["stop_price"] is not None:
+            raise ValidationError("Only a stop order has a stop. Leave this out, or choose a stop order.", "stop_price")
+
+    @validates_schema
+    def check_end_fields(self, data: dict[str, Any], **kwargs: Any) -> None:
+        _, price_type = ORDER_TYPES[data["order_type"]]
+        stands = data["time_in_force"]
+        if price_type is PriceType.MARKET and stands is not None and stands not in IMMEDIATE:
+            raise ValidationError(
+                "A market order is executed at once. Leave this out, or choose ioc or fok.", "time_in_force"
+            )
+        if data["stop_price"] is not None and stands in IMMEDIATE:
+            raise ValidationError("A stop order waits. Leave this out, or choose gtc or day.", "time_in_force")
+        if data["expires_at"] is None:
+            return
+        if price_type is PriceType.MARKET:
             raise ValidationError("A market order is executed at once. Leave this out.", "expires_at")
+        if stands in IMMEDIATE:
+            raise ValidationError("This order is executed at once or not at all. Leave this out.", "expires_at")
+        if stands is TimeInForce.DAY:
+            raise ValidationError(ENDS_WITH_DAY, "expires_at")
 
     @post_load
     def split_type(self, data: dict[str, Any], **kwargs: Any) -> dict[str, Any]:
         side, price_type = ORDER_TYPES[data.pop("order_type")]
-        return {**data, "side": side, "price_type": price_type}
+        # What is usual is the same order as without it.
+        usual = None if price_type is PriceType.MARKET else TimeInForce.GTC
+        stands = data.pop("time_in_force")
+        return {
+            **data,
+            "side": side,
+            "price_type": price_type,
+            "quantity": data["quantity"] or Decimal(0),
+            "time_in_force": None if stands is usual else stands,
+        }
+
+
+class CancelInput(DryRunInput):
+    """The cancellation of one order. Its body may be left out."""
+
+    has_optional_body = True
+
+
+class OrderChangeInput(DryRunInput):
+    """What to change of an open order; what is left out stays. A misspelt field, dropped, would change less."""
+
+    class Meta(Input.Meta):
+        unknown = RAISE
+
+    error_messages = {
+        "unknown": "This cannot be changed. Send price, quantity or expires_at; for another change, cancel the order."
+    }
+
+    quantity = Quantity(load_default=None, metadata={"example": "0.005"})
+    limit_price = Price(data_key="price", load_default=None, metadata={"example": "55000"})
+    expires_at = EndTime(max_ahead=MAX_LIFETIME, past_allowed=True, load_default=None)
+
+    @validates_schema
+    def check_change(self, data: dict[str, Any], **kwargs: Any) -> None:
+        if all(data[name] is None for name in ("quantity", "limit_price", "expires_at")):
+            raise ValidationError("Say what to change: the price, the quantity or the end (expires_at).", "price")
+
+
+class OrderChangeForm(OrderChangeInput):
+    """The same, as its page sends it."""
+
+    class Meta(Input.Meta):
+        exclude = ("dry_run",)
+
+
+_UNKNOWN_FILTER = {"unknown": "There is no such field here. Send asset_id, side, or nothing."}
+
+
+class CancelOrdersInput(Input):
+    """Which open orders to cancel; all, if nothing is said. A misspelt filter, dropped, would mean all of them."""
+
+    class Meta(Input.Meta):
+        unknown = RAISE
+
+    error_messages = _UNKNOWN_FILTER
+
+    asset_id = AssetId(load_default=None, allow_none=True, metadata={"example": "BTC"})
+    side = Choice(Side, load_default=None, allow_none=True)
 
 
 class TradeInput(OrderInput):
     """An order by quantity or, to buy, by the amount to spend; with both, the quantity was computed for the amount."""
 
-    quantity = Quantity(load_default=None)
-    spend = Money(load_default=None)
+    class Meta(OrderInput.Meta):
+        # Forms have a key of their own, and a review instead of a dry run.
+        exclude = ("client_order_id", "dry_run")
 
-    @validates_schema
-    def check_quantity_or_spend(self, data: dict[str, Any], **kwargs: Any) -> None:
-        if data["quantity"] is None and data["spend"] is None:
-            raise ValidationError("Fill this in.", "quantity")
-        if data["quantity"] is None and ORDER_TYPES[data["order_type"]][0] is Side.SELL:
-            raise ValidationError("An amount is for buying. Write the quantity to sell instead.", "spend")
-
-
-class ReviewInput(TradeInput):
-    """An order to review, as a person typed it: by quantity or by amount, not both."""
-
-    @validates_schema
-    def check_not_both(self, data: dict[str, Any], **kwargs: Any) -> None:
-        if data["quantity"] is not None and data["spend"] is not None:
-            raise ValidationError("Write a quantity or an amount, and leave the other empty.", "spend")
+    takes_both = True
 
 
 # Administration
 
 
-class AdjustmentInput(Input):
+class ApprovalInput(Input):
+    """The approval of an adjustment. Its body may be left out."""
+
+    has_optional_body = True
+    foreign_fields = WITHOUT_DRY_RUN
+
+
+class AdjustmentInput(DryRunInput, ProvenInput):
     """A signed amount to add to a balance, and why."""
 
     amount = Adjustment(required=True, metadata={"example": "-12.50"})
     reason = Text(max_length=200, required=True, metadata={"example": "Correction of a double deposit"})
 
 
-class StatusInput(Input):
+class AdjustmentForm(AdjustmentInput):
+    """The same, as its page sends it."""
+
+    class Meta(Input.Meta):
+        exclude = ("dry_run",)
+
+
+class EndUserSessionsForm(EndSessionsForm, ProvenInput):
+    """The same for the sessions of a user, by an administrator."""
+
+
+class StatusInput(ProvenInput):
     """The new status of a user."""
 
-    status = Choice(UserStatus, required=True)
-
-
-class UserSearchInput(Input):
-    """Either a username or an e-mail address."""
-
-    username = Username(load_default=None)
-    email = EmailAddress(load_default=None)
-
-    @validates_schema
-    def check_one_is_given(self, data: dict[str, Any], **kwargs: Any) -> None:
-        if bool(data["username"]) == bool(data["email"]):
-            raise ValidationError("Give a username or an e-mail address.", "username")
+    # Only its owner closes an account.
+    status = Choice(UserStatus, but=[UserStatus.CLOSED], required=True)
 
 
 class UserSearchForm(Input):
@@ -287,24 +517,78 @@ class PageInput(Input):
     offset = WholeNumber(0, 1000, load_default=0)
 
 
-class TransactionListInput(PageInput):
-    """A page of balance transactions, of all types or of one."""
+class FeedInput(Input):
+    """Account events after one that was read, or from the oldest that is kept."""
+
+    after = EventNumber(load_default=None, metadata={"example": "000000000041"})
+    limit = WholeNumber(1, 100, load_default=100)
+
+
+class UserSearchInput(PageInput):
+    """A username, an e-mail address, or a page of the users who joined in a month."""
+
+    username = Username(load_default=None)
+    email = EmailAddress(load_default=None)
+    month = Month(load_default=None)
+
+    @validates_schema
+    def check_one_is_given(self, data: dict[str, Any], **kwargs: Any) -> None:
+        if sum(bool(data[name]) for name in ("username", "email", "month")) != 1:
+            raise ValidationError("Give a username, an e-mail address or a month.", "username")
+
+
+class MonthListInput(PageInput):
+    """A page of what happened in a month, by default in this one."""
+
+    month = Month(load_default=None)
+
+
+class StatementInput(Input):
+    """A period of whole days in UTC; either end may be left open."""
+
+    first_day = Day(data_key="from", load_default=None)
+    last_day = Day(data_key="to", load_default=None)
+
+    @validates_schema
+    def check_day_order(self, data: dict[str, Any], **kwargs: Any) -> None:
+        if data["first_day"] and data["last_day"] and data["first_day"] > data["last_day"]:
+            raise ValidationError("Choose a last day that is not before the first one.", "to")
+
+
+class TransactionListInput(PageInput, StatementInput):
+    """A page of balance transactions of a type, a period, both or neither."""
 
     transaction_type = Choice(TransactionType, load_default=None)
 
 
-class TradeListInput(PageInput):
+class TradePageInput(PageInput, StatementInput):
+    """A page of trades of one asset, of all times or of a period."""
+
+
+class TradeListInput(TradePageInput):
     """A page of trades, of all assets or of one."""
 
     asset_id = AssetId(load_default=None)
 
 
-class OrderListInput(PageInput):
-    """A page of orders, of all assets, types and statuses or of one each."""
+class OrderListInput(PageInput, StatementInput):
+    """A page of orders, of all assets, types, statuses and times or of one each. An order is of when it was placed."""
 
     asset_id = AssetId(load_default=None)
     order_type = fields.String(load_default=None, validate=_one_of(ORDER_TYPES))
     status = Choice(OrderStatus, load_default=None)
+
+
+class OrderPageInput(OrderListInput):
+    """The same for people, who may ask for all that have ended."""
+
+    ended = Switch(load_default=None)
+
+
+class ApprovalListInput(PageInput):
+    """A page of adjustments that were asked for, of all statuses or of one."""
+
+    status = Choice(ApprovalStatus, load_default=None)
 
 
 class WindowInput(Input):
@@ -320,22 +604,46 @@ class InventoryInput(WindowInput):
     active_only = Switch(load_default=False)
 
 
+class ThemeInput(Input):
+    """The colours of the pages in this browser."""
+
+    theme = fields.String(required=True, validate=_one_of(("device", "light", "dark")))
+
+
+MARKET_SORTS = ("size", "name", "-name", "price", "-price", "change", "-change")
+
+
+class MarketInput(Input):
+    """Which assets the market's page shows, and in which order."""
+
+    q = fields.String(load_default="")
+    sort = fields.String(load_default="size", validate=_one_of(MARKET_SORTS))
+    mine = Switch(load_default=False)
+
+
 class DaysInput(Input):
     """How many days a chart goes back."""
 
     days = WholeNumber(1, 365, load_default=30)
 
 
-class StatementInput(Input):
-    """A period of whole days in UTC; either end may be left open."""
+class ChartInput(DaysInput):
+    """How many days the chart of an asset goes back, and whether it marks one's own trades."""
 
-    first_day = Day(data_key="from", load_default=None)
-    last_day = Day(data_key="to", load_default=None)
+    trades = Switch(load_default=False)
 
-    @validates_schema
-    def check_day_order(self, data: dict[str, Any], **kwargs: Any) -> None:
-        if data["first_day"] and data["last_day"] and data["first_day"] > data["last_day"]:
-            raise ValidationError("Choose a last day that is not before the first one.", "to")
+
+class PortfolioInput(Input):
+    """Which moment a portfolio is of: now, unless given."""
+
+    as_of = PastTime(load_default=None)
+
+
+class KeptHashInput(Input):
+    """The hash of a transaction as somebody has kept it."""
+
+    transaction_id = TransactionId(required=True)
+    hash = Hash(required=True)
 
 
 class TradeExportInput(StatementInput):
@@ -344,5 +652,12 @@ class TradeExportInput(StatementInput):
     asset_id = AssetId(load_default=None)
 
 
-class ActivityInput(TransactionListInput, StatementInput):
-    """A page of balance transactions of a type, a period, both or neither."""
+class GainsInput(Input):
+    """A year in UTC, this one unless given, and how the cost of sales is counted: by average unless given."""
+
+    year = WholeNumber(1970, 9999, load_default=None)
+    method = Choice(CostMethod, load_default=None)
+
+    @post_load
+    def fill_in(self, data: dict[str, Any], **kwargs: Any) -> dict[str, Any]:
+        return {"year": data["year"] or clock.now().year, "method": data["method"] or CostMethod.AVERAGE}

@@ -7,6 +7,8 @@ from marshmallow import fields
 from app.schemas.amounts import Number, Price
 from app.schemas.fields import Output, Timestamp
 
+AVAILABILITY = ["available", "unavailable"]
+
 
 class AssetOutput(Output):
     """An asset of the list; what depends on the market is null while there is no price."""
@@ -39,7 +41,7 @@ class AssetListOutput(Output):
 class AssetFullOutput(AssetOutput):
     """An asset with everything that is known of it and of its market."""
 
-    availability_status = fields.String(metadata={"enum": ["available", "unavailable"]})
+    availability_status = fields.String(metadata={"enum": AVAILABILITY})
     price_change_24h = Number(attribute="market.price_change_24h", allow_none=True)
     price_change_percentage_7d = Number(attribute="market.price_change_percentage_7d", allow_none=True)
     price_change_percentage_30d = Number(attribute="market.price_change_percentage_30d", allow_none=True)

@@ -8,14 +8,19 @@ from __future__ import annotations
 
 from marshmallow import Schema, fields
 
+from app.domain.account_events import AccountEventType
+from app.domain.approvals import ApprovalStatus
+from app.domain.events import DONE, REFUSED, WAITS, EventKind, Means
+from app.domain.gains import CostMethod
 from app.domain.ledger import TransactionType
-from app.domain.orders import OrderStatus, Side
+from app.domain.orders import OrderStatus, Side, TimeInForce
 from app.domain.users import Role, UserStatus
 from app.schemas.amounts import Money, Number, Price, Quantity
 from app.schemas.fields import LowerCase, OrderTypeName, Output, Timestamp
 
 # Transactions and trades are complete as soon as they can be seen.
 COMPLETED = "COMPLETED"
+STORED_EVENTS = [each.value for each in EventKind if each not in REFUSED]
 
 
 class FieldErrorOutput(Output):
@@ -67,13 +72,74 @@ class ResetLinkOutput(Output):
     expires_at = Timestamp()
 
 
+class FactorResetOutput(Output):
+    """From when on a log-in with the password alone removes the second factor."""
+
+    falls_at = Timestamp()
+
+
+class PasskeyOutput(Output):
+    """A passkey. `last_used_at` is null until it is used."""
+
+    passkey_id = fields.String()
+    name = fields.String()
+    created_at = Timestamp()
+    last_used_at = Timestamp(allow_none=True)
+
+
+class PasskeyOptionsOutput(Output):
+    """What to hand to `navigator.credentials`, once its base64url is decoded. It counts for five minutes, once."""
+
+    public_key = fields.Dict(keys=fields.String())
+
+
+class SecondFactorOutput(Output):
+    """Whether there is a second factor. `falls_at` is from when on a log-in without a code removes it, if ever."""
+
+    is_on = fields.Boolean()
+    since = Timestamp(allow_none=True)
+    recovery_codes_left = fields.Integer()
+    falls_at = Timestamp(allow_none=True)
+    passkeys = fields.List(fields.Nested(PasskeyOutput))
+
+
+class SetupOutput(Output):
+    """A second factor to set up: `secret` in Base32 and `otpauth_uri` are for the app, `setup` for the confirmation."""
+
+    setup = fields.String()
+    secret = fields.String()
+    otpauth_uri = fields.String()
+
+
+class RecoveryCodesOutput(Output):
+    """Recovery codes, each of which works once. They cannot be shown again."""
+
+    recovery_codes = fields.List(fields.String())
+
+
 class BalanceOutput(Output):
     """A user's cash, and the sums of all deposits and of all withdrawals."""
 
     current_balance = Money()
     total_deposits = Money()
     total_withdrawals = Money()
+    number = fields.Integer(attribute="version", metadata={"description": "Of the last transaction; 0 before it"})
+    head = fields.String(allow_none=True, metadata={"description": "The hash of that transaction; null on an old one"})
     updated_at = Timestamp()
+
+
+class OwnAccountOutput(Output):
+    """An account at a glance: what can be spent, what open orders to buy reserve, and what all is worth now.
+
+    `number` and `head` are of the last transaction, as in the balance.
+    """
+
+    status = LowerCase(UserStatus, attribute="user.status")
+    cash_balance = Money(attribute="portfolio.cash_balance")
+    reserved_cash = Money(attribute="portfolio.reserved_cash")
+    total_value = Money(attribute="portfolio.total_value")
+    number = fields.Integer(attribute="portfolio.balance.version")
+    head = fields.String(attribute="portfolio.balance.head", allow_none=True)
 
 
 class TransactionOutput(Output):
@@ -87,13 +153,30 @@ class TransactionOutput(Output):
     status = LowerCase([COMPLETED])
     description = fields.String(allow_none=True)
     order_id = fields.String(allow_none=True)
+    actor = fields.String(allow_none=True, metadata={"description": "The administrator who made it, if one did"})
+    hash = fields.String(allow_none=True, metadata={"description": "It and all before it; null on old ones"})
     created_at = Timestamp()
 
 
-class HoldingOutput(Output):
-    """What a user owns of one asset, and its value at the market's price.
+class GainFields(Output):
+    """What is owned, by average cost: its cost and what it gained. A gain is signed, and null while it is not known.
 
-    `quantity` can be sold now, `reserved_quantity` is in open orders to sell; `total_value` is that of both.
+    `unrealised_gain` is the value beyond the cost, also in percent of it. `realised_gain` is that of all sales since
+    the account began. No fees are counted.
+    """
+
+    cost_total = Money(allow_none=True)
+    unrealised_gain = Money(allow_none=True)
+    unrealised_gain_percent = Money(allow_none=True)
+    realised_gain = Money(allow_none=True)
+
+
+class HoldingOutput(GainFields):
+    """What a user owns of one asset, its value at the market's price, and its cost.
+
+    `quantity` can be sold now, `reserved_quantity` is in open orders to sell; `total_value` and `cost_total` are those
+    of both. `average_price` is the cost of one unit, rounded as prices of the asset are. A gain is signed, by
+    average cost, and null while it is not known.
     """
 
     asset_id = fields.String()
@@ -102,67 +185,101 @@ class HoldingOutput(Output):
     reserved_quantity = Quantity()
     current_price = Number(allow_none=True)
     total_value = Number(attribute="market_value", allow_none=True)
+    average_price = Price(allow_none=True)
     created_at = Timestamp(attribute="holding.created_at")
     updated_at = Timestamp(attribute="holding.updated_at")
 
 
-class ValuedAssetOutput(Output):
+class ValuedAssetOutput(GainFields):
     """One asset of a portfolio.
 
-    `quantity` can be sold now, `reserved_quantity` is in open orders to sell; `market_value` is that of both, and
-    `percentage` its part of the total value, with 2 decimals.
+    `quantity` can be sold now, `reserved_quantity` is in open orders to sell; `market_value` and `cost_total` are those
+    of both, and `percentage` is the part of the total value, with 2 decimals. `average_price` is the cost of one unit,
+    rounded as prices of the asset are. A gain is signed, by average cost, and null while it is not known. The price is
+    of `priced_at`: for a past moment, the newest one known of the time before.
     """
 
     asset_id = fields.String()
     quantity = Quantity()
     reserved_quantity = Quantity()
     current_price = Price(allow_none=True)
+    priced_at = Timestamp(allow_none=True)
     market_value = Money(allow_none=True)
+    average_price = Price(allow_none=True)
     percentage = Money()
 
 
-class PortfolioOutput(Output):
-    """Everything that a user owns, and its value."""
+class PortfolioOutput(GainFields):
+    """Everything that a user owns, its value, and the sums of what it cost and gained.
+
+    `realised_gain` counts all sales since the account began, also of assets that are all sold; `total_gain` is realised
+    and unrealised. `net_deposits` are deposits less withdrawals, with adjustments; with `total_gain` they are
+    `total_value`.
+    """
 
     assets = fields.List(fields.Nested(ValuedAssetOutput))
     cash_balance = Money()
     reserved_cash = Money()
     total_value = Money()
+    net_deposits = Money(allow_none=True)
+    total_gain = Money(allow_none=True)
     as_of = Timestamp()
 
 
 class OrderOutput(Output):
-    """An order; `price` is `executed_price`, or else `limit_price`.
+    """An order; `price` is `executed_price`, or else `limit_price`, or else `stop_price`.
+
+    An order with a `stop_price` waits until the price has reached it, at `triggered_at`.
 
     `reserved_amount` (cash of an order to buy) or `reserved_quantity` (of an order to sell) is what it reserved when it
-    had to wait; it stays on record when the order has ended.
+    had to wait; it stays on record when the order has ended. `revision` is 1, and 1 more after each change.
     """
 
     order_id = fields.String()
+    client_order_id = fields.String(allow_none=True)
     order_type = OrderTypeName()
     asset_id = fields.String()
     quantity = Quantity()
     price = Price(attribute="order_price")
     limit_price = Price(allow_none=True)
+    stop_price = Price(allow_none=True)
     executed_price = Price(allow_none=True)
     reserved_amount = Money(allow_none=True)
     reserved_quantity = Quantity(allow_none=True)
+    time_in_force = LowerCase(TimeInForce, attribute="stands", allow_none=True)
     status = LowerCase(OrderStatus)
+    revision = fields.Integer(attribute="revision_number")
     total_amount = Money()
     expires_at = Timestamp(allow_none=True)
+    triggered_at = Timestamp(allow_none=True)
     executed_at = Timestamp(allow_none=True)
     created_at = Timestamp()
     updated_at = Timestamp()
 
 
+class OrderChangeOutput(Output):
+    """What changed of an order while it waited; `revision` is the one that this ended."""
+
+    revision = fields.Integer()
+    quantity_before = Quantity()
+    quantity_after = Quantity()
+    price_before = Price(attribute="limit_before")
+    price_after = Price(attribute="limit_after")
+    expires_at_before = Timestamp(attribute="end_before")
+    expires_at_after = Timestamp(attribute="end_after")
+    created_at = Timestamp()
+
+
 class AssetTransactionOutput(Output):
-    """A trade."""
+    """A trade. A sale has what its units had cost, by average, and its `gain`, which is signed; a purchase has null."""
 
     asset_id = fields.String()
     transaction_type = fields.String(metadata={"enum": list(Side)})
     quantity = Quantity()
     price = Price()
     total_amount = Money()
+    cost_total = Money(allow_none=True)
+    gain = Money(allow_none=True)
     order_id = fields.String()
     status = fields.String(metadata={"enum": [COMPLETED]})
     timestamp = Timestamp(attribute="traded_at")
@@ -183,12 +300,13 @@ class UserMessageOutput(Output):
 
 
 class LoginOutput(Output):
-    """A login token, which expires in `expires_in` seconds."""
+    """A login token, which expires in `expires_in` seconds, and the mark of a device that has logged in."""
 
     success = fields.Boolean()
     access_token = fields.String()
     token_type = fields.String()
     expires_in = fields.Integer()
+    device = fields.String()
     user = fields.Nested(UserOutput)
 
 
@@ -260,6 +378,46 @@ class TransactionListOutput(PageOutput):
     total_count = fields.Integer(metadata={"description": "Rows in this answer"})
 
 
+class EventOutput(Output):
+    """What was done to an account, when and from where. For its owner, not from where an administrator did it."""
+
+    event = fields.String(attribute="kind", metadata={"enum": STORED_EVENTS})
+    outcome = fields.String(metadata={"enum": [DONE, WAITS]})
+    by_administrator = fields.Boolean(attribute="is_by_another")
+    via = LowerCase(Means, allow_none=True)
+    address = fields.String(allow_none=True)
+    agent = fields.String(allow_none=True)
+    device = fields.String(allow_none=True, metadata={"description": "Equal for equal agents"})
+    request_id = fields.String(allow_none=True)
+    created_at = Timestamp()
+
+
+class EventListOutput(PageOutput):
+    """A page of the security events of an account."""
+
+    data = fields.List(fields.Nested(EventOutput))
+
+
+class AccountEventOutput(Output):
+    """What happened to an order, or to the account. `transaction_id` is that of an adjustment.
+
+    Other types may be added: ignore what you do not know.
+    """
+
+    event_number = fields.String()
+    event_type = fields.String(metadata={"enum": [each.value for each in AccountEventType]})
+    order_id = fields.String(allow_none=True)
+    transaction_id = fields.String(allow_none=True)
+    created_at = Timestamp()
+
+
+class FeedOutput(Output):
+    """Account events, oldest first. `next_after` is the `after` of the next request."""
+
+    data = fields.List(fields.Nested(AccountEventOutput))
+    next_after = fields.String(metadata={"example": "000000000042"})
+
+
 class HoldingListOutput(Output):
     """All holdings of a user."""
 
@@ -272,10 +430,107 @@ class OneOrderOutput(Output):
     data = fields.Nested(OrderOutput)
 
 
+class EntryOutput(Output):
+    """A balance transaction that a change would add. It gets its number when the change is made."""
+
+    transaction_type = LowerCase(TransactionType)
+    amount = Money()
+    previous_balance = Money()
+    new_balance = Money()
+    description = fields.String(allow_none=True)
+
+
+class TriedOrderOutput(OrderOutput):
+    """An order as it would be. Its id is null while it is not placed; times that are not known yet are left out."""
+
+    class Meta:
+        exclude = ("executed_at", "created_at", "updated_at")
+
+    order_id = fields.String(allow_none=True)
+
+
+class EffectsOutput(Output):
+    """What a change would do: the transactions, the balance, and what can be sold of the asset, before and after it.
+
+    What it does not look at is null. A sale has what its units had cost, by average, and its gain, which is signed.
+    """
+
+    entries = fields.List(fields.Nested(EntryOutput))
+    cash_before = Money(allow_none=True)
+    cash_after = Money(allow_none=True)
+    holding_before = Quantity(allow_none=True)
+    holding_after = Quantity(allow_none=True)
+    cost_total = Money(allow_none=True)
+    gain = Money(allow_none=True)
+    order = fields.Nested(TriedOrderOutput, allow_none=True)
+
+
+class DryRunOutput(Output):
+    """What a change would do at this moment. Nothing was done."""
+
+    dry_run = fields.Constant(True, metadata={"type": "boolean", "enum": [True]})
+    data = fields.Nested(EffectsOutput)
+
+
+class TriedAdjustmentOutput(EffectsOutput):
+    """What an adjustment would do. One that needs an approval would wait, and book nothing yet."""
+
+    needs_approval = fields.Boolean()
+
+
+class AdjustmentDryRunOutput(DryRunOutput):
+    """What an adjustment would do at this moment. Nothing was done."""
+
+    data = fields.Nested(TriedAdjustmentOutput)
+
+
+class TriedPlacingOutput(EffectsOutput):
+    """What placing an order would do, at the market's current `price`: it `executes` at once, or `waits`.
+
+    `total` is the cost or the proceeds; of an order that waits, at its limit, or at its stop where it has none.
+    `worst_total` is the same at `worst_price`, which is `price` of the request. Without one it is the current price
+    with 0.5 % to spare, and binds nothing until it is sent; both are null for a stop without a limit. The gain of a
+    sale that waits is that at the price of `total`. Prices are null for an order that is there already, by its
+    `client_order_id`: placing it again would do nothing.
+    """
+
+    outcome = fields.String(metadata={"enum": ["executes", "waits"]})
+    price = Price(allow_none=True)
+    total = Money()
+    worst_price = Price(allow_none=True)
+    worst_total = Money(allow_none=True)
+
+
+class PreviewOutput(DryRunOutput):
+    """What placing an order would do at this moment. Nothing was done."""
+
+    data = fields.Nested(TriedPlacingOutput)
+
+
+class EndedOrderOutput(Output):
+    """How an order ended that was to be cancelled: something else may have come first."""
+
+    order_id = fields.String()
+    outcome = LowerCase([status for status in OrderStatus if status is not OrderStatus.PENDING])
+
+
+class EndedOrdersOutput(Output):
+    """The orders that were ended. While `has_more` is true, others are open."""
+
+    data = fields.List(fields.Nested(EndedOrderOutput))
+    has_more = fields.Boolean()
+
+
 class OrderListOutput(PageOutput):
     """A page of orders."""
 
     data = fields.List(fields.Nested(OrderOutput))
+
+
+class OrderChangeListOutput(PageOutput):
+    """A page of changes of one order."""
+
+    data = fields.List(fields.Nested(OrderChangeOutput))
 
 
 class AssetTransactionListOutput(PageOutput):
@@ -285,12 +540,20 @@ class AssetTransactionListOutput(PageOutput):
 
 
 class HistoryPointOutput(Output):
-    """The value of a portfolio at the end of a day (UTC), or now for the last point."""
+    """The value of a portfolio at the end of a day (UTC), or now for the last point.
+
+    `net_deposits` are deposits less withdrawals, with adjustments, and `gain` is what the total is beyond them.
+    `return_percent` is the return since the first point, whatever was paid in or out meanwhile: the gain of each day as
+    a part of the value of the day before and of what was paid in, multiplied. They are null while they are not known.
+    """
 
     date = fields.Date()
     cash = Money()
     assets = Money()
     total = Money()
+    net_deposits = Money(allow_none=True)
+    gain = Money(allow_none=True)
+    return_percent = Money(allow_none=True)
 
 
 class PortfolioHistoryOutput(Output):
@@ -304,16 +567,111 @@ class PortfolioHistoryOutput(Output):
     without_prices = fields.List(fields.String())
 
 
-class UserWithStatusOutput(UserOutput):
-    """A user, as an admin sees them."""
+class GainSumOutput(Output):
+    """What sales brought, what their units had cost, and the gain, which is signed; null while it is not known."""
 
+    proceeds = Money()
+    cost = Money(allow_none=True)
+    gain = Money(allow_none=True)
+
+
+class GainLineOutput(GainSumOutput):
+    """One sale; by `fifo` the part of a sale that is counted against one purchase, of `acquired_at`."""
+
+    asset_id = fields.String()
+    sold_at = Timestamp()
+    quantity = Quantity()
+    acquired_at = Timestamp(allow_none=True)
+    days_held = fields.Integer(allow_none=True)
+    order_id = fields.String()
+
+
+class AssetGainOutput(GainSumOutput):
+    """The sum of the sales of one asset in a year."""
+
+    asset_id = fields.String()
+
+
+class GainReportOutput(Output):
+    """The gains of a year (UTC) in US dollars, without fees, by the time of sale.
+
+    `data` has the first lines. `has_more` says that there are others: the sums count them, and the CSV has them.
+    """
+
+    year = fields.Integer()
+    method = LowerCase(CostMethod)
+    data = fields.List(fields.Nested(GainLineOutput))
+    has_more = fields.Boolean()
+    assets = fields.List(fields.Nested(AssetGainOutput))
+    total = fields.Nested(GainSumOutput)
+
+
+class UserWithStatusOutput(UserOutput):
+    """A user, as an admin sees them. A closed account has no address and no names."""
+
+    email = fields.String(allow_none=True)
+    first_name = fields.String(allow_none=True)
+    last_name = fields.String(allow_none=True)
     status = LowerCase(UserStatus)
 
 
-class UserListOutput(Output):
-    """The users that a search found."""
+class UserListOutput(PageOutput):
+    """The users that a search found, or a page of those who joined in a month, newest first."""
 
     data = fields.List(fields.Nested(UserWithStatusOutput))
+
+
+class AssetTotalOutput(Output):
+    """What all users own of an asset, and how much of that is in open orders to sell."""
+
+    asset_id = fields.String()
+    owned_quantity = Quantity(attribute="owned")
+    reserved_quantity = Quantity(attribute="reserved")
+
+
+class TotalsOutput(Output):
+    """What all accounts had together, as an audit saw it.
+
+    It began to read at `taken_at`, and took `seconds`. What changed meanwhile may be in it or not.
+    """
+
+    taken_at = Timestamp()
+    seconds = fields.Integer()
+    accounts = fields.Integer(metadata={"description": "All, also those that are suspended or closed"})
+    suspended = fields.Integer()
+    closed = fields.Integer()
+    cash = Money()
+    reserved = Money(metadata={"description": "Cash in open orders to buy"})
+    deposits = Money()
+    withdrawals = Money()
+    adjustments = Money(metadata={"description": "Signed"})
+    assets = fields.List(fields.Nested(AssetTotalOutput))
+    open_orders = fields.Integer()
+    items = fields.Integer()
+    violations = fields.Integer(metadata={"description": "0 where the books were sound"})
+
+
+class TotalsListOutput(PageOutput):
+    """The totals of all audits that kept them, newest first."""
+
+    data = fields.List(fields.Nested(TotalsOutput))
+
+
+class ActOutput(Output):
+    """What an operator did to the account of `username`: a username, or `command line`."""
+
+    event = fields.String(attribute="kind", metadata={"enum": STORED_EVENTS})
+    outcome = fields.String(metadata={"enum": [DONE, WAITS]})
+    actor = fields.String()
+    username = fields.String()
+    via = LowerCase(Means, allow_none=True)
+    created_at = Timestamp()
+
+
+class ActListOutput(PageOutput):
+    """A page of what operators did in a month, newest first."""
+
+    data = fields.List(fields.Nested(ActOutput))
 
 
 class AccountOutput(Output):
@@ -324,16 +682,50 @@ class AccountOutput(Output):
     portfolio = fields.Nested(PortfolioOutput)
 
 
-class ActedTransactionOutput(TransactionOutput):
-    """A balance transaction with the admin who made it, if one did."""
+class AdminEventOutput(EventOutput):
+    """A security event with who did it: a username, `command line`, or null for who was not logged in."""
 
     actor = fields.String(allow_none=True)
+
+
+class AdminEventListOutput(PageOutput):
+    """A page of a user's security events, for an admin."""
+
+    data = fields.List(fields.Nested(AdminEventOutput))
+
+
+class ApprovalOutput(Output):
+    """An adjustment that waits, or waited, for a second admin."""
+
+    approval_id = fields.String()
+    username = fields.String()
+    amount = Money()
+    reason = fields.String()
+    status = LowerCase(ApprovalStatus)
+    asked_by = fields.String()
+    decided_by = fields.String(allow_none=True)
+    decided_at = Timestamp(allow_none=True)
+    transaction_id = fields.String(allow_none=True)
+    created_at = Timestamp()
+    expires_at = Timestamp()
+
+
+class OneApprovalOutput(Output):
+    """One adjustment that waits, or waited, for a second admin."""
+
+    data = fields.Nested(ApprovalOutput)
+
+
+class ApprovalListOutput(PageOutput):
+    """A page of adjustments that wait, or waited, for a second admin."""
+
+    data = fields.List(fields.Nested(ApprovalOutput))
 
 
 class AdjustmentOutput(Output):
     """An adjustment that was made."""
 
-    data = fields.Nested(ActedTransactionOutput)
+    data = fields.Nested(TransactionOutput)
 
 
 class HolderOutput(Output):

@@ -1,4 +1,7 @@
-"""Cash: deposits and withdrawals. Amounts are USD with 2 decimals, above 0."""
+"""Cash: deposits and withdrawals. Amounts are USD with 2 decimals, above 0.
+
+A dry run takes one call and writes nothing.
+"""
 
 from __future__ import annotations
 
@@ -19,11 +22,14 @@ def deposit(
     *,
     idempotency_key: str | None = None,
     early: Found = NOTHING,
+    dry_run: bool = False,
 ) -> Applied[BalanceTransaction]:
     """Add cash to the balance. Two calls, or one with an `early` balance. Raises IdempotencyKeyReused, Busy."""
     kind = TransactionType.DEPOSIT
     idempotency = identify(idempotency_key, kind, amount, description)
-    return post_transaction(username, kind, amount, description=description, idempotency=idempotency, early=early)
+    return post_transaction(
+        username, kind, amount, description=description, idempotency=idempotency, early=early, dry_run=dry_run
+    )
 
 
 def withdraw(
@@ -33,6 +39,7 @@ def withdraw(
     *,
     idempotency_key: str | None = None,
     early: Found = NOTHING,
+    dry_run: bool = False,
 ) -> Applied[BalanceTransaction]:
     """Take cash from the balance. Two calls, or one with an `early` balance.
 
@@ -40,4 +47,6 @@ def withdraw(
     """
     kind = TransactionType.WITHDRAW
     idempotency = identify(idempotency_key, kind, amount, description)
-    return post_transaction(username, kind, amount, description=description, idempotency=idempotency, early=early)
+    return post_transaction(
+        username, kind, amount, description=description, idempotency=idempotency, early=early, dry_run=dry_run
+    )

@@ -4,15 +4,16 @@ from __future__ import annotations
 
 from bisect import bisect_right
 from collections import defaultdict
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
 from datetime import date, datetime, timedelta
 from decimal import Decimal
 from itertools import takewhile
 
-from app.domain import clock, money
+from app.domain import clock, gains, money
 from app.domain.errors import PriceUnavailable
 from app.models import ledger
-from app.models.ledger import Portfolio
+from app.models.ledger import BalanceTransaction, Portfolio
 from app.prices import MAX_HISTORY_DAYS, PricePoint, PriceSource
 from app.services.portfolio import value_portfolio
 
@@ -22,12 +23,20 @@ class HistoryPoint:
     """The value of what a user owned at the end of a day (UTC); the last one is of now. USD with 2 decimals.
 
     What open orders reserve is part of it: `cash` has the reserves of orders to buy, `assets` those of orders to sell.
+
+    `net_deposits` is what was paid in until then and not taken out: deposits, less withdrawals, with adjustments.
+    `gain` is the total beyond that, and None where something that was owned has no price. `return_percent` is since the
+    first point, whatever was paid in or out (`app.domain.gains.returns`); None in all points if a gain is None in one.
+    Before a store of an older version is upgraded, all three are None.
     """
 
     date: date
     cash: Decimal
     assets: Decimal
     total: Decimal
+    net_deposits: Decimal | None = None
+    gain: Decimal | None = None
+    return_percent: Decimal | None = None
 
 
 @dataclass(frozen=True)
@@ -81,28 +90,54 @@ def get_portfolio_history(username: str, prices: PriceSource, *, days: int) -> P
     # Not before the newest change: the clock of the machine that made it may be ahead.
     today = clock.now_after(portfolio.balance.updated_at).date()
     days_before = [today - timedelta(days=ago) for ago in range(days, 0, -1)]
-    cash, owned = _read_changes(username, portfolio, clock.start_of(days_before[0]))
+    cash, owned, movements = _read_changes(username, portfolio, clock.start_of(days_before[0]))
     past_prices, without_prices = _past_prices(owned, prices, days)
+    paid = [(each.created_at, each.effect) for each in movements]
+    net_deposits = None if valued.net_deposits is None else _Timeline(valued.net_deposits, paid)
     points = []
     for day in days_before:
         time = clock.end_of(day)
         assets = money.total_of(
             money.value_of(owned[asset_id].at(time), past.at(time)) for asset_id, past in past_prices.items()
         )
-        points.append(HistoryPoint(day, cash.at(time), assets, money.add(cash.at(time), assets)))
-    points.append(HistoryPoint(today, valued.owned_cash, valued.assets_value, valued.total_value))
-    return PortfolioHistory(points, without_prices)
+        total = money.add(cash.at(time), assets)
+        paid_in = net_deposits.at(time) if net_deposits else None
+        is_priced = not any(owned[asset_id].at(time) for asset_id in without_prices)
+        gain = money.subtract(total, paid_in) if is_priced and paid_in is not None else None
+        points.append(HistoryPoint(day, cash.at(time), assets, total, paid_in, gain))
+    now = valued.owned_cash, valued.assets_value, valued.total_value
+    points.append(HistoryPoint(today, *now, valued.net_deposits, valued.total_gain))
+    return PortfolioHistory(_with_returns(points, movements), without_prices)
 
 
-def _read_changes(username: str, portfolio: Portfolio, start: datetime) -> tuple[_Timeline, dict[str, _Timeline]]:
-    """Cash and the quantity of each asset that the user owned, from `start` on.
+def _with_returns(points: list[HistoryPoint], movements: Sequence[BalanceTransaction]) -> list[HistoryPoint]:
+    if any(point.gain is None for point in points):
+        return points
+    paid: dict[date, list[Decimal]] = defaultdict(list)
+    for movement in movements:
+        paid[movement.created_at.date()].append(movement.effect)
+    days = [
+        gains.Day(
+            point.total,
+            paid_in=money.total_of(effect for effect in paid[point.date] if effect > 0),
+            paid_out=money.total_of(-effect for effect in paid[point.date] if effect < 0),
+        )
+        for point in points
+    ]
+    returns = gains.returns(days)
+    return [replace(point, return_percent=each) for point, each in zip(points, returns, strict=True)]
+
+
+def _read_changes(
+    username: str, portfolio: Portfolio, start: datetime
+) -> tuple[_Timeline, dict[str, _Timeline], list[BalanceTransaction]]:
+    """From `start` on: cash, the quantity of each asset that the user owned, and what was paid in and out.
 
     A trade changes both at one moment, whether its order waited or not. So of the transactions, only those that belong
     to no order matter. What changed after the portfolio was read is in none of its figures, and is left out.
     """
     balance = portfolio.balance
-    # What was traded after the reading is later than both. One alone may be too early where an older version wrote it.
-    read_at = {each.asset_id: max(each.updated_at, balance.updated_at) for each in portfolio.holdings}
+    read_at = {each.asset_id: ledger.read_until(each, balance) for each in portfolio.holdings}
     found = ledger.iterate_trades_between(username, start, max([start, *read_at.values()]))
     trades = [each for each in found if each.asset_id in read_at and each.traded_at <= read_at[each.asset_id]]
     newest = ledger.iterate_newest_transactions(username, int(balance.version))
@@ -116,6 +151,7 @@ def _read_changes(username: str, portfolio: Portfolio, start: datetime) -> tuple
     return (
         _Timeline(money.add(balance.current_balance, balance.reserved_cash), cash),
         {asset_id: _Timeline(quantity, changes[asset_id]) for asset_id, quantity in owned.items()},
+        movements,
     )
 
 

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass
 from decimal import Decimal
-from typing import Self
+from typing import Any, Self
 
 from app.domain import money
 from app.domain.assets import CATALOGUE, Asset, get_asset
@@ -53,12 +54,39 @@ class AssetDetail:
         return "available" if self.asset.is_active else "unavailable"
 
 
+SORTS: Mapping[str, Callable[[ListedAsset], Any]] = {
+    "size": lambda each: each.market_cap_rank,
+    "name": lambda each: each.asset.name.casefold(),
+    "price": lambda each: each.price,
+    "change": lambda each: each.market and each.market.price_change_percentage_24h,
+}
+"""What assets can be sorted by: None where it is not known."""
+
+
 def list_assets(prices: PriceSource, *, active_only: bool = False, limit: int = 250) -> list[ListedAsset]:
     """The first `limit` assets by market capitalisation, largest first; last those of which it is not known."""
     markets = prices.summaries()
     ranked = sorted(CATALOGUE.values(), key=lambda asset: _size(markets.get(asset.asset_id)), reverse=True)
     listed = [ListedAsset(asset, markets.get(asset.asset_id), rank) for rank, asset in enumerate(ranked, start=1)]
     return [each for each in listed if each.asset.is_active or not active_only][:limit]
+
+
+def find_assets(
+    prices: PriceSource, *, text: str = "", sort: str = "size", ids: Collection[str] | None = None
+) -> list[ListedAsset]:
+    """The assets whose name or id has `text` in it, in any case; of `ids` alone, if given.
+
+    `sort` is a key of SORTS, after a `-` where the largest comes first. Those of which it is not known come last.
+    """
+    key = SORTS[sort.removeprefix("-")]
+    wanted = text.casefold()
+    found = [
+        each
+        for each in list_assets(prices)
+        if wanted in f"{each.asset.name} {each.symbol}".casefold() and (ids is None or each.symbol in ids)
+    ]
+    known = sorted((each for each in found if key(each) is not None), key=key, reverse=sort.startswith("-"))
+    return known + [each for each in found if key(each) is None]
 
 
 def _size(summary: MarketSummary | None) -> Decimal:

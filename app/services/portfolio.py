@@ -3,10 +3,15 @@
 All values are USD with 2 decimals, rounded down to the cent; quantities have up to 8 decimals; percentages have 2
 decimals and are parts of the total value. Values, percentages and totals count all that the user owns: also the cash
 and the assets that open orders reserve. What has no price at the moment counts as 0.00.
+
+Gains are signed, by average cost and without fees. A gain is None where it is not known: without a price, and without a
+cost until a store of an older version is upgraded. Where all is known, the total value is what was deposited, less what
+was withdrawn, with adjustments and with `total_gain`.
 """
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from datetime import datetime
 from decimal import Decimal
@@ -59,6 +64,11 @@ class ValuedHolding:
         return self.quote.price if self.quote else None
 
     @property
+    def priced_at(self) -> datetime | None:
+        """The price's own time."""
+        return self.quote.as_of if self.quote else None
+
+    @property
     def market_value(self) -> Decimal | None:
         """The value of the owned quantity; None without a price."""
         return money.value_of(self.owned_quantity, self.quote.price) if self.quote else None
@@ -67,6 +77,34 @@ class ValuedHolding:
     def counted_value(self) -> Decimal:
         """The market value, 0.00 without a price."""
         return self.market_value or money.ZERO
+
+    @property
+    def cost_total(self) -> Decimal | None:
+        """What the owned quantity cost."""
+        return self.holding.cost_total
+
+    @property
+    def realised_gain(self) -> Decimal | None:
+        """What all sales gained since the account began."""
+        return self.holding.realised_gain
+
+    @property
+    def average_price(self) -> Decimal | None:
+        """What one owned unit cost, with the decimals of the asset's prices; None where nothing is owned."""
+        if self.cost_total is None or not self.owned_quantity:
+            return None
+        decimals = get_asset(self.asset_id).price_decimals
+        return money.average_price(self.cost_total, self.owned_quantity, decimals=decimals)
+
+    @property
+    def unrealised_gain(self) -> Decimal | None:
+        """What the owned quantity is worth beyond its cost."""
+        return _gain(self.market_value, self.cost_total)
+
+    @property
+    def unrealised_gain_percent(self) -> Decimal | None:
+        """Of the cost; None where nothing is owned."""
+        return _gain_percent(self.unrealised_gain, self.cost_total)
 
 
 @dataclass(frozen=True)
@@ -81,10 +119,14 @@ class Share:
 
 @dataclass(frozen=True)
 class ValuedPortfolio:
-    """Cash and holdings at current prices, the most valuable holding first, none that is all sold."""
+    """Cash and holdings at current prices, the most valuable holding first, none that is all sold.
+
+    `realised_gain` is that of all sales since the account began, also of what is all sold.
+    """
 
     balance: Balance
     assets: list[ValuedHolding]
+    realised_gain: Decimal | None
     as_of: datetime
 
     @property
@@ -106,6 +148,35 @@ class ValuedPortfolio:
     @property
     def total_value(self) -> Decimal:
         return money.add(self.owned_cash, self.assets_value)
+
+    @property
+    def cost_total(self) -> Decimal | None:
+        """What all that is owned cost, without cash."""
+        return money.known_total(each.cost_total for each in self.assets)
+
+    @property
+    def unrealised_gain(self) -> Decimal | None:
+        return money.known_total(each.unrealised_gain for each in self.assets)
+
+    @property
+    def unrealised_gain_percent(self) -> Decimal | None:
+        """Of the cost; None where nothing is owned."""
+        return _gain_percent(self.unrealised_gain, self.cost_total)
+
+    @property
+    def total_gain(self) -> Decimal | None:
+        """Realised and unrealised."""
+        return money.known_total([self.realised_gain, self.unrealised_gain])
+
+    @property
+    def net_deposits(self) -> Decimal | None:
+        """Deposits less withdrawals, with adjustments.
+
+        It is what is in cash or was paid for what is owned, and was not gained by sales: see `app.domain.gains`.
+        """
+        if self.cost_total is None or self.realised_gain is None:
+            return None
+        return money.subtract(money.add(self.owned_cash, self.cost_total), self.realised_gain)
 
     @property
     def shares(self) -> list[Share]:
@@ -135,9 +206,16 @@ def get_portfolio(username: str, prices: PriceSource, *, now: datetime) -> Value
 
 
 def value_portfolio(portfolio: Portfolio, prices: PriceSource, *, as_of: datetime) -> ValuedPortfolio:
-    """What one reading of a portfolio is worth."""
+    """What one reading of a portfolio is worth now."""
+    is_empty = not any(holding.asset_account.owned_quantity for holding in portfolio.holdings)
+    return value_at(portfolio, {} if is_empty else prices.quotes(), as_of=as_of)
+
+
+def value_at(portfolio: Portfolio, quotes: Mapping[str, Quote], *, as_of: datetime) -> ValuedPortfolio:
+    """What a portfolio is worth at some quotes."""
     owned = [holding for holding in portfolio.holdings if holding.asset_account.owned_quantity]
-    valued = ValuedPortfolio(portfolio.balance, _value_all(owned, prices), as_of)
+    realised_gain = money.known_total(holding.realised_gain for holding in portfolio.holdings)
+    valued = ValuedPortfolio(portfolio.balance, value_holdings(owned, quotes), realised_gain, as_of)
     total = valued.total_value
     shared = [replace(each, percentage=money.percentage(each.counted_value, total)) for each in valued.assets]
     return replace(valued, assets=shared)
@@ -153,17 +231,25 @@ def get_overview(username: str, prices: PriceSource, *, now: datetime) -> Overvi
 
 def list_holdings(username: str, prices: PriceSource) -> list[ValuedHolding]:
     """Every asset that the user ever held, the most valuable first, without percentages. One call."""
-    return _value_all(ledger.list_holdings(username), prices)
+    holdings = ledger.list_holdings(username)
+    return value_holdings(holdings, prices.quotes() if holdings else {})
 
 
 def get_holding(username: str, asset_id: str, prices: PriceSource, found: Found = NOTHING) -> ValuedHolding:
     """One holding, without its percentage. One call, unless it is in `found`. Raises AssetNotFound, HoldingNotFound."""
     holding = ledger.get_holding(username, get_asset(asset_id).asset_id, found)
-    return _value_all([holding], prices)[0]
+    return value_holdings([holding], prices.quotes())[0]
 
 
-def _value_all(holdings: list[Holding], prices: PriceSource) -> list[ValuedHolding]:
-    """The most valuable first."""
-    quotes = prices.quotes() if holdings else {}
+def value_holdings(holdings: list[Holding], quotes: Mapping[str, Quote]) -> list[ValuedHolding]:
+    """Holdings at some quotes, the most valuable first, without percentages."""
     valued = [ValuedHolding(each, get_asset(each.asset_id).name, quotes.get(each.asset_id)) for each in holdings]
     return sorted(valued, key=lambda each: (-each.counted_value, each.asset_id))
+
+
+def _gain(value: Decimal | None, cost: Decimal | None) -> Decimal | None:
+    return None if value is None or cost is None else money.subtract(value, cost)
+
+
+def _gain_percent(gain: Decimal | None, cost: Decimal | None) -> Decimal | None:
+    return money.percentage(gain, cost) if gain is not None and cost else None

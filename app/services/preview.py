@@ -1,52 +1,115 @@
-"""Previews: what an order would cost or bring, before it is placed. Nothing is written."""
+"""Previews: what an order would do, before it is placed or changed. They are dry runs, which write nothing."""
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from decimal import Decimal
-from typing import Any
 
-from app.domain import clock, money
-from app.domain.assets import get_tradeable_asset
-from app.domain.errors import Refusal
-from app.domain.holdings import AssetAccount
-from app.domain.orders import NewOrder, Preview, check_end, default_limit_price, preview_order
-from app.models import ledger
-from app.prices import PriceSource, get_tradeable_price
+from app.domain import holdings, money
+from app.domain.errors import FieldError, InvalidInput, Refusal
+from app.domain.gains import Gain
+from app.domain.orders import NewOrder, NewTerms, Side, Terms, accepts, change_of_reserve
+from app.models.dry_runs import DryRun, read_dry_run
+from app.models.idempotency import Applied
+from app.models.orders import Order
+from app.prices import PriceSource
+from app.services import orders
 
 
-def get_preview(
-    username: str,
-    prices: PriceSource,
-    *,
-    quantity: Decimal | None,
-    limit_price: Decimal | None,
-    spend: Decimal | None = None,
-    **order: Any,
-) -> Preview:
-    """Preview an order for a quantity, or for as much as `spend` (USD) can buy, at the current price. One call.
+@dataclass(frozen=True, kw_only=True)
+class Preview(DryRun):
+    """What an order would do at this price of the market.
 
-    `order` has the other values of a `NewOrder`. Without `limit_price` a market order gets the current price with the
-    allowance (`default_limit_price`). The cost never exceeds `spend`, not even at that worst price. Raises what placing
-    the order would raise.
+    `total` is the cost or the proceeds; for an order that would wait, at its limit, or at its stop where it has none.
+    `worst_total` is the same at `worst_price`: the worst price that the order accepts or, where it accepts any, the
+    price with the allowance. A stop order without a limit has neither. Where a sale waits, `gained` is what it gains at
+    the price of `total`, with the cost of now.
+    The price and what follows from it are None for an order that is there already, by its client order id.
     """
-    asset = get_tradeable_asset(order["asset_id"])
-    check_end(order["expires_at"], clock.now())
-    current_price = get_tradeable_price(prices, asset.asset_id)
-    limit_price = limit_price or default_limit_price(order["side"], current_price, decimals=asset.price_decimals)
-    quantity = money.quantity_for(spend, limit_price) if spend else quantity
-    assert quantity is not None, "an order has a quantity, or an amount to spend"
-    portfolio = ledger.get_portfolio(username)
-    held = next(
-        (each.asset_account for each in portfolio.holdings if each.asset_id == asset.asset_id),
-        AssetAccount(asset.asset_id),
+
+    waits: bool
+    quantity: Decimal
+    total: Decimal
+    worst_price: Decimal | None
+    worst_total: Decimal | None
+
+    @property
+    def outcome(self) -> str:
+        return "waits" if self.waits else "executes"
+
+
+@dataclass(frozen=True, slots=True)
+class ChangePreview:
+    """What a change would make of an open order, and of what its owner can spend (a buyer) or sell now.
+
+    `difference` is how much more is reserved, signed. What can be sold is None where the change does not look at it.
+    `is_reached` says whether the market's price, if there is one, already reaches the new limit.
+    """
+
+    order: Order
+    after: Terms
+    difference: Decimal
+    available_before: Decimal | None
+    available_after: Decimal | None
+    price: Decimal | None
+    is_reached: bool
+
+
+def preview_change(username: str, order_id: str, wanted: NewTerms, prices: PriceSource) -> ChangePreview:
+    """Preview a change of an open order, by a dry run of it.
+
+    Raises what changing it would raise; and InvalidInput where the order has these values already.
+    """
+    tried = orders.change_order(username, order_id, wanted, dry_run=True)
+    assert tried.uncommitted is not None, "a dry run commits nothing"
+    run, order, after = read_dry_run(tried), tried.uncommitted.basis["order"], tried.item.terms
+    if after == order.terms:
+        raise InvalidInput(FieldError("", "The order has these values already. Change at least one of them."))
+    is_buy = order.side is Side.BUY
+    quote = prices.quotes().get(order.asset_id)
+    price = quote.price if quote and not quote.is_stale else None
+    return ChangePreview(
+        order,
+        after,
+        change_of_reserve(order.terms, after),
+        run.cash_before if is_buy else run.holding_before,
+        run.cash_after if is_buy else run.holding_after,
+        price,
+        is_reached=price is not None and accepts(order.side, after.limit_price, price),
     )
-    wanted = NewOrder(quantity=quantity, limit_price=limit_price, **order)
-    return preview_order(wanted, current_price, portfolio.balance.cash_account, held)
 
 
-def find_preview(username: str, prices: PriceSource, **order: Any) -> Preview | None:
+def get_preview(username: str, order: NewOrder, prices: PriceSource) -> Preview:
+    """Preview an order at the current price. One call. Raises what placing it would raise."""
+    return preview_of(order, orders.place_order(username, order, prices, dry_run=True))
+
+
+def find_preview(username: str, order: NewOrder, prices: PriceSource) -> Preview | None:
     """As `get_preview`, but None where the order would be refused."""
     try:
-        return get_preview(username, prices, **order)
+        return get_preview(username, order, prices)
     except Refusal:
         return None
+
+
+def preview_of(wanted: NewOrder, tried: Applied[Order]) -> Preview:
+    """What the dry run of placing an order tells of it."""
+    run, order = read_dry_run(tried), tried.item
+    worst_price = wanted.worst_price_at(run.price) if run.price is not None else None
+    worst_total = worst_price and money.order_total(order.quantity, worst_price, buying=order.side is Side.BUY)
+    gained = run.gained or (_gained_at_limit(run.asset_before, order) if order.is_pending else None)
+    return Preview(
+        **{**vars(run), "gained": gained},
+        waits=order.is_pending,
+        quantity=order.quantity,
+        total=order.total_amount,
+        worst_price=worst_price,
+        worst_total=worst_total,
+    )
+
+
+def _gained_at_limit(asset: holdings.AssetAccount | None, order: Order) -> Gain | None:
+    """What an order to sell that waits gains at its limit."""
+    if asset is None or order.side is Side.BUY:
+        return None
+    return holdings.sell(asset, order.quantity, order.total_amount).gained

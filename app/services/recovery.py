@@ -6,29 +6,21 @@ import hashlib
 from dataclasses import dataclass
 from datetime import datetime
 
-import structlog
-
 from app.domain import clock
 from app.domain.errors import LinkInvalid, MailOff, OperatorAccount, UserNotFound
+from app.domain.events import MAILED, EventKind
 from app.domain.mails import MailKind
 from app.models import addresses, users
 from app.models.batch import Batch, retry_while_busy
 from app.models.database import database
+from app.models.events import add_event, note
 from app.models.outbox import notify
 from app.models.proofs import get_user_and_proof, new_proof, put_proof, use_proof
 from app.models.rate_limits import RateLimit
 from app.models.users import User
 from app.services.auth import check_new_password
-from app.services.limits import take
+from app.services.limits import HOUR, current, take
 from app.services.passwords import hash_password
-
-# Links for a new password: for one e-mail address, and for any addresses from one IP address. Links to confirm an
-# address: for one user.
-RESETS_OF_EMAIL = RateLimit("reset-email", hits=5, seconds=60 * 60)
-RESETS_OF_ADDRESS = RateLimit("reset-address", hits=30, seconds=60 * 60)
-CONFIRMATIONS = RateLimit("confirm-email", hits=5, seconds=60 * 60)
-
-log = structlog.get_logger("app.accounts")
 
 
 @dataclass(frozen=True)
@@ -51,13 +43,18 @@ def confirm_email(token: str) -> User:
     return addresses.confirm_address(token)
 
 
+def confirmations() -> RateLimit:
+    """The limit of links to confirm an address, for one user."""
+    return RateLimit("confirm-email", hits=current().confirmation_mails_per_hour, seconds=HOUR)
+
+
 def send_confirmation(user: User) -> str | None:
     """Send a new link to the address of a user that waits to be confirmed, and return it; None if none does.
 
     Three calls. Raises MailOff, TooManyRequests, Busy.
     """
     require_mail()
-    take(CONFIRMATIONS, user.username)
+    take(confirmations(), user.username)
     return addresses.send_link_again(user)
 
 
@@ -67,17 +64,19 @@ def find_waiting_address(user: User) -> str | None:
 
 
 def ask_for_reset(email: str, *, address: str) -> None:
-    """Mail a link for a new password to the user with this e-mail address, asked from this IP address. Five calls.
+    """Mail a link for a new password to the user with this e-mail address, asked from what counts as one address.
 
-    For an address without an account, not confirmed, or of a suspended user it does the same with a decoy: as many
-    calls, units and writes. Raises MailOff, TooManyRequests, Busy.
+    Five calls. For an address without an account, not confirmed, or of a suspended user it does the same with a decoy:
+    as many calls, units and writes. Raises MailOff, TooManyRequests, Busy.
     """
     require_mail()
-    take(RESETS_OF_ADDRESS, address)
-    take(RESETS_OF_EMAIL, email)
+    take(RateLimit("reset-address", hits=current().reset_mails_per_address, seconds=HOUR), address)
+    take(RateLimit("reset-email", hits=current().reset_mails_per_hour, seconds=HOUR), email)
     user = users.find_user_by_email(email)
     if user and user.has_confirmed_email and not user.is_suspended:
         _mail_link(user.username, email, session_epoch=int(user.session_epoch))
+        # In the log alone: for an address without an account it must cost the same.
+        note(EventKind.RESET_LINK_MADE, subject=user.username, outcome=MAILED)
     else:
         # No username has a #: nobody can use this link, and nobody gets it.
         digest = hashlib.sha256(email.encode()).hexdigest()[:16]
@@ -107,15 +106,15 @@ def reset_password(token: str, new_password: str) -> User:
 
     def also(batch: Batch) -> None:
         use_proof(batch, proof)
+        add_event(batch, user.username, EventKind.PASSWORD_RESET, via_link=True)
         notify(batch, user, MailKind.PASSWORD_RESET, now=now)
 
     if not users.set_password(user, hash_password(new_password), now=now, also=also):
         raise LinkInvalid()
-    log.info("password reset", subject=user.username)
     return user
 
 
-def offer_reset(admin: User, username: str) -> ResetLink:
+def offer_reset(username: str) -> ResetLink:
     """A link for a new password that an admin hands to a user. Two calls.
 
     Raises UserNotFound, OperatorAccount and Busy.
@@ -123,20 +122,20 @@ def offer_reset(admin: User, username: str) -> ResetLink:
     user = users.find_user(username)
     if user and user.is_admin:
         raise OperatorAccount()
-    return make_reset_link(user, actor=admin.username)
+    return make_reset_link(user)
 
 
 @retry_while_busy
-def make_reset_link(user: User | None, *, actor: str) -> ResetLink:
+def make_reset_link(user: User | None) -> ResetLink:
     """A link for a new password, which is not mailed. It replaces an earlier one. One call.
 
-    The log says who made it. Raises UserNotFound for None, and Busy.
+    Raises UserNotFound for None, and Busy.
     """
     if user is None:
         raise UserNotFound()
     new = new_proof(MailKind.RESET_PASSWORD, user.username, user.email, session_epoch=int(user.session_epoch))
     batch = Batch()
     put_proof(batch, new.proof)
+    add_event(batch, user.username, EventKind.RESET_LINK_MADE)
     batch.commit_as_read()
-    log.info("reset link made", actor=actor, subject=user.username)
     return ResetLink(user.username, new.token, new.proof.expires_at)

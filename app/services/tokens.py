@@ -20,6 +20,7 @@ from app.domain import clock
 from app.domain.errors import (
     AccountSuspended,
     Busy,
+    ClosedSince,
     IdempotencyKeyReused,
     InsufficientScope,
     LoginRequired,
@@ -29,18 +30,20 @@ from app.domain.errors import (
     TokenNotFound,
     TooManyTokens,
 )
+from app.domain.events import EventKind
 from app.domain.identifiers import TOKEN_ID, USERNAME
 from app.domain.users import SCOPES, CredentialKind
 from app.models import users
+from app.models.events import AGENT_LENGTH, identify, record
 from app.models.reading import NOTHING, Found, Needed, nothing_else, read_credentials
 from app.models.users import Token, User
+from app.services.limits import current
 
 LOGIN_TOKEN_LIFETIME = timedelta(hours=1)
 PERSONAL_TOKEN_LIFETIME = timedelta(days=90)
-# How many of a kind a user may have at once. Another session or login token ends the oldest.
+# How many sessions, and how many login tokens, a user may have at once. Another one ends the oldest. How many personal
+# tokens it is a setting.
 MOST_CREDENTIALS = 25
-# How much of a browser's description of itself is kept.
-AGENT_LENGTH = 200
 _PRECISION = {CredentialKind.SESSION: timedelta(minutes=5), CredentialKind.PERSONAL: timedelta(hours=1)}
 _BEARER = rf"({USERNAME})\.({TOKEN_ID})\.([A-Za-z0-9_-]{{43}})"
 
@@ -88,18 +91,30 @@ class NewToken:
     bearer: str | None
 
 
-def begin_session(user: User, origin: Origin) -> NewToken:
-    """A new browser session. Two calls, and one for each session that it replaces."""
+def begin_session(user: User, origin: Origin, *, proved_at: datetime | None = None) -> NewToken:
+    """A new browser session. Two calls, and one for each session that it replaces.
+
+    `proved_at` is when the password was given, by default now.
+    """
     now = clock.now()
     ends_at = now + _longest
     token = _new(user, CredentialKind.SESSION, expires_at=min(now + _idle, ends_at), ends_at=ends_at, origin=origin)
-    return _issue(user, token)
+    token.proved_at = proved_at or now
+    return _begin(user, token)
 
 
 def issue_login_token(user: User, origin: Origin = Origin()) -> NewToken:
     """A token for LOGIN_TOKEN_LIFETIME. Two calls, and one for each token that it replaces."""
     expires_at = clock.now() + LOGIN_TOKEN_LIFETIME
-    return _issue(user, _new(user, CredentialKind.LOGIN, expires_at=expires_at, origin=origin))
+    token = _new(user, CredentialKind.LOGIN, expires_at=expires_at, origin=origin)
+    token.proved_at = token.created_at
+    return _begin(user, token)
+
+
+def _begin(user: User, token: Token) -> NewToken:
+    made = _issue(user, token)
+    identify(user.username, token.kind)
+    return made
 
 
 def create_personal_token(
@@ -122,6 +137,8 @@ def create_personal_token(
         expires_at or made.token.expires_at,
     ):
         raise IdempotencyKeyReused()
+    if made.bearer:
+        record(user.username, EventKind.TOKEN_MADE)
     return made
 
 
@@ -181,13 +198,19 @@ def _make_room(user: User, token: Token) -> Token | None:
     living = sorted(
         (each for each in others if each.kind is token.kind and each not in ended), key=lambda each: each.created_at
     )
-    surplus = living[: max(0, len(living) + 1 - MOST_CREDENTIALS)]
+    most = current().personal_tokens if token.is_personal else MOST_CREDENTIALS
+    surplus = living[: max(0, len(living) + 1 - most)]
     if token.is_personal and surplus:
-        raise TooManyTokens(MOST_CREDENTIALS)
+        raise TooManyTokens(most)
     # A database without expiry keeps what has ended. A few with each log-in are enough.
     for each in [*surplus, *ended[:2]]:
         users.delete_token(each)
     return None
+
+
+def list_credentials(user: User) -> list[Token]:
+    """The sessions and tokens of all kinds that have not ended, newest first. One call."""
+    return _list(user, set(CredentialKind))
 
 
 def list_personal_tokens(user: User) -> list[Token]:
@@ -211,19 +234,29 @@ def _list(user: User, kinds: Collection[CredentialKind]) -> list[Token]:
 
 
 def revoke_personal_token(username: str, token_id: str) -> None:
-    """End a personal token at once. Two calls. Raises TokenNotFound."""
+    """End a personal token at once. Three calls. Raises TokenNotFound."""
     token = users.find_token(username, token_id)
     if token is None or not token.is_personal:
         raise TokenNotFound()
-    users.delete_token(token)
+    _end(token, EventKind.TOKEN_ENDED)
 
 
 def end_session(username: str, token_id: str) -> None:
-    """End a browser session or login token at once. Two calls. Raises SessionNotFound."""
+    """End a browser session or login token at once. Three calls. Raises SessionNotFound."""
     token = users.find_token(username, token_id)
     if token is None or token.is_personal:
         raise SessionNotFound()
-    users.delete_token(token)
+    _end(token, EventKind.SESSION_ENDED)
+
+
+def log_out(token: Token) -> None:
+    """End the credential of a request, of whatever kind. Two calls."""
+    _end(token, EventKind.TOKEN_ENDED if token.is_personal else EventKind.LOGGED_OUT)
+
+
+def _end(token: Token, kind: EventKind) -> None:
+    if users.delete_token(token):
+        record(token.username, kind)
 
 
 def authenticate(
@@ -232,7 +265,8 @@ def authenticate(
     """The user and the credential of a text, and what else its request needs of this user.
 
     One call for a valid one. Another one notes its use: of a session once in 5 minutes, of a personal token once an
-    hour, if it can be noted. Raises NotAuthenticated, AccountSuspended.
+    hour, if it can be noted. Raises NotAuthenticated, AccountSuspended; and ClosedSince for a session or login token
+    that was good until its user closed the account.
     """
     match = re.fullmatch(_BEARER, text)
     if not match:
@@ -244,7 +278,8 @@ def authenticate(
         if user and token and _is_valid(user, token, secret, for_pages=for_pages):
             break
     else:
-        raise NotAuthenticated()
+        raise ClosedSince() if user and token and _has_closed(user, token, secret) else NotAuthenticated()
+    identify(user.username, token.kind)
     if user.is_suspended:
         raise AccountSuspended()
     _note_use(token)
@@ -256,6 +291,12 @@ def _is_valid(user: User, token: Token, secret: str, *, for_pages: bool) -> bool
         return False
     is_for_pages = token.kind is CredentialKind.SESSION
     return is_for_pages == for_pages and hmac.compare_digest(token.secret_hash, _hash(secret))
+
+
+def _has_closed(user: User, token: Token, secret: str) -> bool:
+    """Whether this credential, of any but a personal token, lived when its user closed the account."""
+    is_its_secret = hmac.compare_digest(token.secret_hash, _hash(secret))
+    return user.is_closed and token.session_epoch == user.session_epoch - 1 and is_its_secret
 
 
 def _note_use(token: Token) -> None:

@@ -9,14 +9,14 @@ const MARGIN = 1 / 18; // of the range of values, above and below, as app/views/
 
 function written(value) {
   const [whole, decimals] = value.split(".");
-  const grouped = whole.replace(/\B(?=(\d{3})+$)/g, ",");
-  return decimals === undefined ? grouped : `${grouped}.${decimals}`;
+  const grouped = whole.replace("-", "").replace(/\B(?=(\d{3})+$)/g, ",");
+  return `${whole.startsWith("-") ? "\u2212" : ""}$${grouped}.${(decimals ?? "").padEnd(2, "0")}`;
 }
 
 function writtenTime(seconds) {
   // "Sat, 05 Sep 2026 12:01:00 GMT": the months as the server writes them, which no locale of a browser does.
   const [, day, month, year, time] = new Date(seconds * 1000).toUTCString().split(/[ ,]+/);
-  return `${Number(day)} ${month} ${year}, ${time.slice(0, 5)}`;
+  return `${Number(day)} ${month} ${year}, ${time.slice(0, 5)} UTC`;
 }
 
 function range(chart, low, high) {
@@ -44,18 +44,21 @@ function enhance(figure) {
   const {times, values} = JSON.parse(figure.querySelector("script").textContent);
   const plot = figure.querySelector(".plot");
   const reading = figure.querySelector(".reading");
+  const names = Array.from(figure.querySelectorAll(".key"), (key) => key.textContent.toLowerCase());
   const options = {
     width: plot.clientWidth, height: plot.clientHeight, padding: [0, 0, 0, 0],
     legend: {show: false}, axes: [{show: false}, {show: false}],
     cursor: {y: false, drag: {x: false, y: false}},
     scales: {x: {range: (chart, low, high) => [low, high]}, y: {range}},
-    series: [{}, {width: 0, points: {show: false}}],
+    series: [{}, ...values.map(() => ({width: 0, points: {show: false}}))],
     hooks: {setCursor: [(chart) => {
       const place = chart.cursor.idx;
-      reading.textContent = place == null ? "" : `${writtenTime(times[place])} · ${written(values[place])}`;
+      reading.textContent = place == null ? "" : [
+        writtenTime(times[place]), ...values.map((line, number) => `${number ? names[number] + " " : ""}${written(line[place])}`),
+      ].join(" · ");
     }]},
   };
-  const chart = new uPlot(options, [times, values.map(Number)], plot);
+  const chart = new uPlot(options, [times, ...values.map((line) => line.map(Number))], plot);
   chart.root.setAttribute("aria-hidden", "true");
   new ResizeObserver(() => chart.setSize({width: plot.clientWidth, height: plot.clientHeight})).observe(plot);
   return chart;

@@ -1,6 +1,7 @@
 """Errors over HTTP: how each is answered, and those that no rule of the product raises.
 
-Under `/api` and for the probes an error is `application/problem+json` (RFC 9457); everywhere else it is a page.
+Under `/api` and for the probes an error is `application/problem+json` (RFC 9457); everywhere else it is a page, unless
+a script of a page asks for that type.
 The page `/api/docs/errors`, `docs/errors.md` and the OpenAPI file are made from the classes too.
 """
 
@@ -17,19 +18,32 @@ from werkzeug import exceptions
 from werkzeug.exceptions import HTTPException
 
 from app.domain.errors import (
+    AccountSuspended,
     FieldError,
+    InsufficientScope,
     InvalidInput,
+    NotAdmin,
     NotAuthenticated,
     NotFound,
+    OperatorAccount,
+    OwnAccount,
     ProductError,
     Refusal,
+    SecondOperatorNeeded,
     TooManyRequests,
     every_error,
 )
+from app.domain.events import EventKind
+from app.models.events import actor, note
 
+PROBLEM = "application/problem+json"
 RETRY_AFTER_SECONDS = 1
 # The path of the page that explains all errors.
 ERRORS = "/api/docs/errors"
+
+
+# What refuses a right to someone who is known.
+RIGHTS = (InsufficientScope, NotAdmin, AccountSuspended, OwnAccount, OperatorAccount, SecondOperatorNeeded)
 
 
 class BadRequest(Refusal):
@@ -174,11 +188,14 @@ def answer_error(
     """
     if may_be_applied is None:
         may_be_applied = error.may_be_applied
+    is_for_script = request.accept_mimetypes.best == PROBLEM
+    if is_for_script and not detail:
+        detail = error.page_message or str(error)
     problem = problem_of(error, g.request_id, status=status, detail=detail)
     status = problem["status"]
-    if wants_json():
+    if wants_json() or is_for_script:
         response = jsonify({**problem, "type": request.script_root + problem["type"]})
-        response.content_type = "application/problem+json"
+        response.content_type = PROBLEM
     else:
         page = render_template("error.html", **problem, may_be_applied=may_be_applied)
         response = make_response(page)
@@ -202,6 +219,15 @@ def answer_http_error(error: HTTPException) -> Response:
     return response
 
 
+def note_refusal(error: ProductError) -> None:
+    """Keep the code for the counters, and log a limit that was reached, or a right refused to someone who is known."""
+    g.refused = error.code
+    if isinstance(error, TooManyRequests):
+        note(EventKind.RATE_LIMITED, subject=actor(), outcome=error.code)
+    elif isinstance(error, RIGHTS) and actor():
+        note(EventKind.DENIED, subject=actor(), outcome=error.code)
+
+
 def show_rate_limit(limit: int, remaining: int, reset_seconds: int) -> None:
     """Say in the headers of this request's answer how often the client may still try, and until when."""
     g.rate_headers = {
@@ -212,6 +238,7 @@ def show_rate_limit(limit: int, remaining: int, reset_seconds: int) -> None:
 
 
 def _answer_product_error(error: ProductError) -> Response:
+    note_refusal(error)
     response = answer_error(error)
     if isinstance(error, TooManyRequests):
         response.headers["Retry-After"] = str(error.reset_seconds)

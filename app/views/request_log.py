@@ -9,20 +9,33 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 import structlog
-from flask import Blueprint, Flask, Response, current_app, g, request
+from flask import Blueprint, Flask, Response, current_app, request
 from werkzeug.exceptions import NotFound
 
 from app import metrics as counters
+from app.domain.errors import AccountSuspended, InvalidCode, InvalidCredentials, TooManyRequests
 from app.models.database import meter
 from app.models.meter import Meter
+from app.views.context import this_g, this_request
 
 METHODS = frozenset({"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"})
 # Probed every few seconds: their lines would bury the others.
 PROBES = frozenset({"/health", "/ready", "/metrics"})
-LOGIN_ENDPOINTS = frozenset({"Accounts.login", "sign_in.send_log_in"})
+LOGIN_ENDPOINTS = frozenset(
+    {
+        *("Accounts.login", "Accounts.begin_passkey_login"),
+        *("sign_in.send_log_in", "sign_in.send_code", "sign_in.passkey_challenge"),
+    }
+)
 # What nginx logs where the client went away before it had the whole answer.
 CLIENT_GONE = 499
-REFUSED_LOGINS = {401: "credentials", 403: "suspended", 429: "too_many"}
+# By the code of the refusal. One that asks for a code goes on: the password was right.
+REFUSED_LOGINS = {
+    InvalidCredentials.code: "credentials",
+    InvalidCode.code: "code",
+    AccountSuspended.code: "suspended",
+    TooManyRequests.code: "too_many",
+}
 
 log = structlog.get_logger("app.requests")
 blueprint = Blueprint("metrics", __name__)
@@ -72,19 +85,21 @@ def is_for_metrics(app: Flask, environ: Mapping[str, Any]) -> bool:
 
 def report(response: Response) -> None:
     """Count and log the request that this answers: now, or once a streamed answer is sent or has broken off."""
+    asked, kept = this_request(), this_g()
     is_counted = blueprint.name in current_app.blueprints
     finished = Finished(
-        request_id=g.request_id,
+        request_id=kept.request_id,
         user=authenticated_username(),
-        route=request.url_rule.rule if request.url_rule else "none",
-        method=request.method if request.method in METHODS else "other",
+        route=asked.url_rule.rule if asked.url_rule else "none",
+        method=asked.method if asked.method in METHODS else "other",
         status=response.status_code,
-        started=g.started,
+        started=kept.started,
         used=meter(),
     )
-    if is_counted and request.endpoint in LOGIN_ENDPOINTS and finished.status in REFUSED_LOGINS:
-        counters.count_failed_login(REFUSED_LOGINS[finished.status])
-    if response.is_streamed and request.method != "HEAD":
+    refused = kept.get("refused")
+    if is_counted and asked.endpoint in LOGIN_ENDPOINTS and refused in REFUSED_LOGINS:
+        counters.count_failed_login(REFUSED_LOGINS[refused])
+    if response.is_streamed and asked.method != "HEAD":
         stream = _Stream(response.iter_encoded())
         response.response = stream
         response.call_on_close(lambda: _report(stream.outcome(finished), is_counted=is_counted))
@@ -141,6 +156,7 @@ def _level(finished: Finished) -> int:
 def authenticated_username() -> str | None:
     """The user of this request, if it is already loaded; never loads it just for the log."""
     # flask-login keeps here the user that it has loaded; its current_user would load one.
-    authentication = g.get("authentication") or g.get("_login_user")
+    kept = this_g()
+    authentication = kept.get("authentication") or kept.get("_login_user")
     user = getattr(authentication, "user", None)
     return user.username if user else None

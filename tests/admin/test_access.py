@@ -2,17 +2,21 @@
 
 from __future__ import annotations
 
+import re
+
 import pytest
 
 from app.domain.users import Role, UserStatus
 from app.models.users import User
-from tests.admin.routes import ROUTES, everything, run
+from tests.admin.routes import NO_APPROVAL, ROUTES, everything, run
 from tests.support.people import problem
+
+PARAMETERS = {"<username>": "{name}", "<asset_id>": "BTC", "<approval_id>": NO_APPROVAL}
 
 
 def test_every_route_of_the_administration_is_tested(app):
     rules = {
-        (method, rule.rule.removeprefix("/api/v1").replace("<username>", "{name}").replace("<asset_id>", "BTC"))
+        (method, re.sub("<[a-z_]+>", lambda match: PARAMETERS[match[0]], rule.rule.removeprefix("/api/v1")))
         for rule in app.url_map.iter_rules()
         if rule.rule.startswith("/api/v1/admin")
         for method in rule.methods - {"HEAD", "OPTIONS"}

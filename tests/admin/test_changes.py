@@ -159,6 +159,6 @@ def test_a_replayed_adjustment_that_emptied_the_balance(admin, person):
 
 
 def test_what_adjusting_and_suspending_cost(admin, person):
-    assert usage_of(adjust(admin, person, "5")) - AUTHENTICATION == usage(3, 2, 4)
+    assert usage_of(adjust(admin, person, "5")) - AUTHENTICATION == usage(3, 2, 4 + 2 + 1 + 2)
     used = usage_of(change_status(admin, person.username, "suspended")) - AUTHENTICATION
-    assert (used.calls, used.read_units) == (2, 1)
+    assert used == usage(3, 2, 2 + 1 + 2 + 1 + 4)

@@ -5,8 +5,11 @@ The figures are those of README.md. They contain the call that authenticates, wh
 
 from __future__ import annotations
 
+from datetime import timedelta
+
 import pytest
 
+from app.domain import clock
 from app.domain.orders import Side
 from tests.support.accounts import deposit, place
 from tests.support.books import check_books
@@ -27,10 +30,24 @@ OPERATIONS = {
     "one order": (lambda it: it.get(f"/orders/{it.order_id}"), usage(1, 2, 0)),
     "one transaction": (lambda it: it.get("/balance/transactions/000000000001"), usage(1, 3, 0)),
     "one holding": (lambda it: it.get("/balance/asset/BTC"), usage(1, 3, 0)),
+    "deposit that is tried": (
+        lambda it: it.post("/balance/deposit", {"amount": "1", "dry_run": True}),
+        usage(2, 2.5, 0),
+    ),
+    "order that is tried": (
+        lambda it: it.order("market_buy", "BTC", "0.0001", dry_run=True, key="tried"),
+        usage(2, 4, 0),
+    ),
+    "preview": (
+        lambda it: it.post("/orders/preview", {"order_type": "market_buy", "asset_id": "BTC", "spend": "5"}),
+        usage(2, 3, 0),
+    ),
+    "account": (lambda it: it.get("/account"), usage(2, 2, 0)),
     "refused withdrawal": (lambda it: it.withdraw("999999"), usage(2, 2.5, 0)),
     "refused order": (lambda it: it.order("market_buy", "BTC", "1"), usage(2, 4, 0)),
-    "log out": (lambda it: it.post("/auth/logout"), usage(2, 1, 1)),
+    "log out": (lambda it: it.post("/auth/logout"), usage(3, 1, 1 + 1)),
 }
+TODAY = clock.now().date()
 LISTS = {
     "transactions": "/balance/transactions?limit=20",
     "transactions by type": "/balance/transactions?transaction_type=deposit",
@@ -38,8 +55,12 @@ LISTS = {
     "orders of an asset": "/orders?limit=20&asset_id=BTC",
     "trades": "/assets/transactions?limit=20",
     "trades of an asset": "/assets/BTC/transactions?limit=20",
+    "orders of a period": f"/orders?from={TODAY}&to={TODAY + timedelta(days=1)}",
+    "open orders of a period": f"/orders?status=pending&from={TODAY}",
+    "trades of a period": f"/assets/transactions?limit=20&from={TODAY}",
     "holdings": "/balance/assets",
     "portfolio": "/portfolio",
+    "gains of a year": "/portfolio/gains",
 }
 # Their cost must not follow the history: the two filtered lists look at no more than EXAMINED_ROWS.
 FLAT_LISTS = ["transactions", "orders", "trades", "trades of an asset", "holdings", "portfolio"]
@@ -93,11 +114,15 @@ def test_lists_take_one_call(account, name):
 def test_registration_and_log_in(app):
     client = caller(app)
     body = registration()
-    assert usage_of(client.post("/api/v1/auth/register", json=body)) == usage(2, 2, 7)
+    assert usage_of(client.post("/api/v1/auth/register", json=body)) == usage(2, 2, 8 + 2)
     log_in = {"username": body["username"], "password": body["password"]}
-    for identifier, calls in ((body["username"], 4), (body["email"], 5)):
-        used = usage_of(client.post("/api/v1/auth/login", json={**log_in, "username": identifier}))
-        assert used.calls <= calls and used.read_units <= 4 and used.write_units == 1
+    for identifier, used in ((body["username"], usage(5, 8, 1 + 1)), (body["email"], usage(6, 9, 1 + 1))):
+        answer = client.post("/api/v1/auth/login", json={**log_in, "username": identifier})
+        assert usage_of(answer) == used
+        # From the device that has just logged in.
+        headers = {"X-Device": answer.json["device"]}
+        answer = client.post("/api/v1/auth/login", json={**log_in, "username": identifier}, headers=headers)
+        assert usage_of(answer) == used - usage(0, 4, 0)
 
 
 def test_a_refused_registration(app):

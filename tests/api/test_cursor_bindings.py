@@ -4,14 +4,19 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from datetime import timedelta
+from decimal import Decimal
 from typing import Any
 from urllib.parse import parse_qs, urlencode, urlsplit
 
 import pytest
 from flask import Flask
 
+from app.audit.totals import Sums, save_totals
 from app.domain import clock
+from app.domain.events import EventKind
 from app.domain.users import Role
+from app.models.adjustments import adjust
+from app.models.events import record
 from app.models.users import set_role
 from tests.support.books import check_books
 from tests.support.page_client import Browser
@@ -21,26 +26,40 @@ from tests.support.prices import SetPrices
 TODAY = clock.now().date()
 DAYS = {"from": (TODAY - timedelta(days=9), TODAY - timedelta(days=8)), "to": (TODAY, TODAY + timedelta(days=1))}
 ORDERS = {"asset_id": ("BTC", "ETH"), "status": ("completed", "pending"), "order_type": ("market_buy", "limit_buy")}
+MONTHS = {"month": (f"{TODAY:%Y-%m}", "2020-01")}
+# The month in which most users of tests joined. Without one of these, it is no list.
+JOINED = "/api/v1/admin/users?month=2020-01"
+SEARCH = {"month", "username", "email"}
 
 # Each list with its filters: for each a value that leaves more than one page, and another one. {} is a user.
 LISTS: dict[str, dict[str, tuple[object, object]]] = {
-    "/api/v1/balance/transactions": {"transaction_type": ("deposit", "withdraw")},
-    "/api/v1/orders": ORDERS,
-    "/api/v1/assets/transactions": {},
-    "/api/v1/assets/BTC/transactions": {},
+    "/api/v1/balance/transactions": {"transaction_type": ("deposit", "withdraw"), **DAYS},
+    "/api/v1/orders": ORDERS | DAYS,
+    "/api/v1/assets/transactions": DAYS,
+    "/api/v1/assets/BTC/transactions": DAYS,
+    "/api/v1/auth/events": {},
+    "/api/v1/admin/users/{}/events": {},
     "/api/v1/admin/users/{}/transactions": {},
     "/api/v1/admin/users/{}/orders": {},
+    "/api/v1/admin/acts": MONTHS,
+    "/api/v1/admin/totals": {},
+    JOINED: {},
+    "/api/v1/admin/approvals": {"status": ("waiting", "approved")},
     "/api/v1/admin/assets/BTC/balances": {},
     "/api/v1/admin/assets/BTC/transactions": {},
     "/activity": {"transaction_type": ("deposit", "withdraw"), **DAYS},
-    "/activity/trades": {"asset_id": ("BTC", "ETH")},
-    "/orders": ORDERS,
+    "/activity/trades": {"asset_id": ("BTC", "ETH"), **DAYS},
+    "/orders": ORDERS | DAYS,
+    "/account/events": {},
+    "/admin/users/{}/events": {},
+    "/admin/acts": MONTHS,
+    "/admin/approvals": {"status": ("waiting", "approved")},
     "/admin/users/{}/transactions": {},
     "/admin/users/{}/orders": {},
     "/admin/assets/BTC/trades": {},
 }
 # Lists that here have only one page: they give no cursor, and take none of another list.
-SHORT = ["/orders/{order_id}/transactions", "/admin/assets/BTC"]
+SHORT = ["/orders/{order_id}/transactions", "/api/v1/orders/{order_id}/changes", "/admin/assets/BTC"]
 
 Get = Callable[[str], Any]
 
@@ -85,6 +104,10 @@ def reader(_market_app: Flask, store: Any) -> Iterator[Reader]:
     for _ in range(27):
         made.person.deposit("100")
         made.person.buy("BTC", "0.001")
+        with _market_app.app_context():
+            record(made.person.username, EventKind.LOG_IN)
+            adjust(other.username, Decimal(1), reason="x", actor=made.person.username, waits=True)
+            save_totals(Sums(), taken_at=clock.now(), seconds=1, items=0, violations=0)
     yield made
     for person in (made.person, other):
         check_books(store, person.username)
@@ -136,11 +159,18 @@ def test_a_path_in_another_case_is_the_same_list(reader: Reader) -> None:
 def test_no_list_or_filter_of_the_api_is_left_out(reader: Reader) -> None:
     listed = {}
     for path, operations in reader.person.client.get("/api/v1/openapi.json").json["paths"].items():
-        names = {each["name"] for each in operations.get("get", {}).get("parameters", ()) if each["in"] == "query"}
+        names = {each["name"] for each in operations.get("get", {}).get("parameters", ()) if each.get("in") == "query"}
         if "cursor" in names:
             listed[path.replace("{asset_id}", "BTC").replace("{username}", "{}")] = names - {
                 "cursor",
                 "limit",
                 "offset",
             }
-    assert listed == {path: set(filters) for path, filters in LISTS.items() if path.startswith("/api/")}
+    assert listed.pop(JOINED.partition("?")[0]) == SEARCH
+    expected = {path: set(filters) for path, filters in LISTS.items() if path.startswith("/api/") and path != JOINED}
+    assert listed == expected | {path: set() for path in SHORT if path.startswith("/api/")}
+
+
+def test_a_cursor_of_a_month_is_for_this_month(reader: Reader) -> None:
+    cursor = reader.cursor_of(JOINED)
+    problem(reader.get("/api/v1/admin/users?month=2020-02", cursor=cursor), 400, "invalid_cursor")

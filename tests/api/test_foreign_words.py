@@ -11,19 +11,18 @@ from flask import Flask
 from app.domain import clock
 from app.domain.users import Role
 from app.models.users import set_role
-from tests.support.people import Person, fields_named, problem
+from tests.support.people import PASSWORD, Person, fields_named, problem
 from tests.support.usage import usage_of
 
 # Fields of an order at other services, each with the word of the advice that says what to use here.
 FOREIGN = {
-    "stop_price": ("51000", "market order"),
-    "trigger_price": (51000, "market order"),
+    "stop_limit_price": ("51000", "limit beside it"),
+    "trigger_price": (51000, "as stop_price"),
     "trail_percent": ("1", "fixed price"),
-    "time_in_force": ("ioc", "expires_at"),
+    "tif": ("ioc", "time_in_force"),
     "good_till_date": ("2030-01-01", "expires_at"),
-    "notional": ("10", "quantity"),
-    "amount": (10, "quantity"),
-    "spend": ("10", "quantity"),
+    "notional": ("10", "as spend"),
+    "amount": (10, "as spend"),
     "side": ("sell", "order_type"),
     "type": ("stop", "order_type"),
     "post_only": (True, "Send a price"),
@@ -35,12 +34,18 @@ FOREIGN = {
     "take_profit": ({"limit_price": "1"}, "stands alone"),
     "stop_loss": ({"stop_price": "1"}, "stands alone"),
     "iceberg_qty": ("1", "as a whole"),
-    "dry_run": (True, "real"),
+    "validate_only": (True, "dry_run: true"),
+    "dryRun": (True, "dry_run"),
     "idempotency_key": ("mine", "Idempotency-Key"),
-    "client_order_id": ("mine", "Idempotency-Key"),
+    "new_client_order_id": ("mine", "client_order_id"),
     # As other services spell them.
-    "stopPrice": ("51000", "market order"),
-    "timeInForce": ("GTC", "expires_at"),
+    "activationPrice": ("51000", "as stop_price"),
+    "goodTillDate": ("2030-01-01", "expires_at"),
+    # Our own, as other services spell them.
+    "timeInForce": ("IOC", "time_in_force"),
+    "clientOrderId": ("mine", "client_order_id"),
+    "Expires-At": ("2030-01-01", "expires_at"),
+    "stopPrice": ("51000", "stop_price"),
     "Post-Only": (1, "Send a price"),
 }
 ORDER = {"order_type": "market_buy", "asset_id": "BTC", "quantity": "0.0001"}
@@ -60,14 +65,54 @@ def test_an_order_with_a_field_that_would_change_it_elsewhere(person: Person, fi
     assert person.post("/orders", ORDER, key="once").status_code == 201
 
 
+# Every other change that can be tried, with what it needs.
+TRIED = {
+    "deposit": ("/balance/deposit", {"amount": "1"}),
+    "withdrawal": ("/balance/withdraw", {"amount": "1"}),
+    "cancellation": ("/orders/order_01JD0QZ5M4X8W3T7K2V9N6B1CF/cancel", {}),
+}
+
+
+@pytest.mark.parametrize(("path", "body"), TRIED.values(), ids=TRIED)
+@pytest.mark.parametrize("word", ["dryRun", "dry-run", "validate_only", "test", "preview"])
+def test_a_change_that_was_only_to_be_tried(person: Person, path: str, body: dict[str, Any], word: str):
+    """Under another name, `dry_run` would be dropped, and the money moved."""
+    person.deposit("100")
+    found = problem(person.post(path, {**body, word: True}), 422, "not_supported")
+    assert fields_named(found) == [word] and "dry_run" in found["detail"]
+    for sent in ("yes", 1, "true"):
+        assert fields_named(problem(person.post(path, {**body, "dry_run": sent}), 422, "invalid_input")) == ["dry_run"]
+    assert person.balance() == "100.00"
+
+
+@pytest.mark.parametrize("word", ["dry_run", "dryRun", "test"])
+def test_what_cannot_be_tried_is_not_done(person: Person, admin: Person, word: str):
+    """An adjustment has a dry run, and what follows it has none."""
+    approval = "/admin/approvals/approval_01JD0QZ5M4X8W3T7K2V9N6B1CF/approve"
+    for caller, path, body in ((person, "/account/close", {"current_password": PASSWORD}), (admin, approval, {})):
+        assert fields_named(problem(caller.post(path, {**body, word: True}), 422, "not_supported")) == [word]
+    assert person.get("/account").status_code == 200
+
+
+@pytest.mark.parametrize(
+    ("body", "content_type"), [("", "text/plain"), (" ", "text/plain"), ("null", "application/json")]
+)
+def test_a_cancellation_needs_no_body(person: Person, body: str, content_type: str):
+    person.deposit("1")
+    order = person.place("limit_buy", "BTC", "1", price="1")
+    path, headers = f"/api/v1/orders/{order['order_id']}/cancel", {"Authorization": f"Bearer {person.token}"}
+    answer = person.client.post(path, data=body, content_type=content_type, headers=headers)
+    assert answer.json["data"]["status"] == "cancelled"
+
+
 def test_all_of_them_are_named_before_anything_else_is_said(person: Person):
     found = problem(person.post("/orders", {"side": "buy", "type": "limit", "quantity": "x"}), 422, "not_supported")
     assert fields_named(found) == ["side", "type"]
 
 
 HARMLESS = {
-    "null": {"stop_price": None, "time_in_force": None},
-    "false": {"post_only": False, "dry_run": False},
+    "null": {"stop_price": None, "tif": None, "time_in_force": None, "spend": None, "dry_run": None},
+    "false": {"post_only": False, "dry_run": False, "test": False},
     "unknown everywhere": {"username": "ann", "note": "mine", "created_at": "2026-01-01T00:00:00Z"},
 }
 
@@ -122,7 +167,7 @@ def test_every_address_refuses_parameters_that_it_does_not_take(app: Flask, admi
 @pytest.mark.parametrize(
     ("path", "unknown"),
     [
-        ("/assets/transactions?from=2026-01-01&to=2026-02-01", ["from", "to"]),
+        ("/assets/transactions?since=2026-01-01&until=2026-02-01", ["since", "until"]),
         ("/orders?client_order_id=x", ["client_order_id"]),
         ("/orders?page=2&sort=price", ["page", "sort"]),
         ("/orders?Limit=1", ["Limit"]),

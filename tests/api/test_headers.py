@@ -60,7 +60,7 @@ def test_request_ids_differ(client):
         ("DELETE", "/api/v1/orders", {"GET", "POST"}),
         ("GET", "/api/v1/auth/register", {"POST"}),
         ("GET", "/api/v1/balance/deposit", {"POST"}),
-        ("PATCH", "/api/v1/orders/order_0123456789", {"GET"}),
+        ("PUT", "/api/v1/orders/order_0123456789", {"GET", "PATCH"}),
         ("POST", "/api/v1/inventory/assets", {"GET"}),
         ("POST", "/health", {"GET"}),
         ("TRACE", "/api/v1/balance", {"GET"}),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import AbstractContextManager
 from datetime import timedelta
 from decimal import Decimal
 from typing import Any
@@ -10,8 +11,9 @@ import pytest
 
 from app.domain import clock
 from app.domain.errors import PriceUnavailable
+from app.domain.ledger import TransactionType
+from app.models.balance_changes import post_transaction
 from app.prices import PricePoint
-from tests.support.books import query
 from tests.support.people import NOON, Person, caller, fields_named, problem, register
 from tests.support.prices import FixedPrices
 from tests.support.usage import AUTHENTICATION, usage_of
@@ -35,28 +37,14 @@ def history(person: Person, days: int) -> list[tuple[str, str, str]]:
     ]
     for point in points:
         assert Decimal(point["cash"]) + Decimal(point["assets"]) == Decimal(point["total"])
-        assert set(point) == {"date", "cash", "assets", "total"}
+        assert Decimal(point["net_deposits"]) + Decimal(point["gain"]) == Decimal(point["total"])
+        assert set(point) == {"date", "cash", "assets", "total", "net_deposits", "gain", "return_percent"}
     return [(point["cash"], point["assets"], point["total"]) for point in points]
 
 
-def age(store: Any, username: str, days: int) -> None:
-    """Make everything that happened so far happen some days earlier."""
-
-    def earlier(text: str) -> str:
-        return clock.to_text(clock.from_text(text) - timedelta(days=days))
-
-    for row in query(store, "users", "PK", username):
-        if row["SK"].startswith("TRANS#"):
-            store.update_item(
-                TableName="users",
-                Key={name: {"S": row[name]} for name in ("PK", "SK")},
-                UpdateExpression="SET created_at = :then",
-                ExpressionAttributeValues={":then": {"S": earlier(row["created_at"])}},
-            )
-    for row in query(store, "users", "username", username, index="UserTransactionsIndex"):
-        moved = {**row, **{name: earlier(row[name]) for name in ("SK", "traded_at", "created_at")}}
-        store.delete_item(TableName="users", Key={name: {"S": row[name]} for name in ("PK", "SK")})
-        store.put_item(TableName="users", Item={name: {"S": value} for name, value in moved.items()})
+def ago(days: int) -> AbstractContextManager[None]:
+    """Lets things happen at noon, some days before today."""
+    return clock.at(NOON - timedelta(days=days))
 
 
 @pytest.mark.parametrize("days", [1, 30, 365])
@@ -78,15 +66,15 @@ def test_the_history_of_today(trader, days):
 
 
 @pytest.mark.parametrize("days", [1, 30, 365])
-def test_the_history_of_some_days(trader, store, days):
+def test_the_history_of_some_days(trader, days):
     """Ten days ago a deposit and a purchase, five days ago a sale and a withdrawal, today another purchase."""
-    with clock.at(NOON):
+    with ago(10):
         trader.deposit("1000")
         trader.buy("BTC", "5")
-        age(store, trader.username, 5)
+    with ago(5):
         trader.sell("BTC", "2")
         trader.withdraw("100")
-        age(store, trader.username, 5)
+    with clock.at(NOON):
         trader.buy("ETH", "10")
         points = history(trader, days)
     expected = (
@@ -121,7 +109,7 @@ def test_a_history_ends_with_the_portfolio_of_now(trader, market_app, monkeypatc
 
 
 @pytest.mark.parametrize(("sold", "named"), [("0", ["ETH"]), ("5", ["ETH"]), (None, [])])
-def test_an_asset_without_past_prices_stops_nothing(trader, market_app, monkeypatch, store, sold, named):
+def test_an_asset_without_past_prices_stops_nothing(trader, market_app, monkeypatch, sold, named):
     """It is left out where it was never owned in that time, and named where it was."""
     prices = market_app.extensions["prices"]
     past = prices.history
@@ -131,29 +119,30 @@ def test_an_asset_without_past_prices_stops_nothing(trader, market_app, monkeypa
             raise PriceUnavailable(asset_id=asset_id)
         return past(asset_id, days=days)
 
-    with clock.at(NOON):
+    with ago(2 if sold else 40):
         trader.deposit("1000")
         trader.buy("ETH", "5")
         if sold is None:
             trader.sell("ETH", "5")
-            age(store, trader.username, 40)
-        else:
-            age(store, trader.username, 2)
-            if Decimal(sold):
-                trader.sell("ETH", sold)
+    with clock.at(NOON):
+        if sold and Decimal(sold):
+            trader.sell("ETH", sold)
         monkeypatch.setattr(prices, "history", history_of)
         body = trader.get("/portfolio/history?days=30").json
         assert body["without_prices"] == named
         assert body["points"][-1]["total"] == "1000.00"
+        gained = [point["gain"] for point in body["points"]]
+        assert gained == ["0.00"] * 28 + [None] * 2 + ["0.00"] if named else ["0.00"] * 31
+        assert {point["return_percent"] for point in body["points"]} == ({None} if named else {"0.00"})
 
 
 @pytest.mark.parametrize(("order_type", "price"), [("limit_sell", "900"), ("limit_buy", "1")])
-def test_what_open_orders_reserve_is_part_of_the_history(trader, store, order_type, price):
+def test_what_open_orders_reserve_is_part_of_the_history(trader, order_type, price):
     """It is still the owner's, and before the order was placed it was neither missing nor below zero."""
-    with clock.at(NOON):
+    with ago(2):
         trader.deposit("1000")
         trader.buy("BTC", "2")
-        age(store, trader.username, 2)
+    with clock.at(NOON):
         trader.order(order_type, "BTC", "2", price=price)
         assert history(trader, 5) == [("0.00", "0.00", "0.00")] * 3 + [("800.00", "200.00", "1000.00")] * 3
 
@@ -213,9 +202,84 @@ def test_a_history_has_the_trades_of_a_clock_that_was_ahead(market_app, store):
         assert history(person, 1) == [("0.00", "0.00", "0.00"), ("800.00", "200.00", "1000.00")]
 
 
-def test_what_a_history_costs(trader, store):
+@pytest.fixture
+def mover(trader, market_app):
+    """Paid in 1000.00 four days ago, when BTC was 100; 500.00 two days ago, when it was 150; now it is 120."""
+    prices = {5: "100", 3: "150", 1: "120"}
+    points = [PricePoint(NOON - timedelta(days=days), Decimal(price)) for days, price in prices.items()]
+    source = market_app.extensions["prices"]
+    source.history = lambda asset_id, *, days: points
+    with ago(4):
+        trader.deposit("1000")
+        trader.buy("BTC", "10")
+    source.prices["BTC"] = Decimal(150)
+    with ago(2):
+        trader.deposit("500")
+        trader.withdraw("100")
+    source.prices["BTC"] = Decimal(120)
+    return trader
+
+
+def test_what_was_gained_is_told_from_what_was_paid_in(mover):
+    with clock.at(NOON):
+        points = mover.get("/portfolio/history?days=5").json["points"]
+        portfolio = mover.get("/portfolio").json
+    assert [(point["total"], point["net_deposits"], point["gain"]) for point in points] == [
+        ("0.00", "0.00", "0.00"),
+        ("1000.00", "1000.00", "0.00"),
+        ("1500.00", "1000.00", "500.00"),
+        ("1900.00", "1400.00", "500.00"),
+        ("1600.00", "1400.00", "200.00"),
+        ("1600.00", "1400.00", "200.00"),
+    ]
+    # 1500 / 1000, then 1600 / 1900; a payment is not a return.
+    assert [point["return_percent"] for point in points] == ["0.00", "0.00", "50.00", "50.00", "26.32", "26.32"]
+    assert (portfolio["net_deposits"], portfolio["total_gain"]) == ("1400.00", "200.00")
+
+
+def test_an_adjustment_is_paid_in_or_out(trader, market_app):
+    with ago(2):
+        trader.deposit("100")
+    with ago(1), market_app.app_context():
+        post_transaction(trader.username, TransactionType.SYSTEM_ADJUSTMENT, Decimal("-30.00"), description="Wrong")
+    with clock.at(NOON):
+        points = trader.get("/portfolio/history?days=2").json["points"]
+    assert [(point["net_deposits"], point["return_percent"]) for point in points] == [
+        ("100.00", "0.00"),
+        *[("70.00", "0.00")] * 2,
+    ]
+
+
+def test_a_year_of_deposits_alone_gains_nothing(trader):
+    for days in range(360, 0, -30):
+        with ago(days):
+            trader.deposit("77.77")
+    with clock.at(NOON):
+        points = trader.get("/portfolio/history?days=365").json["points"]
+    assert {(point["gain"], point["return_percent"]) for point in points} == {("0.00", "0.00")}
+    assert points[-1]["net_deposits"] == "933.24"
+
+
+def test_a_gain_is_not_known_before_the_upgrade(trader, market_app, store):
+    """A holding that an older version made has no cost."""
+    with ago(2):
+        trader.deposit("1000")
+        trader.buy("BTC", "2")
+    key = {"PK": {"S": trader.username}, "SK": {"S": "ASSET#BTC"}}
+    held = store.get_item(TableName="users", Key=key)["Item"]
+    old = {name: value for name, value in held.items() if name not in {"cost_total", "realised_gain"}}
+    store.put_item(TableName="users", Item=old)
+    with clock.at(NOON):
+        points = trader.get("/portfolio/history?days=3").json["points"]
+        assert {(point["net_deposits"], point["gain"], point["return_percent"]) for point in points} == {(None,) * 3}
+        assert trader.get("/portfolio").json["net_deposits"] is None
+    store.put_item(TableName="users", Item=held)
+
+
+def test_what_a_history_costs(trader):
     """Portfolio, trades, transactions; not the age of the account."""
-    trader.deposit("1000")
-    trader.buy("BTC", "2")
-    age(store, trader.username, 3)
-    assert (usage_of(trader.get("/portfolio/history?days=30")) - AUTHENTICATION).calls == 3
+    with ago(3):
+        trader.deposit("1000")
+        trader.buy("BTC", "2")
+    with clock.at(NOON):
+        assert (usage_of(trader.get("/portfolio/history?days=30")) - AUTHENTICATION).calls == 3

@@ -10,7 +10,8 @@ from threading import Event
 import bcrypt
 import pytest
 
-from app.services import auth, passwords
+from app.services import passwords
+from tests.support.applications import LIMITS
 from tests.support.page_client import Browser
 from tests.support.people import PASSWORD, registration
 from tests.support.usage import usage_of
@@ -61,7 +62,7 @@ def test_a_log_in_that_cannot_wait(client, full_queue, name):
     client.post("/api/v1/auth/register", json=known)
     body = {"username": known["username"] if name == "known" else name, "password": "wrong"}
     with full_queue():
-        for _ in range(auth.FAILURES_OF_NAME.hits + 1):  # none of them counts as a failure
+        for _ in range(LIMITS.guesses_per_account_and_address + 1):  # none of them counts as a failure
             refused = client.post("/api/v1/auth/login", json=body)
             assert (refused.status_code, refused.json["code"]) == (503, "busy")
             assert refused.headers["Retry-After"] == "1" and usage_of(refused).write_units == 0

@@ -39,7 +39,7 @@ def test_the_answer(person, client):
     response = log_in(client, person.username)
     assert response.status_code == 200
     body = response.json
-    assert set(body) == {"success", "access_token", "token_type", "expires_in", "user"}
+    assert set(body) == {"success", "access_token", "token_type", "expires_in", "device", "user"}
     assert (body["success"], body["token_type"], body["expires_in"]) == (True, "bearer", 3600)
     assert len(body["access_token"]) > 40
     assert body["user"] == person.get("/auth/profile").json

@@ -228,11 +228,11 @@ def calls_of(faults, operation):
 
 def test_a_wrong_password_counts_once_also_while_counting_fails(person, faults):
     body = {"current_password": "not the password", "new_password": "nine purple lanterns"}
-    # Authentication, the failures so far, the user, and the first of two counting writes; the second one fails.
-    faults.break_call(5, THROTTLE, onward=True)
+    # Authentication, the user with the failures so far, and the first of three counting writes; the second one fails.
+    faults.break_call(4, THROTTLE, onward=True)
     problem(person.post("/auth/password", body), 503, "busy")
     assert len(calls_of(faults, "UpdateItem")) == 2
-    assert len(calls_of(faults, "GetItem")) == 1, "the password is looked at once"
+    assert len(calls_of(faults, "BatchGetItem")) == 2, "the password is looked at once"
 
 
 def test_only_the_write_of_a_new_password_is_tried_again(person, faults):
@@ -240,4 +240,5 @@ def test_only_the_write_of_a_new_password_is_tried_again(person, faults):
     faults.inject("TransactWriteItems", *[THROTTLE] * 6)
     body = {"current_password": PASSWORD, "new_password": "nine purple lanterns"}
     assert person.post("/auth/password", body).status_code == 204
-    assert len(calls_of(faults, "TransactWriteItems")) == 3 and len(calls_of(faults, "GetItem")) == 1
+    # Authentication, the user with the failures so far, and these again before the password is let in.
+    assert len(calls_of(faults, "TransactWriteItems")) == 3 and len(calls_of(faults, "BatchGetItem")) == 3

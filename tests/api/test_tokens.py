@@ -81,13 +81,21 @@ READS = [
     "/assets/transactions",
     "/balance/transactions.csv",
     "/portfolio/history",
+    "/portfolio/gains",
+    "/portfolio/gains.csv",
+    "/account/export",
+    "/account",
 ]
-# Every route that changes something; what is sent would be good with a token that may do it.
+# Every route that changes something, or says what a change would do. With a token that may do it, what is sent would be
+# good.
 WRITES = {
     ("POST", "/balance/deposit"): {"amount": "5"},
     ("POST", "/balance/withdraw"): {"amount": "5"},
     ("POST", "/orders"): {"order_type": "market_buy", "asset_id": "DOGE", "quantity": "1"},
+    ("PATCH", "/orders/<order_id>"): {"price": "6"},
+    ("POST", "/orders/preview"): {"order_type": "market_buy", "asset_id": "DOGE", "quantity": "1"},
     ("POST", "/orders/<order_id>/cancel"): None,
+    ("POST", "/orders/cancel"): {},
     ("POST", "/auth/logout"): None,
     ("POST", "/auth/tokens"): {"name": "another", "scopes": "read trade"},
     ("DELETE", "/auth/tokens/<token_id>"): None,
@@ -96,6 +104,15 @@ WRITES = {
     ("POST", "/auth/password"): {"current_password": PASSWORD, "new_password": "nine yellow saucers"},
     ("PUT", "/auth/profile"): {"first_name": "Eve"},
     ("POST", "/auth/email/link"): None,
+    ("POST", "/auth/proof"): {"current_password": PASSWORD},
+    ("POST", "/auth/second-factor"): None,
+    ("POST", "/auth/second-factor/confirm"): {"setup": "x", "code": "123456"},
+    ("POST", "/auth/second-factor/recovery-codes"): {"current_password": PASSWORD, "code": "123456"},
+    ("POST", "/auth/second-factor/remove"): {"current_password": PASSWORD, "code": "123456"},
+    ("POST", "/auth/second-factor/passkeys"): {"name": "key", "credential": "x", "current_password": PASSWORD},
+    ("POST", "/auth/second-factor/passkeys/<passkey_id>/remove"): {"current_password": PASSWORD, "code": "123456"},
+    ("DELETE", "/auth/second-factor/reset"): None,
+    ("POST", "/account/close"): {"current_password": PASSWORD},
 }
 
 
@@ -108,7 +125,7 @@ def test_every_route_that_changes_something_is_tested(app):
     }
     open_to_all = {
         ("POST", f"/auth/{path}")
-        for path in ("register", "login", "email/confirm", "password/forgot", "password/reset")
+        for path in ("register", "login", "login/passkey", "email/confirm", "password/forgot", "password/reset")
     }
     assert {rule for rule in rules if "/admin/" not in rule[1]} == set(WRITES) | open_to_all
 

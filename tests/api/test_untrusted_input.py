@@ -213,6 +213,7 @@ BODIES = {
     "/auth/register": registration(phone="0123456789", date_of_birth="1990-01-01", marketing_emails_consent=True),
     "/auth/login": {"username": "nobody", "password": "nothing at all"},
     "/auth/password": {"current_password": "not the password", "new_password": "another long one"},
+    "/account/close": {"current_password": "not the password"},
     "/auth/tokens": {"name": "script", "scopes": "read", "expires_at": None},
     "/balance/deposit": {"amount": "1", "description": "x"},
     "/balance/withdraw": {"amount": "1", "description": "x"},

@@ -59,10 +59,12 @@ class Shelf:
         return key
 
     def at(self, label: str) -> ItemKey:
-        """`market buy`, `trade of market buy`, `PAYMENT of market buy`."""
+        """`market buy`, `trade of market buy`, `PAYMENT of market buy`, `change 1 of changed buy`."""
         what, _, order = label.partition(" of ")
         if not order:
             return self.find(label)
+        if what.startswith("change"):
+            return ItemKey("orders", self.find(order).PK, f"CHANGE#{int(what[6:]):06d}")
         return self.trade_of(order) if what == "trade" else self.transaction_of(order, what)
 
     def put(self, key: ItemKey, item: RawItem) -> None:

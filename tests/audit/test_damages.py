@@ -25,15 +25,17 @@ def named(report: Report) -> set[tuple[str, ItemKey]]:
 
 def test_a_sound_account_has_no_violation(shelf: Shelf) -> None:
     report = audit_all(pauses=())
-    assert (report.violations, report.accounts, report.items) == ([], 2, len(shelf.sound))
-    for username in ("ann", "ben"):
+    assert (report.violations, report.accounts, report.items) == ([], 3, len(shelf.sound))
+    for username in ("ann", "ben", "cleo"):
         alone = audit_user(username, pauses=())
         assert alone.violations == []
-        assert alone.items == sum(row.owner == username for row in _rows(shelf))
+        assert alone.items == sum(_owner(shelf, key) == username for key in shelf.sound)
 
 
-def _rows(shelf: Shelf) -> list[rows.Row]:
-    return [rows.Row(key.table, item) for key, item in shelf.sound.items()]
+def _owner(shelf: Shelf, key: ItemKey) -> str:
+    """A change of an order belongs to the owner of the order."""
+    key = key._replace(SK="ORDER") if key.SK.startswith("CHANGE#") else key
+    return rows.Row(key.table, shelf.sound[key]).owner
 
 
 def _by_damage() -> Iterator[Any]:
@@ -70,6 +72,32 @@ def test_an_order_that_was_executed_after_its_end_is_named(shelf: Shelf, late: i
     executed = clock.from_text(shelf.sound[shelf.at("filled sell")]["executed_at"]["S"])
     shelf.change(shelf.at("filled sell"), {"expires_at": clock.to_text(executed - timedelta(microseconds=late))})
     assert {violation.check for violation in audit_user("ann", pauses=()).violations} == checks
+
+
+@pytest.mark.parametrize(("days", "checks"), [(52, {"approval_missing"}), (54, set())], ids=["young", "old"])
+def test_an_approval_is_missed_as_long_as_it_must_be_kept(shelf: Shelf, days: int, checks: set[str]) -> None:
+    booked = clock.from_text(shelf.sound[shelf.at("booked")]["created_at"]["S"])
+    shelf.delete(shelf.at("approved"))
+    with clock.at(booked + timedelta(days=days)):
+        report = audit_user("ann", pauses=())
+    assert {each.check for each in report.violations if each.item == shelf.at("booked")} == checks
+
+
+@pytest.mark.parametrize(("days", "is_missed"), [(29, True), (31, False)], ids=["kept", "gone"])
+def test_an_event_is_missed_as_long_as_it_must_be_kept(shelf: Shelf, days: int, is_missed: bool) -> None:
+    last = clock.from_text(shelf.sound[shelf.at("last account event")]["created_at"]["S"])
+    shelf.delete(shelf.at("told fill"))
+    with clock.at(last + timedelta(days=days)):
+        found = {each.check for each in audit_user("ann", pauses=()).violations}
+    assert ({"event_gap", "event_missing"} <= found) == is_missed
+    assert is_missed or not any(check.startswith("event") for check in found)
+
+
+def test_what_an_earlier_version_ended_names_no_event_and_has_none(shelf: Shelf) -> None:
+    """It came before the first event that is there."""
+    shelf.change(shelf.at("adjustment"), {"event_number": None})
+    shelf.delete(shelf.at("told adjustment"))
+    assert audit_user("ann", pauses=()).violations == []
 
 
 @pytest.mark.parametrize(("label", "name", "text"), TEXTS, ids=lambda value: ascii(value)[:30])

@@ -26,7 +26,7 @@ def port(endpoint: str, app: Flask, tmp_path_factory: pytest.TempPathFactory) ->
         yield port
 
 
-@pytest.fixture
+@pytest.fixture(scope="module")
 def context(_chromium: Any, port: int) -> Iterator[Any]:
     made = _chromium.new_context(base_url=f"https://shop.localhost:{port}", ignore_https_errors=True)
     made.set_default_timeout(20_000)
@@ -34,9 +34,9 @@ def context(_chromium: Any, port: int) -> Iterator[Any]:
     made.close()
 
 
-@pytest.fixture
+@pytest.fixture(scope="module")
 def page(context: Any) -> Any:
-    """The dashboard of somebody who has registered."""
+    """The dashboard of somebody who has registered; the tests go on where the one before has ended."""
     page = context.new_page()
     page.goto("/register")
     for name, text in registration().items():
@@ -44,30 +44,6 @@ def page(context: Any) -> Any:
     page.get_by_role("button", name="Open the account").click()
     page.wait_for_url("**/dashboard")
     return page
-
-
-def test_people_deposit_and_log_out_over_https(context: Any, page: Any, port: int) -> None:
-    [cookie] = context.cookies()
-    assert cookie["name"] == f"__Host-session_{port}" and cookie["secure"] and cookie["httpOnly"]
-    page.goto("/deposit")
-    page.fill("#amount", "12.34")
-    page.locator("main").get_by_role("button", name="Deposit").click()
-    page.wait_for_url("**/dashboard")
-    assert "Deposited 12.34. Your balance is now 12.34." in page.text_content("main")
-    page.get_by_role("button", name="Log out").click()
-    page.wait_for_url(f"https://shop.localhost:{port}/")
-    assert "You are logged out." in page.text_content("main")
-
-
-def test_who_sends_no_referer_can_log_in(context: Any, page: Any) -> None:
-    username = page.text_content(".who")
-    page.get_by_role("button", name="Log out").click()
-    context.route("**", lambda route: route.continue_(headers={**route.request.headers, "referer": ""}))
-    page.goto("/login")
-    page.fill("#username", username)
-    page.fill("#password", PASSWORD)
-    page.locator("main").get_by_role("button", name="Log in").click()
-    page.wait_for_url("**/dashboard")
 
 
 @pytest.mark.parametrize("host", ["evil.localhost", "blog.shop.localhost"])
@@ -83,5 +59,30 @@ def test_a_page_of_another_site_deposits_nothing(context: Any, page: Any, port: 
     with other.expect_response(f"{address}/deposit") as answer:
         other.get_by_role("button", name="Win").click()
     assert answer.value.status == 400 and "a page of another site" in answer.value.text()
+    other.close()
     page.goto("/dashboard")
-    assert "Nothing has happened yet." in page.text_content("main")
+    assert "It is there at once" in page.text_content("main"), "nothing was deposited"
+
+
+def test_people_deposit_and_log_out_and_in_over_https(context: Any, page: Any, port: int) -> None:
+    """Also those whose browser sends no Referer."""
+    cookies = {each["name"]: each for each in context.cookies()}
+    assert cookies.keys() == {f"__Host-session_{port}", f"__Host-device_{port}"}
+    assert all(each["secure"] and each["httpOnly"] and each["sameSite"] == "Lax" for each in cookies.values())
+    page.goto("/deposit")
+    page.fill("#amount", "12.34")
+    page.locator("main").get_by_role("button", name="Deposit").click()
+    page.wait_for_url("**/dashboard")
+    assert "Deposited $12.34. Your balance is now $12.34." in page.text_content("main")
+    username = page.text_content(".who")
+    page.get_by_role("button", name="Log out").click()
+    page.wait_for_url(f"https://shop.localhost:{port}/")
+    assert "You are logged out." in page.text_content("main")
+    # Clear-Site-Data leaves the mark of the device.
+    assert cookies[f"__Host-device_{port}"]["value"] in {each["value"] for each in context.cookies()}
+    context.route("**", lambda route: route.continue_(headers={**route.request.headers, "referer": ""}))
+    page.goto("/login")
+    page.fill("#username", username)
+    page.fill("#password", PASSWORD)
+    page.locator("main").get_by_role("button", name="Log in").click()
+    page.wait_for_url("**/dashboard")

@@ -6,6 +6,7 @@ from collections.abc import Iterator
 
 import pytest
 
+from app.domain.users import Role
 from tests.browser.conftest import NewVisitor
 from tests.support.page_client import Browser
 from tests.support.visitor import WIDTH, Visitor
@@ -17,8 +18,8 @@ PUBLIC = [
 PRIVATE = [
     "/history?days=30",
     "/dashboard",
-    "/assets",
-    "/assets/BTC?days=1",
+    "/assets?mine=true&sort=price",
+    "/assets/BTC?days=1&trades=true",
     "/assets/MATIC",
     "/deposit",
     "/withdraw",
@@ -26,29 +27,45 @@ PRIVATE = [
     "/orders?status=expired",
     "/activity",
     "/activity/trades",
+    "/activity/gains?method=fifo",
     "/activity/000000000002",
     "/statement",
+    "/statement/check",
     "/account",
+    "/account/second-factor",
+    "/account/close",
     "/account/sessions",
+    "/account/events",
     "/account/tokens",
 ]
+
+OPERATORS = ["/admin", "/admin/users", "/admin/acts", "/admin/approvals"]
 
 
 @pytest.fixture
 def busy(client: Browser) -> Browser:
     """A user with something on every page."""
     client.done("/assets/BTC", quantity="2")
+    client.done("/assets/BTC", order_type="market_sell", quantity="1")
     client.done("/assets/ETH", order_type="limit_buy", quantity="1", price="9")
     return client
 
 
 def refused_form(visitor: Visitor) -> Visitor:
-    return visitor.open("/assets/BTC").fill(quantity="x").press("Place the order").sees("Write digits")
+    return visitor.open("/assets/BTC").fill(quantity="x").press("Review the order").sees("Write digits")
+
+
+def ticket(visitor: Visitor) -> Visitor:
+    return visitor.open("/assets/BTC?side=sell").show("at_limit")
 
 
 def review(visitor: Visitor) -> Visitor:
-    """By a worst price that is refused: with a script, the only way to a review."""
-    return visitor.open("/assets/BTC").fill(quantity="1", price="1").press("Place the order").sees("Review your order")
+    return visitor.open("/assets/BTC").fill(quantity="1").press("Review the order").sees("Review your order")
+
+
+def change_review(visitor: Visitor, order: str) -> str:
+    visitor.open(f"{order}/change").fill(price="8").press("Review the change").sees("Review your change")
+    return "change review"
 
 
 def every_page(visitor: Visitor) -> Iterator[str]:
@@ -57,7 +74,10 @@ def every_page(visitor: Visitor) -> Iterator[str]:
     for path in [*PRIVATE, order, f"{order}/transactions"]:
         visitor.open(path)
         yield path
-    for step in (refused_form, review):
+    visitor.open(f"{order}/change")
+    yield "change"
+    yield change_review(visitor, order)
+    for step in (refused_form, ticket, review):
         step(visitor)
         yield step.__name__
     visitor.context.clear_cookies()
@@ -96,10 +116,34 @@ STILL = (
 def test_every_page_is_accessible_and_fits_a_small_screen(new_visitor: NewVisitor, busy: Browser) -> None:
     """In the light on a wide screen, and in the dark on a small one: 320 pixels are also 1280 at 400 % zoom."""
     visitor = new_visitor(fresh=True).be(busy)
+    check_pages(visitor, every_page(visitor))
+
+
+def test_so_is_every_page_of_the_operators(new_visitor: NewVisitor, busy: Browser, client: Browser) -> None:
+    app = client.client.application
+    assert app.test_cli_runner().invoke(args=["audit", "--save"]).exit_code in (0, 1)
+    boss = Browser(app).enter(Role.ADMIN)
+    visitor = new_visitor(fresh=True).be(boss)
+
+    def pages() -> Iterator[str]:
+        path = f"/admin/users/{busy.username}"
+        visitor.open(path)
+        orders = visitor.page.locator("a[href*='/orders/order_']").first.get_attribute("href")
+        for each in (*OPERATORS, path, f"{path}/events", orders):
+            visitor.open(each)
+            yield each
+        visitor.open(f"{path}/adjustment").fill(amount="-1.50", reason="A fee").press("Review the adjustment")
+        visitor.sees("Balance after")
+        yield "review of an adjustment"
+
+    check_pages(visitor, pages())
+
+
+def check_pages(visitor: Visitor, pages: Iterator[str]) -> None:
     visitor.bring_axe()
     looks = [("light", WIDTH, 800), ("dark", 320, 640)]
     broken: list[str] = []
-    for name in every_page(visitor):
+    for name in pages:
         for scheme, width, height in looks:
             visitor.look_as(scheme, width, height)
             broken += visitor.breaches(scheme)
@@ -146,3 +190,32 @@ def test_the_first_visit_is_light_and_the_next_is_one_request(
     visitor.page.goto("/assets" if path == "/" else path, wait_until="networkidle")
     session.detach()
     assert len([size for size in sizes if size > 0]) <= 1 + (path == "/dashboard"), asked
+
+
+def test_a_phone_has_its_main_links_at_the_bottom(new_visitor: NewVisitor, client: Browser) -> None:
+    visitor = new_visitor(script=False).be(client).open("/statement")
+    shown = visitor.page.locator("header nav a:visible")
+    assert len(shown.all()) == 6
+    visitor.resize(390, 844)
+    assert shown.all_inner_texts() == ["Home", "Market", "Orders", "Account"]
+    box = visitor.page.locator("header nav").bounding_box()
+    assert round(box["y"] + box["height"]) == 844 and box["width"] == 390
+    shown.last.click()
+    visitor.page.locator("main").get_by_role("link", name="Statement").click()
+    visitor.page.wait_for_url("**/statement")
+
+
+def test_a_chosen_theme_has_other_colours(new_visitor: NewVisitor, client: Browser) -> None:
+    visitor = new_visitor().be(client).open("/account")
+
+    def background() -> str:
+        return str(visitor.page.evaluate("getComputedStyle(document.documentElement).backgroundColor"))
+
+    light = background()
+    visitor.choose("Dark").press("Use these colours")
+    assert background() != light
+    visitor.choose("As the device").press("Use these colours")
+    assert background() == light
+    visitor.page.emulate_media(color_scheme="dark")
+    visitor.choose("Light").press("Use these colours")
+    assert background() == light

@@ -47,7 +47,7 @@ def told(result: Result) -> str:
 @pytest.fixture
 def no_patience(monkeypatch: pytest.MonkeyPatch) -> None:
     """Tables that do not answer are waited for once."""
-    monkeypatch.setattr("app.models.create_tables.stop_after_delay", lambda seconds: lambda state: True)
+    monkeypatch.setattr("app.models.create_tables.MOST_SECONDS", 0)
 
 
 @every_command

@@ -8,34 +8,23 @@ from typing import Any
 import pytest
 from flask import Flask
 
-from app.domain import clock
-from app.domain.users import Role
-from app.mail import MailSettings
-from app.models.users import set_role
 from tests.contract.specification import Specification
-from tests.support.applications import make_app, tables_named
+from tests.contract.travellers import app_of_the_journey, person_of_the_journey, specification_of
+from tests.support.applications import tables_named
 from tests.support.books import check_books
-from tests.support.people import Person, register
-from tests.support.prices import SetPrices
+from tests.support.people import Person
 
 TABLES = tables_named("contract")
 
 
 @pytest.fixture(scope="session")
 def contract_app(endpoint: str) -> Flask:
-    """BTC costs 100.00 and ETH 10.00 here; DOGE has no price, and AVAX a stale one."""
-    prices = SetPrices(BTC="100.00", ETH="10.00")
-    prices.stale.add("AVAX")
-    # Nothing sends its mail.
-    mail = MailSettings(folder="nowhere", site="https://orders.example")
-    return make_app(endpoint, prices=prices, mail=mail, **TABLES)
+    return app_of_the_journey(endpoint, TABLES)
 
 
 @pytest.fixture(scope="session")
 def specification(contract_app: Flask) -> Specification:
-    response = contract_app.test_client().get("/api/v1/openapi.json")
-    assert response.status_code == 200 and response.content_type == "application/json"
-    return Specification(response.json)
+    return specification_of(contract_app)
 
 
 @pytest.fixture
@@ -44,16 +33,8 @@ def new_person(contract_app: Flask, store: Any) -> Iterator[Callable[..., Person
     made: list[Person] = []
 
     def make(*, is_admin: bool = False) -> Person:
-        person = register(contract_app)
-        made.append(person)
-        person.deposit("900000")
-        person.buy("BTC", "10")
-        assert person.order("limit_buy", "BTC", "1", price="1").status_code == 201
-        if is_admin:
-            with contract_app.app_context():
-                set_role(person.username, Role.ADMIN, now=clock.now())
-            person.log_in()
-        return person
+        made.append(person_of_the_journey(contract_app, is_admin=is_admin))
+        return made[-1]
 
     yield make
     for person in made:

@@ -23,7 +23,10 @@ CONFIG: dict[str, Any] = {
     "checks": {
         # By default 400 and 422 would both mean that valid data were refused. Here 422 also says that a rule said no
         # (too little money), and 400 that a cursor is not one of ours: `refused_for_a_reason` tells the two apart.
-        "positive_data_acceptance": {"expected-statuses": ["2xx", "400", "401", "403", "404", "409", "422", "429"]}
+        # 304 is no refusal.
+        "positive_data_acceptance": {
+            "expected-statuses": ["2xx", "304", "400", "401", "403", "404", "409", "422", "429"]
+        }
     },
 }
 
@@ -35,11 +38,18 @@ BEYOND_SCHEMA = {
     "password": "those that are easy to guess, and those with a name of the person in them",
     "new_password": "the same",
     "current_password": "must be right",
+    "setup": "must be that of an answer",
+    "code": "must be the one that an app shows",
     "date_of_birth": "counts from today",
     "expires_at": "counts from today; not for market orders",
-    "price": "required for limit orders",
+    "price": "required for limit orders; a change of an order has it, the quantity or the end",
+    "stop_price": "stop orders have it, and no others",
+    "time_in_force": "not gtc or day for market orders",
+    "quantity": "required unless a purchase says what to spend",
+    "spend": "for purchases, instead of a quantity",
     "username": "a search takes a username or an e-mail address, not both",
     "to": "not before `from`",
+    "as_of": "not in the future",
 }
 ENDS_ITS_TOKEN = {"/api/v1/auth/logout", "/api/v1/auth/password", "/api/v1/auth/sessions"}
 RULES = {
@@ -50,7 +60,9 @@ RULES = {
     "insufficient_holding",
     "order_too_large",
     "order_too_small",
+    "stop_reached",
     "invalid_cursor",
+    "account_not_empty",
 }
 
 
@@ -65,6 +77,16 @@ def refused_for_a_reason(context: Any, response: Any, case: Any) -> None:
     assert problem["code"] == "invalid_input", f"valid data were refused: {response.text}"
     unexplained = [error for error in problem["errors"] if error["field"] not in BEYOND_SCHEMA]
     assert not unexplained, f"valid data were refused: {unexplained}"
+
+
+@schemathesis.check
+def codes_are_documented(context: Any, response: Any, case: Any) -> None:
+    """An error has one of the codes that its operation names for its status. All errors share one schema."""
+    documented = case.operation.responses.find_by_status_code(response.status_code)
+    if response.status_code < 400 or case.method == "HEAD" or documented is None:
+        return  # a status without documentation is what `status_code_conformance` refuses
+    code = response.json()["code"]
+    assert code in documented.definition["x-codes"], f"{code} is not documented"
 
 
 @schemathesis.check

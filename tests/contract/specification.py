@@ -56,7 +56,7 @@ class Specification:
         request = response.request
         operation = self.find(request.method, request.path)
         assert operation, f"{request.method} {request.path} is not documented"
-        name = f"{operation['operationId']}: {response.status_code} {response.text[:300]}"
+        name = f"{operation['operationId']}: {response.status_code} {response.data[:300]!r}"
         documented = operation["responses"].get(str(response.status_code))
         assert documented, f"{name} is not documented"
         documented = self.resolve(documented)
@@ -78,9 +78,16 @@ class Specification:
             return ""
         assert response.mimetype in documented["content"], f"{name}: {response.content_type}"
         schema = documented["content"][response.mimetype]["schema"]
-        value = response.json if response.is_json else response.text
+        value = response.json if response.is_json else response.data.decode(errors="replace")
         assert not self.faults(schema, value), (name, self.faults(schema, value))
         if response.status_code < 400:
             return ""
         assert set(value) <= set(self.document["components"]["schemas"]["Problem"]["properties"]), (name, set(value))
+        assert value["code"] in codes_of(documented), name
         return str(value["code"])
+
+
+def codes_of(response: dict[str, Any]) -> list[str]:
+    """The codes with which an answer may refuse; of a success, one that is empty."""
+    codes: list[str] = response.get("x-codes", [""])
+    return codes

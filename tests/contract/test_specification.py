@@ -46,7 +46,7 @@ def test_operations_have_names_of_their_own(specification: Specification) -> Non
 def test_authentication_is_asked_for_everywhere_but_where_it_cannot_be(specification: Specification) -> None:
     free = {name for name, operation in specification.operations.items() if "security" not in operation}
     assert free == {
-        *("register", "login", "confirm_email", "forget_password", "reset_password"),
+        *("register", "login", "begin_passkey_login", "confirm_email", "forget_password", "reset_password"),
         *("list_assets", "get_asset", "list_prices", "health", "ready"),
     }
 
@@ -97,7 +97,7 @@ def bodies(specification: Specification) -> Iterator[tuple[str, str, dict[str, A
                 method,
                 {name: field["example"] for name, field in schema["properties"].items() if "example" in field}
                 | {
-                    name: field["enum"][0]
+                    name: specification.resolve(field)["enum"][0]
                     for name, field in schema["properties"].items()
                     if name in schema.get("required", []) and "example" not in field
                 },
@@ -116,6 +116,22 @@ def test_examples_fit_their_schemas(specification: Specification) -> None:
             for content in response.get("content", {}).values():
                 for example in content.get("examples", {}).values():
                     assert not specification.faults(content["schema"], example["value"]), example
+
+
+def test_each_refusal_has_its_codes_and_an_example_of_each(specification: Specification) -> None:
+    kinds = {each.code: each for each in ALL}
+    details = specification.document["components"]["schemas"]["Problem"]["properties"]
+    for _, _, operation in specification.routes():
+        for status, response in operation["responses"].items():
+            response = specification.resolve(response)
+            assert ("x-codes" in response) is (int(status) >= 400)
+            for code in response.get("x-codes", []):
+                assert kinds[code].status == int(status) and f"`{code}`" in response["description"]
+                [content] = response["content"].values()
+                assert content["schema"] == {"$ref": "#/components/schemas/Problem"}
+                example = content["examples"][code]["value"]
+                assert example["code"] == code and set(kinds[code].make_example().details) <= set(example)
+                assert all(details[name].get("type") for name in example)
 
 
 def test_examples_work_when_they_are_pasted(endpoint: str, specification: Specification) -> None:
@@ -141,10 +157,23 @@ def test_examples_work_when_they_are_pasted(endpoint: str, specification: Specif
     send("post", "/auth/email/confirm", 422)
     send("post", "/auth/password/reset", 422)
     send("post", "/balance/deposit", 201)
+    send("post", "/orders/preview", 200)
     send("post", "/orders", 201)
+    send("patch", "/orders/order_00000000000000000000000000", 404, "/orders/{order_id}")
+    send("post", "/orders/order_01JD0QZ5M4X8W3T7K2V9N6B1CF/cancel", 404, "/orders/{order_id}/cancel")
+    send("post", "/orders/cancel", 200)
     client.post("/api/v1/balance/deposit", json={"amount": "1000.00"}, headers=headers)
     send("post", "/balance/withdraw", 201)
     send("post", "/auth/tokens", 201)
+    send("post", "/auth/proof", 204)
+    # Only the answer that begins it, and the app, have what is valid.
+    send("post", "/auth/second-factor/confirm", 422)
+    send("post", "/auth/second-factor/recovery-codes", 409)
+    send("post", "/auth/second-factor/remove", 409)
+    send("post", "/auth/login/passkey", 409)
+    send("post", "/auth/second-factor/passkeys", 409)
+    passkey = "/auth/second-factor/passkeys/{passkey_id}/remove"
+    send("post", passkey.replace("{passkey_id}", "0" * 16), 409, passkey)
     assert app.test_cli_runner().invoke(args=["users", "promote", "ann_smith"]).exit_code == 0
     headers["Authorization"] = (
         "Bearer "
@@ -153,12 +182,16 @@ def test_examples_work_when_they_are_pasted(endpoint: str, specification: Specif
     other = register(app)
     other.deposit("100")
     send("post", f"/admin/users/{other.username}/adjustments", 201, "/admin/users/{username}/adjustments")
+    approve = "/admin/approvals/{approval_id}/approve"
+    send("post", approve.replace("{approval_id}", "approval_01JD0QZ5M4X8W3T7K2V9N6B1CF"), 404, approve)
     send("patch", "/admin/users/ann_smith", 200, "/admin/users/{username}")
     headers["Authorization"] = (
         "Bearer "
         + client.post("/api/v1/auth/login", json={"username": "ann_smith", "password": PASSWORD}).json["access_token"]
     )
     send("post", "/auth/password", 204)
+    # The account is not empty, and the password of the example is no longer right.
+    send("post", "/account/close", 401)
     assert not examples
 
 

@@ -140,7 +140,8 @@ def test_a_refusal_is_one_sentence(project: Project) -> None:
 @pytest.mark.engine
 def test_blank_settings_are_unset(project: Project) -> None:
     blank = dict.fromkeys(("WEB_CONCURRENCY", "SECRET_KEY", "DYNAMODB_ENDPOINT", "AWS_PROFILE", "COOKIE_SECURE"), " ")
-    assert project.run(**blank, DATA_DIR="")[0] == 0
+    status, output, _ = project.run(**blank, DATA_DIR="")
+    assert status == 0 and "make demo" in output
     seen = project.seen()
     assert "WEB_CONCURRENCY" not in seen and "AWS_PROFILE" not in seen
     assert seen["COOKIE_SECURE"] == "false" and len(seen["SECRET_KEY"]) == 64
@@ -243,6 +244,21 @@ def test_secret_is_made_once_and_is_its_owners_alone(project: Project) -> None:
 
 
 @pytest.mark.engine
+def test_a_trial_is_one_on_its_own_data_alone(project: Project) -> None:
+    """With what may differ there: it is the image's program `all`."""
+    trial = {"BIND": "0.0.0.0:8000", "DATA_DIR": str(project.folder / "data" / "orders")}
+    status, output, _ = project.run("trial", **trial)
+    seen = project.seen()
+    assert status == 0 and output.startswith("This is a trial") and "COOKIE_SECURE is false" in output
+    assert f"No volume is mounted at {project.folder / 'data'}: " in output
+    assert launcher.TRIAL.items() <= seen.items() and len(seen["SECRET_KEY"]) == 64
+    assert stat.S_IMODE((project.folder / "data" / "orders").stat().st_mode) == 0o700
+    for name in ("AWS_ACCESS_KEY_ID", "AWS_CONTAINER_CREDENTIALS_RELATIVE_URI", *launcher.NO_TRIAL, "SECRET_KEY_FILE"):
+        status, _, errors = project.run("trial", **trial, **{name: "1"})
+        assert status == 2 and errors.startswith(f"This is for a trial alone, and {name} is set: "), name
+
+
+@pytest.mark.engine
 @pytest.mark.parametrize("ending", [signal.SIGTERM, signal.SIGINT, signal.SIGHUP, signal.SIGKILL])
 def test_nothing_is_left_running(project: Project, ending: signal.Signals) -> None:
     project.web(f"exec {sys.executable} -m http.server --bind 127.0.0.1 $PORT")
@@ -256,7 +272,8 @@ def test_nothing_is_left_running(project: Project, ending: signal.Signals) -> No
     wait_for(lambda: not answers(web) and not answers(endpoint))
 
     project.web(SHOWS_SETTINGS)
-    assert project.run()[0] == 0
+    status, output, _ = project.run()
+    assert status == 0 and "make demo" not in output
 
 
 @pytest.mark.engine
@@ -307,6 +324,7 @@ def test_a_hang_up_that_is_ignored_at_the_start_stays_ignored(project: Project) 
 def test_a_signal_in_the_first_moment_stops_everything(project: Project) -> None:
     started = project.start()
     assert started.stdout
+    assert "make demo" in started.stdout.readline()  # before any process
     started.stdout.readline()  # one process has started, of the other nothing is known yet
     started.terminate()
     assert finish(started)[0] == 143

@@ -14,6 +14,14 @@ VALUES = {
     MailKind.PASSWORD_RESET: {},
     MailKind.EMAIL_CHANGE_ASKED: {"new_address": "new@example.com"},
     MailKind.EMAIL_CHANGED: {"new_address": "new@example.com"},
+    MailKind.SECOND_FACTOR_ADDED: {},
+    MailKind.SECOND_FACTOR_REMOVED: {},
+    MailKind.SECOND_FACTOR_RESET: {"falls_at": "2026-02-01 12:00 UTC"},
+    MailKind.RECOVERY_CODES_MADE: {},
+    MailKind.RECOVERY_CODE_USED: {"left": "9"},
+    MailKind.PASSKEY_ADDED: {"name": "phone"},
+    MailKind.PASSKEY_REMOVED: {"name": "phone"},
+    MailKind.ACCOUNT_CLOSED: {},
 }
 
 

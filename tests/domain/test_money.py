@@ -158,7 +158,10 @@ def test_a_cost_that_only_rounding_takes_over_the_bound_is_refused():
 
 @pytest.mark.parametrize(
     ("part", "whole", "expected"),
-    [("1", "3", "33.33"), ("2", "3", "66.67"), ("0", "5", "0.00"), ("5", "5", "100.00"), ("0", "0", "0.00")],
+    [
+        *(("1", "3", "33.33"), ("2", "3", "66.67"), ("0", "5", "0.00"), ("5", "5", "100.00"), ("0", "0", "0.00")),
+        *(("-1", "8", "-12.50"), ("-0.01", "1000", "0.00")),
+    ],
 )
 def test_percentage(part, whole, expected):
     assert str(money.percentage(Decimal(part), Decimal(whole))) == expected
@@ -195,6 +198,7 @@ def test_sums_and_differences_are_exact(first, second):
 @given(st.lists(amounts, max_size=20))
 def test_a_total_is_exact(each):
     assert Fraction(money.total_of(each)) == sum(map(Fraction, each))
+    assert (money.known_total(each), money.known_total([*each, None])) == (money.total_of(each), None)
 
 
 def test_what_would_lose_a_digit_raises():

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from datetime import timedelta
@@ -62,7 +63,7 @@ def newcomer(app):
 
 
 def change(person, email, **more):
-    return person.call("PUT", "/auth/profile", json={"email": email, **more})
+    return person.call("PUT", "/auth/profile", json={"email": email, "current_password": PASSWORD, **more})
 
 
 def test_registering_mails_a_link_that_confirms(mail_app, mail_folder):
@@ -80,7 +81,7 @@ def test_registering_mails_a_link_that_confirms(mail_app, mail_folder):
     assert not user_of(mail_app, name).has_confirmed_email
     done = browser.send(browser.get(link).form())
     assert (done.status, done.location) == (303, "/login")
-    assert f"{email} is confirmed" in browser.get(done.location).text
+    assert f"confirmed. It is that of the account {name}." in browser.get(done.location).text
     assert user_of(mail_app, name).has_confirmed_email and claim_of(mail_app, email).unconfirmed_since is None
     again = browser.get(link, 422)
     assert "not valid any more" in again.text and not [form for form in again.shown.forms if form.method == "post"]
@@ -305,10 +306,32 @@ def test_the_profile_says_what_waits(mail_app):
     done = browser.send(browser.get(link).form())
     assert done.location == "/account" and "not confirmed" not in browser.get("/account").text
     form = browser.get("/account").form()
-    saved = browser.send(form, email=f"z{body['email']}")
+    saved = browser.send(form, email=f"z{body['email']}", current_password=PASSWORD)
     assert "counts when you open the link" in (page := browser.get(saved.location)).text
     assert f"Until then, {body['email']} stays the address of this account" in page.text
     assert form.values["email"] == body["email"]
+
+
+def test_no_cookie_has_an_address_or_a_name(mail_app):
+    """The messages of these pages, on their way to the next one."""
+    browser = Browser(mail_app)
+    body = registration(first_name="Philippa")
+
+    def told(sent, words):
+        with browser.client.session_transaction() as session:
+            assert session["_flashes"] and not re.search("@|%40|Philippa", str(dict(session)))
+        assert words in browser.get(sent.location).text
+
+    welcome = f"Welcome, Philippa. Your account is open. Open the link in the mail to {body['email']}"
+    told(browser.submit("/register", **body), welcome)
+    told(
+        browser.send(browser.get("/account").form("/account/email/link")),
+        "A new link is on its way to the address below",
+    )
+    link = f"/confirm-email?token={token_to(mail_app, body['username'], CONFIRM)}"
+    told(browser.send(browser.get(link).form()), "Your e-mail address is confirmed.")
+    changed = browser.submit("/account", email=f"z{body['email']}", current_password=body["password"])
+    told(changed, "The new address counts when you open the link")
 
 
 def test_where_mail_is_off_there_is_nothing_to_send(person, app):
@@ -320,13 +343,13 @@ def test_where_mail_is_off_there_is_nothing_to_send(person, app):
 
 def test_what_it_costs(mail_app, person):
     body = registration()
-    assert usage_of(caller(mail_app).post("/api/v1/auth/register", json=body)) == usage(2, 2, 11)
+    assert usage_of(caller(mail_app).post("/api/v1/auth/register", json=body)) == usage(2, 2, 12 + 2)
     asked = change(person, f"new.{person.email}")
-    assert usage_of(asked) - AUTHENTICATION == usage(4, 2, 1 + 4 + 4)
+    assert usage_of(asked) - AUTHENTICATION == usage(7, 9, 1 + 1 + 4 + 4 + 2)
     first = confirm(mail_app, token_to(mail_app, body["username"], CONFIRM))
-    assert usage_of(first) == usage(3, 3, 2 + 2 + 2)
+    assert usage_of(first) == usage(3, 3, 2 + 2 + 2 + 2)
     confirmed = confirm(mail_app, token_to(mail_app, person.username, CONFIRM))
-    assert usage_of(confirmed) == usage(3, 4, 2 + 2 + 2 + 2 + 4)
+    assert usage_of(confirmed) == usage(3, 4, 2 + 2 + 2 + 2 + 4 + 2)
 
 
 def test_no_new_item_is_a_user_in_the_index(mail_app, store):

@@ -127,7 +127,7 @@ GREETING = b"220 here\r\n"
 
 @dataclass
 class OddServer:
-    """Says something odd to whoever connects, perhaps drips, and then nothing until it is ended."""
+    """Says something odd to each client, perhaps drips, and then nothing until it is ended."""
 
     says: bytes
     drips: int = 0

@@ -5,6 +5,7 @@ from __future__ import annotations
 import sys
 import time
 from concurrent.futures import ThreadPoolExecutor
+from decimal import Decimal
 
 import pytest
 from pynamodb.exceptions import VerboseClientError
@@ -47,6 +48,26 @@ def test_every_step_is_applied(in_app):
     change.put("third", claim("all-3"))
     change.commit()
     assert [reference_of(f"all-{number}") for number in (1, 2, 3)] == [None, "changed", "made"]
+
+
+def test_what_a_batch_would_write_is_what_it_then_writes(in_app):
+    """Of each kind of step; what is deleted is left out."""
+    held = Holding(*Holding.key("batch", "ADA"), username="batch", asset_id="ADA", quantity=Decimal(1))
+    held.created_at = held.updated_at = NOW
+    for item in (claim("tried-1"), claim("tried-2"), held):
+        item.save()
+    batch = Batch()
+    batch.put("new", claim("tried-3"))
+    batch.set("set", held, {"quantity": Decimal(2), "reserved_quantity": Decimal("0.5")}, unchanged=["quantity"])
+    batch.delete("gone", claim("tried-1"), condition=IdempotencyClaim.reference == "made")
+    actions = [IdempotencyClaim.reference.set("changed"), IdempotencyClaim.username.remove()]
+    batch.update("changed", claim("tried-2"), actions, condition=IdempotencyClaim.fingerprint == "f")
+    shown = [(each.item.serialize(), each.is_new) for each in batch.written()]
+    assert len(shown) == 3 and IdempotencyClaim.find(IdempotencyClaim.key("batch", "tried-3")) is None
+    batch.commit()
+    kinds = (IdempotencyClaim, "REQUEST#tried-3", True), (Holding, "ASSET#ADA", False)
+    kinds += ((IdempotencyClaim, "REQUEST#tried-2", False),)
+    assert shown == [(kind.find(("batch", place)).serialize(), is_new) for kind, place, is_new in kinds]
 
 
 # Steps of a batch, in an order that PynamoDB and DynamoDB may not keep; those that must be named.

@@ -9,6 +9,7 @@ from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 from botocore.session import Session
+from pynamodb.exceptions import AttributeNullError
 
 from app.factory import create_app
 from app.models import users
@@ -148,6 +149,9 @@ def test_a_row_becomes_an_item_as_pynamodb_itself_makes_it(app, in_app):
     for row in rows:
         item, expected = UsersItem.from_raw_data(row), super(Item, UsersItem).from_raw_data(row)
         assert (type(item), vars(item)) == (type(expected), vars(expected))
+        assert item.serialize(null_check=False) == super(Item, item).serialize(null_check=False) != {}
+    with pytest.raises(AttributeNullError):
+        item.serialize()
 
 
 @pytest.mark.parametrize(

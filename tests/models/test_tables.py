@@ -4,23 +4,40 @@ from __future__ import annotations
 
 import json
 import re
+from decimal import Decimal
+from typing import Any
 
 import pytest
 
+from app.domain.account_events import AccountEventType
 from app.mail import MailSettings
+from app.models.adjustments import adjust
+from app.models.balance_changes import told
+from app.models.batch import Batch
 from app.models.create_tables import create_tables, tables_answer
 from app.models.outbox import SHARDS
 from tests.support.applications import make_app
+from tests.support.authenticator import enrol
 from tests.support.books import plain_row
 from tests.support.prices import SetPrices
 
-KEYS_ONLY_AND_KIND = {"ProjectionType": "INCLUDE", "NonKeyAttributes": ["entity_type"]}
+
+def including(*names: str) -> dict[str, Any]:
+    return {"ProjectionType": "INCLUDE", "NonKeyAttributes": list(names)}
+
+
+KEYS_ONLY_AND_KIND = including("entity_type")
 ALL = {"ProjectionType": "ALL"}
 INDEXES = {
     "users": {
         "EmailIndex": (["email"], KEYS_ONLY_AND_KIND),
         "AssetIndex": (["asset_id", "username"], ALL),
         "UserTransactionsIndex": (["username", "traded_at"], ALL),
+        "UsersByJoinIndex": (["join_month", "created_at"], including("entity_type", "username", "status")),
+        "OperatorActsIndex": (
+            ["act_month", "created_at"],
+            including("entity_type", "username", "kind", "outcome", "actor", "via", "ttl"),
+        ),
     },
     "orders": {
         "UserOrdersIndex": (["username", "asset_id"], ALL),
@@ -57,42 +74,67 @@ def test_making_the_tables_again_changes_nothing(in_app):
 KINDS = {
     "USER": (
         "username email password_hash first_name last_name phone date_of_birth marketing_emails_consent role status "
-        "session_epoch token_epoch created_at updated_at email_unconfirmed_since",
-        "phone date_of_birth email_unconfirmed_since",
+        "session_epoch token_epoch join_month created_at updated_at email_unconfirmed_since second_factor events_seen",
+        "phone date_of_birth email_unconfirmed_since second_factor events_seen",
     ),
     "EMAIL": ("username unconfirmed_since", "unconfirmed_since"),
     "PROOF": ("username kind secret_hash address session_epoch created_at expires_at ttl", ""),
+    "FACTOR": (
+        "username seed totp_step recovery_hashes wrong_codes wrong_since falls_at passkeys version created_at",
+        "wrong_since falls_at passkeys",
+    ),
     "MAIL": ("mail_id kind username recipient text_values attempts next_attempt_at created_at expires_at ttl", ""),
     "BALANCE": (
-        "username current_balance total_deposits total_withdrawals reserved_cash version created_at updated_at",
-        "",
+        "username current_balance total_deposits total_withdrawals reserved_cash version head_hash head_number "
+        "event_version created_at updated_at",
+        "event_version",
     ),
     "TRANSACTION": (
         "username transaction_id transaction_type amount previous_balance new_balance status description order_id "
-        "actor created_at",
-        "description order_id actor",
+        "actor approved_by event_number hash created_at",
+        "description order_id actor approved_by event_number",
     ),
-    "ASSET": ("username asset_id quantity reserved_quantity created_at updated_at", "reserved_quantity"),
+    "ASSET": (
+        "username asset_id quantity reserved_quantity cost_total realised_gain created_at updated_at",
+        "reserved_quantity cost_total realised_gain",
+    ),
     "ASSET_TRANSACTION": (
-        "username asset_id transaction_type quantity price total_amount order_id status traded_at created_at",
-        "",
+        "username asset_id transaction_type quantity price total_amount cost_total gain order_id status traded_at "
+        "created_at",
+        "cost_total gain",
+    ),
+    "EVENT": (
+        "username event_id kind outcome actor via address agent request_id act_month created_at ttl",
+        "actor via address agent request_id act_month",
+    ),
+    "ACCOUNT_EVENT": (
+        "username event_number event_type order_id transaction_id created_at ttl",
+        "order_id transaction_id",
+    ),
+    "APPROVAL": (
+        "approval_id username amount reason asked_by status decided_by decided_at transaction_id created_at expires_at "
+        "ttl",
+        "decided_by decided_at transaction_id",
     ),
     "REQUEST": ("fingerprint reference created_at ttl", ""),
+    "CLIENT": ("username client_order_id order_id fingerprint created_at", ""),
     "TOKEN": (
         "username token_id secret_hash name scopes kind session_epoch token_epoch created_at expires_at ends_at "
-        "last_used_at address agent ttl",
-        "kind session_epoch ends_at last_used_at address agent",
+        "last_used_at proved_at address agent ttl",
+        "kind session_epoch ends_at last_used_at proved_at address agent",
     ),
     "ORDER": (
         "order_id username asset_id order_type price_type quantity order_price total_amount status expires_at "
         "executed_at reserved_amount reserved_quantity open_owner open_book limit_price expiry_day "
+        "stop_price stop_limit_price triggered_at time_in_force client_order_id event_number revision "
         "created_at updated_at",
-        "expires_at executed_at reserved_amount reserved_quantity open_owner open_book limit_price expiry_day",
+        "expires_at executed_at reserved_amount reserved_quantity open_owner open_book limit_price expiry_day "
+        "stop_price stop_limit_price triggered_at time_in_force client_order_id event_number revision",
     ),
 }
 TIMES = {
     *("created_at", "updated_at", "executed_at", "expires_at", "traded_at", "last_used_at", "next_attempt_at"),
-    *("unconfirmed_since", "email_unconfirmed_since"),
+    *("unconfirmed_since", "email_unconfirmed_since", "second_factor", "proved_at"),
 }
 MONEY = {
     "current_balance",
@@ -104,6 +146,9 @@ MONEY = {
     "total_amount",
     "reserved_cash",
     "reserved_amount",
+    "cost_total",
+    "realised_gain",
+    "gain",
 }
 PLAIN = {"quantity", "price", "order_price", "reserved_quantity"}
 
@@ -115,8 +160,16 @@ def items(new_user, endpoint, store):
     app = make_app(endpoint, prices=SetPrices(BTC="50000.10"), mail=mail)
     person = new_user(app, phone="+44 20 7946 0000", date_of_birth="1990-12-31")
     person.post("/balance/deposit", {"amount": 1000, "description": "Savings"}, key="k")
-    order = person.buy("BTC", "0.010")
+    order = person.buy("BTC", "0.010", client_order_id="mine-1")
+    enrol(person)
     assert person.post("/auth/password/forgot", {"email": person.email}).status_code == 202
+    with app.app_context():
+        waiting = adjust(person.username, Decimal(5), reason="x", actor="admin", waits=True).item
+        batch = Batch()
+        told(person.username, AccountEventType.REINSTATED)(batch)
+        batch.commit()
+    key = {"PK": {"S": waiting.PK}, "SK": {"S": waiting.SK}}
+    approval = store.get_item(TableName="users", Key=key)["Item"]
     own = store.query(
         TableName="users", KeyConditionExpression="PK = :pk", ExpressionAttributeValues={":pk": {"S": person.username}}
     )["Items"]
@@ -134,10 +187,10 @@ def items(new_user, endpoint, store):
             KeyConditionExpression="PK = :pk",
             ExpressionAttributeValues={":pk": {"S": f"OUTBOX#{shard}"}},
         )["Items"]
-        if item["username"]["S"] == person.username
+        if item["username"]["S"] == person.username and item["kind"]["S"] == "reset_password"
     ]
     placed = store.get_item(TableName="orders", Key={"PK": {"S": order["order_id"]}, "SK": {"S": "ORDER"}})
-    return {item["entity_type"]["S"]: item for item in [*own, *trades, claim["Item"], queued, placed["Item"]]}
+    return {item["entity_type"]["S"]: item for item in [*own, *trades, claim["Item"], queued, placed["Item"], approval]}
 
 
 def test_items_on_the_wire(items):
@@ -157,11 +210,16 @@ def test_items_on_the_wire(items):
             assert re.fullmatch(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{6}Z", values[name]), (kind, name)
         assert {name for name in names if "N" in item[name]} <= {
             "version",
+            "head_number",
+            "event_version",
             "session_epoch",
             "token_epoch",
             "ttl",
             "limit_price",
             "attempts",
+            "revision",
+            "totp_step",
+            "wrong_codes",
         }
         assert all(re.fullmatch(r"[0-9]+", value["N"]) for value in item.values() if "N" in value)
         assert sum(len(name) + len(str(value)) for name, value in values.items()) < 1024, kind
@@ -178,9 +236,14 @@ def test_values_on_the_wire(items):
         "ASSET": (user, "ASSET#BTC"),
         "ASSET_TRANSACTION": (f"TRANS#{user}#BTC", rows["ASSET_TRANSACTION"]["traded_at"]),
         "REQUEST": (user, "REQUEST#k"),
+        "CLIENT": (user, "CLIENT#mine-1"),
         "TOKEN": (user, f"TOKEN#{rows['TOKEN']['token_id']}"),
         "PROOF": (user, "PROOF#reset_password"),
+        "FACTOR": (user, "FACTOR"),
         "MAIL": (rows["MAIL"]["PK"], f"{rows['MAIL']['created_at']}#{rows['MAIL']['mail_id']}"),
+        "APPROVAL": ("APPROVALS#ADJUSTMENT", rows["APPROVAL"]["approval_id"]),
+        "EVENT": (user, f"EVENT#{rows['EVENT']['created_at']}#{rows['EVENT']['event_id']}"),
+        "ACCOUNT_EVENT": (user, "ACCOUNT_EVENT#000000000001"),
         "ORDER": (rows["ORDER"]["order_id"], "ORDER"),
     }
     assert (rows["BALANCE"]["current_balance"], rows["BALANCE"]["version"]) == ("499.99", "2")

@@ -41,6 +41,7 @@ RULES = (
     "assets",
     "clock",
     "errors",
+    "gains",
     "holdings",
     "idempotency",
     "identifiers",
@@ -64,7 +65,10 @@ LABEL = "no code asks for the label of this step"
 TYPES = "it only tells the types"
 KEY_WAS_READ = "a holding that was sold from exists, and its update takes the key from what was read"
 ENDLESS = "the search does not end: mutmut calls this a timeout"
-ASSERTION = "assert order.limit_price is not None and order.expires_at is not None, "
+ASSERTION = "assert nominal is not None and order.expires_at is not None, "
+
+PUT_TRADE = "batch.put({}, _trade(order, price, filled.total_amount, traded.gained, now))"
+UPDATE = 'batch.set({}, holding, {{**figures, "updated_at": now}}, unchanged=FIGURES)'
 
 # Mutants that no test kills: function, the line as it is mutated, and why no test can tell it from the original.
 EXPLAINED = {
@@ -95,14 +99,10 @@ EXPLAINED = {
     ): ENDLESS,
     (
         "order_changes.x__reserve",
-        ASSERTION.replace(" and ", " or ") + '"an order that waits has a limit and an end"',
+        ASSERTION.replace(" and ", " or ") + '"an order that waits has a price and an end"',
     ): TYPES,
-    ("order_changes.x__reserve", ASSERTION + '"XXan order that waits has a limit and an endXX"'): TYPES,
-    ("order_changes.x__reserve", ASSERTION + '"AN ORDER THAT WAITS HAS A LIMIT AND AN END"'): TYPES,
-    (
-        "order_changes.x__commit",
-        'raise OrderNotPending("ENDED") if "order" in cancelled.refused else Busy() from cancelled',
-    ): "a status is shown in lower case",
+    ("order_changes.x__reserve", ASSERTION + '"XXan order that waits has a price and an endXX"'): TYPES,
+    ("order_changes.x__reserve", ASSERTION + '"AN ORDER THAT WAITS HAS A PRICE AND AN END"'): TYPES,
     ("order_changes.x__reserve", "write_holding(batch, None, holding, after, now)"): KEY_WAS_READ,
     ("order_changes.x__give_back", "write_holding(batch, None, holding, after, now)"): KEY_WAS_READ,
     ("order_changes.x__reserve", "batch.put(None, placed)"): LABEL,
@@ -111,14 +111,27 @@ EXPLAINED = {
     ("order_changes.x__execute", "batch.put(None, placed)"): LABEL,
     ("order_changes.x__execute", 'batch.put("XXorderXX", placed)'): LABEL,
     ("order_changes.x__execute", 'batch.put("ORDER", placed)'): LABEL,
-    ("order_changes.x__execute", "batch.put(None, _trade(placed, price, total, now))"): LABEL,
-    ("order_changes.x__execute", 'batch.put("XXtradeXX", _trade(placed, price, total, now))'): LABEL,
-    ("order_changes.x__execute", 'batch.put("TRADE", _trade(placed, price, total, now))'): LABEL,
-    ("order_changes.x_fill_order", "batch.put(None, _trade(order, price, filled.total_amount, now))"): LABEL,
-    ("order_changes.x_fill_order", 'batch.put("XXtradeXX", _trade(order, price, filled.total_amount, now))'): LABEL,
-    ("order_changes.x_fill_order", 'batch.put("TRADE", _trade(order, price, filled.total_amount, now))'): LABEL,
-    ("balance_changes.x_write_holding", '"XXholdingXX",'): LABEL,
-    ("balance_changes.x_write_holding", '"HOLDING",'): LABEL,
+    ("order_changes.x__execute", "batch.put(None, _trade(placed, price, total, traded.gained, now))"): LABEL,
+    ("order_changes.x__execute", 'batch.put("XXtradeXX", _trade(placed, price, total, traded.gained, now))'): LABEL,
+    ("order_changes.x__execute", 'batch.put("TRADE", _trade(placed, price, total, traded.gained, now))'): LABEL,
+    (
+        "order_changes.x_fill_order",
+        "batch.put(None, _trade(order, price, filled.total_amount, traded.gained, now))",
+    ): LABEL,
+    (
+        "order_changes.x_fill_order",
+        'batch.put("XXtradeXX", _trade(order, price, filled.total_amount, traded.gained, now))',
+    ): LABEL,
+    (
+        "order_changes.x_fill_order",
+        'batch.put("TRADE", _trade(order, price, filled.total_amount, traded.gained, now))',
+    ): LABEL,
+    ("balance_changes.x_write_holding", "batch.put(None, made)"): LABEL,
+    ("balance_changes.x_write_holding", 'batch.put("XXholdingXX", made)'): LABEL,
+    ("balance_changes.x_write_holding", 'batch.put("HOLDING", made)'): LABEL,
+    ("balance_changes.x_write_holding", UPDATE.format("None")): LABEL,
+    ("balance_changes.x_write_holding", UPDATE.format('"XXholdingXX"')): LABEL,
+    ("balance_changes.x_write_holding", UPDATE.format('"HOLDING"')): LABEL,
 }
 
 

@@ -38,33 +38,33 @@ def causes(capfd: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -
 
 BROKEN = refuse("InternalServerError", status=500)
 FAULTS = {
-    "broken": (BROKEN, "store unavailable: GetItem: HTTP 500 InternalServerError, made by a test"),
-    "dropped": (drop, "store unavailable: GetItem: E_"),
-    "cut off": (truncate, "store unavailable: GetItem: "),
+    "broken": (BROKEN, "store unavailable: Query: HTTP 500 InternalServerError, made by a test"),
+    "dropped": (drop, "store unavailable: Query: E_"),
+    "cut off": (truncate, "store unavailable: Query: "),
 }
 
 
 @pytest.mark.parametrize("fault, cause", FAULTS.values(), ids=FAULTS)
 def test_a_failure_leaves_its_cause(faulty_app: Any, faults: Any, causes: Causes, fault: Any, cause: str) -> None:
-    faults.inject("GetItem", *[fault] * 3)
+    faults.inject("Query", *[fault] * 3)
     problem(faulty_app.test_client().get("/ready"), 503, "store_unavailable")
     [told] = causes()
     assert told.startswith(cause) and "127.0.0.1" not in told
 
 
 def test_a_refusal_after_a_lost_send_says_so(faulty_app: Any, faults: Any, causes: Causes) -> None:
-    faults.inject("GetItem", drop, drop, refuse("ThrottlingException"))
+    faults.inject("Query", drop, drop, refuse("ThrottlingException"))
     problem(faulty_app.test_client().get("/ready"), 503, "store_unavailable")
-    assert causes() == ["store unavailable: GetItem: HTTP 400 ThrottlingException, after a send without an answer"]
+    assert causes() == ["store unavailable: Query: HTTP 400 ThrottlingException, after a send without an answer"]
 
 
 UNREACHABLE = {
-    "a closed port": ({}, "GetItem: E_COULDNT_CONNECT, Connection refused"),
+    "a closed port": ({}, "Query: E_COULDNT_CONNECT, Connection refused"),
     "a profile that does not exist": ({"AWS_PROFILE": "secret-profile"}, "connect: ProfileNotFound"),
     "half of a pair of keys": ({"AWS_SECRET_ACCESS_KEY": None}, "connect: PartialCredentialsError"),
     "no credentials": (
         dict.fromkeys(("AWS_SECRET_ACCESS_KEY", "AWS_ACCESS_KEY_ID")) | {"HOME": "/nonexistent"},
-        "GetItem: NoCredentialsError",
+        "Query: NoCredentialsError",
     ),
 }
 
@@ -94,7 +94,7 @@ def test_missing_tables_are_a_cause_for_a_probe_and_none_for_a_start(endpoint: s
     with lost.app_context():
         assert not tables_answer() and causes() == []
     problem(lost.test_client().get("/ready"), 503, "store_unavailable")
-    assert causes() == ["store unavailable: GetItem: ResourceNotFoundException"]
+    assert causes() == ["store unavailable: Query: ResourceNotFoundException"]
 
 
 class FullDisk:

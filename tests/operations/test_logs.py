@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import json
 import logging
 import sys
@@ -72,6 +73,22 @@ def test_one_line_for_a_request(person, lines):
     assert response.headers["X-Request-ID"] == "my-own-id"
 
 
+def test_a_line_that_cannot_be_written_fails_nothing(person, monkeypatch):
+    """Where the disk is full, or nobody reads any more: a change that was made must be answered as made."""
+
+    class Full:
+        def write(self, _: str) -> int:
+            raise OSError(errno.ENOSPC, "No space left on device")
+
+        def flush(self) -> None:
+            pass
+
+    with monkeypatch.context() as patched:
+        patched.setattr(sys, "stderr", Full())
+        assert person.deposit("10.00").status_code == 201
+    assert person.balance() == "10.00"
+
+
 ROUTES = {
     "unknown": ("GET", "/nothing/here?x=1", "none", "info"),
     "wrong method": ("PUT", "/api/v1/balance", "none", "info"),
@@ -101,7 +118,7 @@ def test_probes_are_logged_at_debug_only(endpoint, app, lines, path):
 def test_a_probe_that_fails_is_an_error(faulty_app, faults, lines):
     from tests.support.faults import drop
 
-    faults.inject("GetItem", drop, drop, drop)
+    faults.inject("Query", drop, drop, drop)
     assert faulty_app.test_client().get("/ready").status_code == 503
     assert [(line["level"], line["status"]) for line in lines() if line["event"] == "request"] == [("error", 503)]
 
@@ -111,7 +128,7 @@ def test_the_user_of_a_page_is_not_asked_for(app, lines):
     lines()
     browser.get("/dashboard")
     assert lines()[-1]["user"] == browser.username
-    browser.client.get("/no/such/page")
+    browser.client.get("/.well-known/change-password")
     [line] = lines()
     assert line["user"] is None and line["db_calls"] == 0
 

@@ -11,8 +11,10 @@ import pytest
 from app.domain import clock
 from app.domain.errors import StoreUnavailable
 from app.factory import create_app
+from app.services import guesses
 from app.views.request_log import LOGIN_ENDPOINTS
-from tests.support.applications import config, make_app, tables_named
+from tests.support.applications import LIMITS, config, make_app, tables_named
+from tests.support.authenticator import enrol
 from tests.support.counters import Moved, counters_of, total
 from tests.support.deposits import write_deposits
 from tests.support.faults import cancel, drop, refuse
@@ -66,7 +68,7 @@ def test_every_label_is_of_a_short_list(app, person):
         "status": lambda value: re.fullmatch(r"[2-5]\d\d", value),
         "operation": lambda value: re.fullmatch(r"[A-Z][A-Za-z]+", value),
         "change": lambda value: re.fullmatch(r"[a-z_]+", value),
-        "reason": lambda value: value in {"credentials", "suspended", "too_many"},
+        "reason": lambda value: value in {"credentials", "code", "suspended", "too_many"},
         "outcome": lambda value: value in {"done", "given_up", "filled", "expired", "lost", "failed"},
         "le": lambda value: value == "+Inf" or float(value),
     }
@@ -133,6 +135,38 @@ def test_failed_logins(app, person, password, reason, way):
         person.log_in()
     assert moved("logins_failed_total") == (1 if reason else 0)
     assert not reason or moved("logins_failed_total", reason=reason) == 1
+
+
+def test_failed_second_steps(app, new_user):
+    """What asks for a code is no failure: the password was right."""
+    person = new_user()
+    browser = Browser(app)
+    codes = enrol(person).recovery_codes
+    login = {"username": person.username, "password": PASSWORD}
+
+    def send(path, **more):
+        return lambda: person.client.post(f"/api/v1/auth/{path}", json={**login, **more})
+
+    step = browser.log_in(person.username).form("/login/code")
+    for act, reason in [
+        (send("login"), None),
+        (send("login", code="123456"), "code"),
+        (send("login", code=codes[0]), None),
+        (send("login/passkey"), None),
+        (send("login/passkey", password="wrong password here"), "credentials"),
+        (lambda: browser.send(step, code="123456"), "code"),
+        (lambda: browser.send(step, code=codes[1]), None),
+    ]:
+        moved = Moved(app)
+        act()
+        assert moved("logins_failed_total") == (1 if reason else 0)
+        assert not reason or moved("logins_failed_total", reason=reason) == 1
+    with app.app_context():
+        for _ in range(LIMITS.guesses_per_account_and_address):
+            guesses.note_failure(guesses.begin_login(person.username, address="10.99.0.1"), "invalid_code")
+    moved = Moved(app)
+    person.client.post("/api/v1/auth/login/passkey", json=login, environ_base={"REMOTE_ADDR": "10.99.0.1"})
+    assert moved("logins_failed_total", reason="too_many") == moved("logins_failed_total") == 1
 
 
 def test_the_ways_to_log_in_are_still_there(app):

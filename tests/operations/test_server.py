@@ -17,7 +17,10 @@ from typing import Any
 import pytest
 import requests
 
+from app.audit.totals import Sums, save_totals
+from app.domain import clock
 from dev.launcher import free_port
+from tests.support.applications import make_app, tables_named
 from tests.support.counters import read_counters, total
 from tests.support.people import registration
 
@@ -237,12 +240,12 @@ def test_the_log_of_a_journey(start):
         timeout=10,
     )
     assert answer.status_code == 303
-    [cookie] = session.cookies.values()
+    session_cookie, device = session.cookies.values()
     requests.get(f"{url}/{'x' * 5000}?query-secret", timeout=10)
     assert requests.get(f"{url}/metrics", timeout=5).status_code == 404
     server.stop()
     text = server.errors.read_text()
-    for secret in (person["email"], person["password"], token, cookie, form_key, "query-secret"):
+    for secret in (person["email"], person["password"], token, session_cookie, device, form_key, "query-secret"):
         assert secret not in text
     lines = server.lines()
     routes = [line["route"] for line in lines if line["event"] == "request"]
@@ -257,9 +260,12 @@ def test_the_log_of_a_journey(start):
     assert "Invalid request: LimitRequestLine" in {line["event"] for line in lines}
 
 
-def test_the_worker_shows_its_counters(start):
-    port = free_port()
-    worker = start(["flask", "--app", "wsgi", "orders", "run"], WORKER_METRICS_PORT=port)
+def test_the_worker_shows_its_counters(start, endpoint):
+    port, names, audited_at = free_port(), tables_named("watched"), clock.now()
+    with make_app(endpoint, **names).app_context():
+        save_totals(Sums(), taken_at=audited_at, seconds=1, items=0, violations=2)
+    tables = {f"{name.upper()}_TABLE": table for name, table in names.items()}
+    worker = start(["flask", "--app", "wsgi", "orders", "run"], WORKER_METRICS_PORT=port, **tables)
     worker.wait_for(f"http://127.0.0.1:{port}/metrics")
     deadline = time.monotonic() + 20
     while total(counters_at(f"http://127.0.0.1:{port}"), "worker_rounds_total", outcome="done") < 1:
@@ -268,6 +274,12 @@ def test_the_worker_shows_its_counters(start):
     counters = counters_at(f"http://127.0.0.1:{port}")
     assert abs(total(counters, "worker_last_round_timestamp_seconds") - time.time()) < 20
     assert total(counters, "dynamodb_calls_total", route="orders run") > 0
+    while ("audit_last_violations", frozenset()) not in counters:
+        assert time.monotonic() < deadline
+        time.sleep(0.1)
+        counters = counters_at(f"http://127.0.0.1:{port}")
+    assert total(counters, "audit_last_timestamp_seconds") == audited_at.timestamp()
+    assert total(counters, "audit_last_violations") == 2
     worker.stop()
     assert {line["logger"] for line in worker.lines()} <= {"app.services.worker", "app.cli.orders"}
 
@@ -275,7 +287,14 @@ def test_the_worker_shows_its_counters(start):
 UNNEEDED = {
     "a web server": (
         "wsgi",
-        ["app.audit.run", "app.audit.rows", "app.cli.demo_accounts", "app.services.postman", "email_validator"],
+        [
+            "app.audit.run",
+            "app.audit.rows",
+            "app.cli.demo_accounts",
+            "app.services.postman",
+            "email_validator",
+            "opentelemetry",
+        ],
     ),
     "a command of the launcher": ("dev.launcher", ["honcho", "multiprocessing", "app"]),
     "a child": ("dev.child", ["subprocess", "tempfile", "pathlib"]),

@@ -13,6 +13,7 @@ import pytest
 
 from app import config
 from app.config import Config, WrongSetting
+from app.domain.second_factor import Demand
 from app.mail import SmtpServer, Tls
 from app.prices import CoinGeckoPlan, CoinGeckoSettings
 from dev.launcher import free_port
@@ -48,6 +49,22 @@ NOT_AN_ADDRESS = (
     *("localhost:8000", "ftp://host", "http://", "http://:80", "http://host:65536", "http://host:0", "http://a b"),
     *("http://user:secret@host", "http://host?query", "http://host#part", "http://ho_st", "http://[::1", "http://-"),
 )
+# What a trial is.
+TRIAL = {
+    "UNSAFE_TRIAL_OVER_HTTP": "yes",
+    "BIND": "0.0.0.0:8000",
+    "COOKIE_SECURE": "false",
+    "SITE_HOSTS": "localhost,127.0.0.1,[::1]",
+    "DYNAMODB_ENDPOINT": "http://127.0.0.1:1",
+}
+# Limits of which there may be none; a guess is always counted.
+NO_LIMIT = {"log_ins_per_minute", "registrations_per_hour", "money_changes_per_minute", "statements_per_minute"}
+
+
+def refused(limit: str) -> tuple[str, ...]:
+    return ("-1", "many", "1.5", "100001", *(() if limit in NO_LIMIT else ("0",)))
+
+
 ROWS = {
     "SECRET_KEY": Row("secret_key", {f" {SECRET}\n": SECRET, "x" * 16: "x" * 16}, ("x" * 15, "changeme")),
     "SECRET_KEY_FALLBACKS": Row(
@@ -108,6 +125,7 @@ ROWS = {
         ("0", "-1", "fast", "NaN", "Infinity", "1e9", "1000000.1", "0.0001", "1,5", "1E-999999999", "٣"),
     ),
     "COOKIE_SECURE": Row("cookie_secure", SWITCH, NOT_A_SWITCH),
+    "UNSAFE_TRIAL_OVER_HTTP": Row("trial_over_http", SWITCH, NOT_A_SWITCH),
     "CORS_ORIGINS": Row(
         "cors_origins",
         {
@@ -121,12 +139,34 @@ ROWS = {
     "CONNECTIONS_PER_ADDRESS": Row("connections_per_address", {" 256 ": 256, "1": 1}, ("0", "-1", "10001", "many")),
     "BCRYPT_ROUNDS": Row("bcrypt_rounds", {"4": 4, "16": 16}, ("3", "17", "0", "-4", "many")),
     "SESSION_IDLE_MINUTES": Row("session_idle_minutes", {"1": 1, "1440": 1440}, ("0", "1441", "long")),
+    "SECOND_FACTOR": Row(
+        "second_factor",
+        {"optional": Demand.OPTIONAL, " Operators ": Demand.OPERATORS, "ALL": Demand.ALL},
+        ("yes", "true", "none", "admins"),
+    ),
+    "SECOND_FACTOR_KEY": Row(
+        "second_factor_keys", {SECRET: (SECRET,), f"{SECRET},{'x' * 16}": (SECRET, "x" * 16)}, ("x" * 15, f"{SECRET},x")
+    ),
+    "FACTOR_RESET_HOURS": Row("factor_reset_hours", {"1": 1, "336": 336}, ("0", "337", "a day")),
+    "PROOF_MINUTES": Row("proof_minutes", {"1": 1, "60": 60}, ("0", "61", "soon")),
+    "PROOF_OVER": Row(
+        "proof_over",
+        {"0": Decimal(0), "1000000.00": Decimal(1_000_000), "0.5": Decimal("0.5")},
+        ("-1", "1000000.01", "1.001", "NaN", "1e3", "all"),
+    ),
     "SESSION_HOURS": Row("session_hours", {"1": 1, "720": 720}, ("0", "721", "1.5")),
+    "ADJUSTMENT_APPROVAL_OVER": Row(
+        "adjustment_approval_over",
+        {"0": Decimal(0), " 1000000.00 ": Decimal(1_000_000), "250.5": Decimal("250.5")},
+        ("-1", "1000000.01", "1e3", "0.001", "NaN", "10,000", "off", "1_0", "\uff11"),
+    ),
     "BREACHED_PASSWORDS_URL": Row(
         "breached_passwords_url",
         {"https://api.pwnedpasswords.com/range/": "https://api.pwnedpasswords.com/range"},
         NOT_AN_ADDRESS,
     ),
+    "KEY_SHARDS": Row("key_shards", {"1": 1, " 256 ": 256}, ("0", "-1", "257", "1.5", "many")),
+    "TRACES": Row("traces", {each: value for each, value in SWITCH.items() if not value}, NOT_A_SWITCH),
     "LOG_LEVEL": Row(
         "log_level",
         {"info": "INFO", " Debug ": "DEBUG", "warning": "WARNING", "ERROR": "ERROR"},
@@ -174,6 +214,10 @@ ROWS = {
         {"https://Orders.example/": "https://Orders.example", "http://127.0.0.1:8000": "http://127.0.0.1:8000"},
         (*NOT_AN_ADDRESS, "http://orders.example", "http://10.0.0.1"),
     ),
+    **{
+        name: Row(f"limits.{field}", {" 7 ": 7, **({"0": 0} if field in NO_LIMIT else {})}, refused(field))
+        for name, (field, _) in config._LIMITS.items()
+    },
     "COINGECKO_PLAN": Row("coingecko.plan", {" Demo": CoinGeckoPlan.DEMO}, ("free", "demo key", "enterprise")),
     "COINGECKO_URL": Row(
         "coingecko.url",
@@ -202,7 +246,7 @@ def field_of(settings: Config, name: str) -> Any:
 
 
 def test_the_table_has_every_setting() -> None:
-    assert ROWS.keys() == {**config._SETTINGS, **config._MAIL, **config._COINGECKO}.keys()
+    assert ROWS.keys() == {**config._SETTINGS, **config._LIMITS, **config._MAIL, **config._COINGECKO}.keys()
 
 
 def test_readme_lists_every_setting() -> None:
@@ -214,8 +258,8 @@ def test_readme_lists_every_setting() -> None:
     "name, text, value", [(name, text, value) for name, row in ROWS.items() for text, value in row.spellings.items()]
 )
 def test_each_spelling(name: str, text: str, value: Any) -> None:
-    needed = MAIL if name in {"SMTP_URL", "MAIL_FOLDER"} else {}
-    assert field_of(read(**needed, **{name: text}), ROWS[name].field) == value
+    needed = {"SMTP_URL": MAIL, "MAIL_FOLDER": MAIL, "UNSAFE_TRIAL_OVER_HTTP": TRIAL if value is True else {}}
+    assert field_of(read(**needed.get(name, {}) | {name: text}), ROWS[name].field) == value
 
 
 @pytest.mark.parametrize("name, text", [(name, text) for name, row in ROWS.items() for text in row.refused])
@@ -242,6 +286,12 @@ def test_without_a_secret_nothing_starts(environment: dict[str, str]) -> None:
         Config.from_environment(environment)
 
 
+def test_traces_need_their_extra() -> None:
+    """The lock of the tests does not have what sends spans."""
+    with pytest.raises(WrongSetting, match="^TRACES must be off, unless requirements-traces.lock is installed "):
+        read(TRACES="on")
+
+
 def test_a_password_is_not_shown() -> None:
     assert "p@ss" not in repr(read(**MAIL, SMTP_URL="smtps://me:p%40ss@mail.example"))
 
@@ -258,6 +308,7 @@ UNSAFE = {
         f"{'x' * 40},",
         "SECRET_KEY_FALLBACKS must be 32 characters or more, 10 of them different",
     ),
+    "SECOND_FACTOR_KEY": ("x" * 40, "SECOND_FACTOR_KEY must be 32 characters or more, 10 of them different"),
     "BCRYPT_ROUNDS": ("9", "BCRYPT_ROUNDS must be 10 or more, and is 9"),
     "METRICS_PORT": ("", "METRICS_PORT must be a port for /metrics alone, or METRICS off, and is not set"),
 }
@@ -297,10 +348,34 @@ def test_all_that_is_unsafe_is_named_at_once() -> None:
     assert str(refused.value).startswith("BIND '0.0.0.0:80' lets others in, so: ") and "\n" not in str(refused.value)
 
 
+def test_a_trial_relaxes_the_cookie_alone() -> None:
+    assert read(**TRIAL).relaxed == ["COOKIE_SECURE is false"]
+    for name in UNSAFE.keys() - {"COOKIE_SECURE", "SITE_HOSTS"}:
+        with pytest.raises(WrongSetting, match=f"lets others in, so: {name} must be "):
+            read(**TRIAL | {name: UNSAFE[name][0]})
+
+
+@pytest.mark.parametrize(
+    "wider",
+    [
+        {"DYNAMODB_ENDPOINT": ""},
+        {"DYNAMODB_ENDPOINT": "https://dynamodb.example"},
+        {"SITE_HOSTS": ""},
+        {"SITE_HOSTS": "localhost,shop.example"},
+        {"TRUSTED_PROXIES": "1"},
+        {"SMTP_URL": "smtps://mail.example", **MAIL},
+    ],
+    ids=str,
+)
+def test_nothing_else_is_a_trial(wider: dict[str, str]) -> None:
+    with pytest.raises(WrongSetting, match=f"^UNSAFE_TRIAL_OVER_HTTP must be unset .*, as {next(iter(wider))} says.$"):
+        read(**TRIAL | wider)
+
+
 @pytest.mark.parametrize("bind", CLOSED)
 def test_on_loopback_it_starts_and_says_what_is_relaxed(bind: str) -> None:
     relaxed = read(BIND=bind, **{name: text for name, (text, _) in UNSAFE.items()}).relaxed
-    assert {each.split()[0] for each in relaxed} == set(UNSAFE)
+    assert {each.split()[0] for each in relaxed} == {*UNSAFE, "SECOND_FACTOR"}
 
 
 def test_a_secret_of_31_characters_or_9_different_ones_is_weak() -> None:
@@ -309,12 +384,22 @@ def test_a_secret_of_31_characters_or_9_different_ones_is_weak() -> None:
         ("0123456789" * 3 + "a", False),
         ("012345678" * 4, False),
     ):
-        assert bool(read(BIND="127.0.0.1:80", SECRET_KEY=secret).relaxed) is not is_strong
+        assert bool(read(BIND="127.0.0.1:80", SECRET_KEY=secret, SECOND_FACTOR="all").relaxed) is not is_strong
+
+
+@pytest.mark.parametrize(
+    ("bind", "demand"), [*((each, "operators") for each in OPEN), *((each, "optional") for each in CLOSED)]
+)
+def test_operators_must_have_a_second_factor_where_others_come_in(bind: str, demand: str) -> None:
+    assert read(BIND=bind).second_factor_demand == demand
+    for said in Demand:
+        assert read(BIND=bind, SECOND_FACTOR=said).second_factor_demand is said
 
 
 SECRETS = {
     "SECRET_KEY": ("secret_key", SECRET, SECRET),
     "SECRET_KEY_FALLBACKS": ("secret_key_fallbacks", f"{SECRET}\n{'x' * 16}\n", (SECRET, "x" * 16)),
+    "SECOND_FACTOR_KEY": ("second_factor_keys", SECRET, (SECRET,)),
     "SMTP_URL": ("mail.server", *next(iter(ROWS["SMTP_URL"].spellings.items()))),
     "COINGECKO_API_KEY": ("coingecko.api_key", "CG-abc\n", "CG-abc"),
 }

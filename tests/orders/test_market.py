@@ -2,17 +2,21 @@
 
 from __future__ import annotations
 
+import json
 import re
 from decimal import Decimal
 
 import pytest
-import simplejson
 
 from app.schemas.outputs import OrderOutput
 from tests.support.people import TIME, TRANSACTION, problem
 
 ORDER = set(OrderOutput().fields)
-TRADE = {"asset_id", "transaction_type", "quantity", "price", "total_amount", "order_id", "status", "timestamp"}
+TRADE = {
+    *("asset_id", "transaction_type", "quantity", "price", "total_amount", "cost_total", "gain"),
+    *("order_id", "status", "timestamp"),
+}
+GAINS = {"cost_total", "unrealised_gain", "unrealised_gain_percent", "realised_gain"}
 HOLDING = {
     "asset_id",
     "asset_name",
@@ -20,8 +24,10 @@ HOLDING = {
     "reserved_quantity",
     "current_price",
     "total_value",
+    "average_price",
     "created_at",
     "updated_at",
+    *GAINS,
 }
 
 
@@ -42,7 +48,9 @@ def test_balance(trader):
     assert response.status_code == 200
     body = response.json
     assert re.fullmatch(TIME, body.pop("updated_at"))
-    assert body == {"current_balance": "859.99", "total_deposits": "1000.00", "total_withdrawals": "0.00"}
+    assert body.pop("head") == trader.get("/balance/transactions").json["transactions"][0]["hash"]
+    sums = {"current_balance": "859.99", "total_deposits": "1000.00", "total_withdrawals": "0.00"}
+    assert body == {**sums, "number": 3}
 
 
 def test_transactions(trader):
@@ -151,7 +159,7 @@ def test_holdings(trader):
     [holding] = trader.get("/balance/assets").json["data"]
     assert set(holding) == HOLDING
     assert trader.get("/balance/asset/btc").json == holding
-    exact = simplejson.loads(trader.get("/balance/asset/BTC").text, use_decimal=True)
+    exact = json.loads(trader.get("/balance/asset/BTC").text, parse_int=Decimal, parse_float=Decimal)
     assert (exact["asset_name"], exact["quantity"]) == ("Bitcoin", "0.015")
     assert (exact["current_price"], exact["total_value"]) == (Decimal(12000), Decimal(180))
     assert re.fullmatch(TIME, exact["created_at"]) and exact["created_at"] < exact["updated_at"]
@@ -164,7 +172,7 @@ def test_portfolio(trader, market):
     trader.buy("ETH", "1")
     trader.sell("ETH", "1")
     body = trader.get("/portfolio").json
-    assert re.fullmatch(TIME, body.pop("as_of"))
+    assert re.fullmatch(TIME, body.pop("as_of")) and re.fullmatch(TIME, body["assets"][0].pop("priced_at"))
     assert body == {
         "assets": [
             {
@@ -174,11 +182,22 @@ def test_portfolio(trader, market):
                 "current_price": "12000",
                 "market_value": "180.00",
                 "percentage": "17.31",
+                "average_price": "10000.67",
+                "cost_total": "150.01",
+                "realised_gain": "10.00",
+                "unrealised_gain": "29.99",
+                "unrealised_gain_percent": "19.99",
             }
         ],
         "cash_balance": "859.99",
         "reserved_cash": "0.00",
         "total_value": "1039.99",
+        "cost_total": "150.01",
+        "realised_gain": "10.00",
+        "unrealised_gain": "29.99",
+        "unrealised_gain_percent": "19.99",
+        "net_deposits": "1000.00",
+        "total_gain": "39.99",
     }
     market.set("BTC", "24000")
     assert trader.get("/portfolio").json["total_value"] == "1219.99"

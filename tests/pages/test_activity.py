@@ -146,3 +146,24 @@ def test_without_a_filter_the_csv_is_everything(ann: Browser) -> None:
     answer = ann.get("/activity")
     assert "/statement.csv" in answer.shown.links and "/statement" in answer.shown.links
     assert "Everything as CSV" in answer.text
+
+
+def test_each_row_says_what_was_done_with_which_asset(rich: Browser, market: Any) -> None:
+    rich.done("/assets/BTC", quantity="2")
+    rich.done("/assets/BTC", quantity="0.5", order_type="market_sell")
+    waiting = rich.done("/assets/ETH", quantity="1500", order_type="limit_buy", price="5")
+    rich.send(waiting.form())
+    rich.done("/withdraw", amount="1")
+    rich.done("/deposit", amount="3", description="Bought 1 BTC at 5")
+    answer = rich.get("/activity")
+    for says in (
+        "Bought 2 BTC at $100.00 · ",
+        "Sold 0.5 BTC at $100.00 · ",
+        "Reserved to buy 1,500 ETH at $5.00 or less · ",
+        "Returned: cancelled ",
+        "Withdrawn ",
+        "Deposited Bought 1 BTC at 5 ",
+    ):
+        assert says in answer.text, says
+    assert answer.shown.links.count("/assets/BTC") == 2 and answer.shown.links.count("/assets/ETH") == 1
+    assert usage_of(answer.response).calls == 2

@@ -13,7 +13,7 @@ from flask import Flask
 from app.domain.orders import Side
 from tests.support.accounts import deposit, place
 from tests.support.faults import FaultyStore, drop, lose_answer
-from tests.support.page_client import Browser, look
+from tests.support.page_client import NOTHING_YET, Browser, look
 from tests.support.usage import usage_of
 
 PUBLIC = ["/assets", "/assets/BTC", "/assets/matic", "/forgot-password"]
@@ -29,9 +29,13 @@ CALLS = {
     "/activity?transaction_type=deposit": 1,
     "/activity/trades": 1,
     "/activity/trades?asset_id=BTC": 1,
+    "/activity/gains": 1,
     "/assets": 0,
     "/assets/BTC": 1,
     "/account": 0,
+    "/account/second-factor": 0,
+    "/account/events": 1,
+    "/account/close": 1,
 }
 PRIVATE = [path for path in CALLS if path not in PUBLIC]
 VENDORED = {
@@ -112,8 +116,7 @@ def test_a_form_that_is_applied_costs_one_call_beside_the_session(
 @pytest.mark.parametrize(
     ("path", "says"),
     [
-        ("/dashboard", "You hold no assets yet. Deposit cash first"),
-        ("/dashboard", "Nothing has happened yet."),
+        ("/dashboard", f"First steps {NOTHING_YET}"),
         ("/orders", "You have not placed an order yet."),
         ("/activity", "Nothing has happened yet."),
         ("/activity/trades", "You have not traded yet."),
@@ -159,14 +162,14 @@ def test_a_form_whose_answer_got_lost_can_be_sent_again(faulty_app: Flask, fault
     assert answer.response.headers["Retry-After"] == "1"
     again = browser.send(answer.form())
     text = browser.get(again.location).text
-    assert "This was done already, at " in text and "Nothing was changed now. Your balance is 10.00." in text
+    assert "This was done already, at " in text and "Nothing was changed now. Your balance is $10.00." in text
 
 
 # A form, the call from which on nothing comes back any more (the first authenticates), the status, and what the page
 # that is left says of the form. Its own page needs the store too.
 LEFT = {
     "a refused amount": ("/deposit", {"amount": "x"}, 2, 422, "Write digits and at most one point", False),
-    "too little money": ("/withdraw", {"amount": "1"}, 4, 422, "The balance is 0.00, and this needs 1.00.", False),
+    "too little money": ("/withdraw", {"amount": "1"}, 4, 422, "The balance is $0.00, and this needs $1.00.", False),
     "a deposit that may be written": ("/deposit", {"amount": "1"}, 2, 503, "The service did not answer in time", True),
     "a review, which writes nothing": ("/assets/BTC/review", {"quantity": "1"}, 2, 503, "The service did not", False),
 }

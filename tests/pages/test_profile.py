@@ -18,7 +18,13 @@ from tests.support.people import NOON, PASSWORD, caller
 from tests.support.usage import usage_of
 
 # Beyond the one call that authenticates.
-CALLS = {"/account": 0, "/account/password": 0, "/account/sessions": 1, "/account/tokens": 1}
+CALLS = {
+    "/account": 0,
+    "/account/password": 0,
+    "/account/second-factor": 0,
+    "/account/sessions": 1,
+    "/account/tokens": 1,
+}
 NEW_PASSWORD = "nine yellow saucers"
 
 
@@ -91,13 +97,14 @@ def test_the_profile_is_shown_and_saved(ann: Browser) -> None:
         phone="+44 20 7946 0000",
         date_of_birth="1990-12-31",
         marketing_emails_consent="yes",
+        current_password=PASSWORD,
     )
     saved = ann.get("/account").form().values
     assert saved["first_name"] == "Anne" and saved["last_name"] == "O'Neil"
     assert saved["phone"] == "+442079460000" and saved["date_of_birth"] == "1990-12-31"
     assert saved["marketing_emails_consent"] == "yes"
     form = ann.get("/account").form()
-    sent = ann.send(form, phone="", date_of_birth="", marketing_emails_consent=None)
+    sent = ann.send(form, phone="", date_of_birth="", marketing_emails_consent=None, current_password=PASSWORD)
     assert "Your profile is saved." in ann.get(sent.location).text
     cleared = ann.get("/account").form().values
     assert cleared["phone"] == "" and cleared["date_of_birth"] == "" and "marketing_emails_consent" not in cleared
@@ -130,10 +137,10 @@ def test_a_bad_profile_is_told_beside_the_field(
 
 
 def test_the_email_moves_and_a_taken_one_is_told_beside_the_field(ann: Browser, rich: Browser) -> None:
-    taken = ann.submit("/account", email=f"{rich.username}@example.com".upper())
+    taken = ann.submit("/account", email=f"{rich.username}@example.com".upper(), current_password=PASSWORD)
     assert taken.status == 409 and taken.error_of("email").startswith("An account with this e-mail address exists.")
     new = f"new_{ann.username}@example.com"
-    assert "Your profile is saved." in ann.done("/account", email=new).text
+    assert "Your profile is saved." in ann.done("/account", email=new, current_password=PASSWORD).text
     assert ann.get("/account").form().values["email"] == new
     ann.log_out()
     assert ann.log_in(new).location == "/dashboard"

@@ -113,6 +113,7 @@ ADDRESSES = {
     "/statement.csv?from=bad": ("from", "Write a date as YYYY-MM-DD, such as 2030-12-31."),
     "/statement.csv?from=2026-02-01&to=2026-01-01": ("to", "Choose a last day that is not before the first one."),
     "/activity/trades?asset_id=B+C": ("asset_id", "Write an asset id, such as BTC."),
+    "/activity/gains.csv?method=lifo": ("method", "Choose one of: average, fifo."),
     "/assets/BTC?days=x": ("days", "Write a whole number from 1 to 365."),
 }
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 from collections.abc import Callable
+from dataclasses import replace
 from datetime import UTC, date, datetime, timedelta
 from decimal import Decimal
 from pathlib import Path
@@ -14,11 +15,18 @@ import pytest
 from flask import Flask
 
 from app.domain import clock
+from app.domain.ledger import TransactionType
+from app.domain.orders import Side
+from app.models.adjustments import adjust
+from app.models.users import get_user
+from app.prices import PricePoint
 from app.services import cash
 from app.services.statements import read_statement
+from tests.support.accounts import place
 from tests.support.deposits import write_deposits
 from tests.support.page_client import Browser, look
 from tests.support.people import LONG_AGO
+from tests.support.prices import FixedPrices
 from tests.support.usage import usage_of
 
 STYLE = Path(__file__).parents[2] / "app/static/style.css"
@@ -56,22 +64,23 @@ def history(deposit: Deposit) -> None:
 
 # Period; opening balance, money in, closing balance.
 PERIODS = {
-    "from=2026-01-01&to=2026-01-31": ("1.00", "+9.00", "10.00"),
-    "from=2025-12-31&to=2025-12-31": ("0.00", "+1.00", "1.00"),
-    "from=2026-01-02&to=2026-01-14": ("3.00", "0.00", "3.00"),
-    "from=2026-02-01&to=2026-02-28": ("10.00", "+11.00", "21.00"),
-    "from=2026-03-01": ("21.00", "0.00", "21.00"),
-    "from=2020-01-01&to=2020-12-31": ("0.00", "0.00", "0.00"),
-    "from=0001-01-01&to=9999-12-31": ("0.00", "+21.00", "21.00"),
-    "from=0001-01-01&to=0500-01-01": ("0.00", "0.00", "0.00"),
+    "from=2026-01-01&to=2026-01-31": ("$1.00", "+$9.00", "$10.00"),
+    "from=2025-12-31&to=2025-12-31": ("$0.00", "+$1.00", "$1.00"),
+    "from=2026-01-02&to=2026-01-14": ("$3.00", "$0.00", "$3.00"),
+    "from=2026-02-01&to=2026-02-28": ("$10.00", "+$11.00", "$21.00"),
+    "from=2026-03-01": ("$21.00", "$0.00", "$21.00"),
+    "from=2020-01-01&to=2020-12-31": ("$0.00", "$0.00", "$0.00"),
+    "from=0001-01-01&to=9999-12-31": ("$0.00", "+$21.00", "$21.00"),
+    "from=0001-01-01&to=0500-01-01": ("$0.00", "$0.00", "$0.00"),
 }
 
 
 @pytest.mark.parametrize(("query", "figures"), PERIODS.items())
 def test_a_period_has_its_own_balances(ann: Browser, history: None, query: str, figures: tuple[str, str, str]) -> None:
-    opening, money_in, closing = figures
+    opening, deposited, closing = figures
+    summed = f"Deposited {deposited} " if deposited != "$0.00" else ""
     text = ann.get(f"/statement?{query}").text
-    assert f"Opening balance {opening} Money in {money_in} Money out 0.00 Closing balance {closing}" in text
+    assert f"Opening balance {opening} {summed}Closing balance {closing}" in text
 
 
 @pytest.mark.parametrize(("query", "first_day"), [("to=2026-01-01", LONG_AGO.date()), ("to=2019-12-31", "2019-12-31")])
@@ -80,7 +89,7 @@ def test_without_a_first_day_it_begins_with_the_account(
 ) -> None:
     answer = ann.get(f"/statement?{query}")
     assert answer.shown.attributes["from"]["value"] == "" and f"from={first_day}" in answer.response.text
-    assert "Opening balance 0.00" in answer.text
+    assert "Opening balance $0.00" in answer.text
 
 
 @pytest.mark.parametrize(("query", "figures"), PERIODS.items())
@@ -92,13 +101,31 @@ def test_a_period_that_must_be_looked_for_has_the_same_balances(
     days = {name: date.fromisoformat(text) for name, [text] in parse_qs(query).items()}
     last = days.get("to", clock.now().date())
     with app.app_context():
-        found = read_statement(ann.username, days.get("from", last), last, rows=500, slack=slack)
-    assert found.is_whole and found.money_out == Decimal("0.00")
-    balances = (found.opening_balance, found.money_in, found.closing_balance)
-    assert balances == tuple(Decimal(figure) for figure in figures)
+        found = read_statement(get_user(ann.username), days.get("from", last), last, rows=500, slack=slack)
+    assert found.is_whole and found.effects
+    balances = (found.opening_balance, found.effects[TransactionType.DEPOSIT], found.closing_balance)
+    assert balances == tuple(Decimal(figure.replace("$", "")) for figure in figures)
 
 
-@pytest.mark.parametrize(("query", "calls"), [("", 2), ("?from=2026-01-01&to=2026-01-31", 2), ("?from=x", 0)])
+def test_trading_is_told_from_what_was_paid_in(rich: Browser) -> None:
+    """Each kind has its own line, with what reserves took and gave back; what did not happen has none."""
+    today = clock.now().date()
+    rich.done("/withdraw", amount="50")
+    rich.done("/assets/BTC", quantity="2")
+    rich.done("/assets/BTC", order_type="market_sell", quantity="1")
+    waiting = rich.done("/assets/ETH", order_type="limit_buy", quantity="1", price="9")
+    rich.send(waiting.form())
+    with rich.client.application.app_context():
+        adjust(rich.username, Decimal("-0.50"), reason="Correction", actor="operator", waits=False)
+    text = rich.get(f"/statement?from={today}&to={today + timedelta(days=1)}").text
+    assert (
+        "Opening balance $10,000.00 Withdrawn −$50.00 Bought −$209.00 Sold +$100.00 Returned +$9.00 Adjusted −$0.50 "
+        "Closing balance $9,849.50 What was bought counts what orders to buy reserved." in text
+    )
+    assert "Deposited" not in text and "Money in" not in text
+
+
+@pytest.mark.parametrize(("query", "calls"), [("", 3), ("?from=2026-01-01&to=2026-01-31", 3), ("?from=x", 0)])
 def test_what_it_costs(ann: Browser, history: None, query: str, calls: int) -> None:
     answer = ann.get(f"/statement{query}", 422 if "x" in query else 200)
     assert usage_of(answer.response).calls == 1 + calls
@@ -116,7 +143,7 @@ def test_without_a_period_it_is_this_month(ann: Browser, moment: str) -> None:
     today = now.date()
     assert answer.shown.attributes["from"]["value"] == today.replace(day=1).isoformat()
     assert answer.shown.attributes["to"]["value"] == today.isoformat()
-    assert "Opening balance 0.00 Money in +350.50 Money out −50.00 Closing balance 300.50" in answer.text
+    assert "Opening balance $0.00 Deposited +$350.50 Withdrawn −$50.00 Closing balance $300.50" in answer.text
     assert "<b>Salary</b>" in answer.text and "<b>Salary" not in answer.response.text
     assert f"/statement.csv?from={today.replace(day=1)}&to={today}" in answer.shown.links
 
@@ -136,11 +163,11 @@ def test_an_empty_period_is_everything(ann: Browser, deposit: Deposit) -> None:
         ann.log_in(ann.username)  # the session has ended
         [everything] = [link for link in ann.get("/statement").shown.links if link == "/statement?from=&to="]
         answer = ann.get(everything)
-        assert "Opening balance 0.00 Money in +3.00" in answer.text
+        assert "Opening balance $0.00 Deposited +$3.00" in answer.text
         assert [answer.shown.attributes[name].get("value", "") for name in ("from", "to")] == ["", ""]
         # One open end is the same as leaving that end out.
         answer = ann.get(f"/statement?from={later - timedelta(days=2)}&to=")
-        assert "Opening balance 1.00 Money in +2.00" in answer.text
+        assert "Opening balance $1.00 Deposited +$2.00" in answer.text
 
 
 def test_a_row_leads_to_its_transaction_and_order(rich: Browser) -> None:
@@ -168,7 +195,11 @@ def test_a_bad_period_is_told_beside_the_field(ann: Browser, path: str, query: s
 
 
 @pytest.mark.parametrize(
-    "path", ["/statement", "/statement?from=2026-01-01&to=2026-01-31", "/statement.csv", "/activity/trades.csv"]
+    "path",
+    [
+        *("/statement", "/statement?from=2026-01-01&to=2026-01-31", "/statement.csv"),
+        *("/activity/trades.csv", "/activity/gains.csv?year=2026&method=fifo"),
+    ],
 )
 def test_strangers_are_asked_to_log_in_and_come_back(stranger: Browser, ann: Browser, path: str) -> None:
     there = stranger.get(path, 303)
@@ -243,10 +274,46 @@ def test_trades_are_exported_for_a_statement_and_for_an_asset(rich: Browser) -> 
     rich.get("/activity/trades.csv?asset_id=B+C", 422)
 
 
-# How many deposits of 1.00; what the figures of the page are, and the calls: balance, times, pages of 500, the end.
+def test_holdings_stand_at_both_ends_with_their_value(
+    ann: Browser, app: Flask, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    prices = {"BTC": "100", "ETH": "10"}
+    monkeypatch.setitem(app.extensions, "prices", FixedPrices(**prices))
+    trades = [(9, Side.BUY, "BTC", "2"), (10, Side.BUY, "ETH", "1"), (40, Side.SELL, "BTC", "2")]
+    with app.app_context():
+        for days, side, asset_id, quantity in trades:
+            with clock.at(START + timedelta(days=days)):
+                cash.deposit(ann.username, Decimal("500.00"))
+                place(ann.username, side, quantity, price=prices[asset_id], asset_id=asset_id)
+    with clock.at(START + timedelta(days=60)):
+        answer = ann.get("/statement?from=2026-01-01&to=2026-01-31")
+        later = ann.get("/statement?from=2026-02-01&to=2026-03-31").text
+    assert "At the end of 31 Dec 2025 No holdings. At the end of 31 Jan 2026" in answer.text
+    assert "Bitcoin 2 BTC $200.00 at $100.00, " in answer.text and "Together worth $210.00." in answer.text
+    assert "At the end of 31 Jan 2026" in later and "Together worth $210.00. Now" in later
+    assert "Together worth $10.00." in later
+    # Session, balance and rows of the statement, portfolio, trades of two assets.
+    assert usage_of(answer.response).calls == 1 + 5
+
+
+def test_what_is_owned_now_has_the_price_of_now(ann: Browser, app: Flask, monkeypatch: pytest.MonkeyPatch) -> None:
+    """With a clock that goes on: the last price of a history is older, and another one."""
+
+    class Moving(FixedPrices):
+        def history(self, asset_id: str, *, days: int) -> list[PricePoint]:
+            return [replace(point, price=point.price / 2) for point in super().history(asset_id, days=days)]
+
+    monkeypatch.setitem(app.extensions, "prices", Moving(BTC="100"))
+    with app.app_context():
+        cash.deposit(ann.username, Decimal("500.00"))
+        place(ann.username, Side.BUY, "2", price="100")
+    assert "Bitcoin 2 BTC $200.00 at $100.00, " in ann.get("/statement").text.partition(" Now ")[2]
+
+
+# How many deposits of 1.00; the figures of the page; and the calls: balance, times, pages of 500, the end, portfolio.
 LONG_STATEMENTS = {
-    "more than a page shows": (600, "Opening balance 0.00 Money in +600.00 Money out 0.00 Closing balance 600.00", 4),
-    "more than is read": (1_400, "Opening balance 0.00 Closing balance 1,400.00", 6),
+    "more than a page shows": (600, "Opening balance $0.00 Deposited +$600.00 Closing balance $600.00", 5),
+    "more than is read": (1_400, "Opening balance $0.00 Closing balance $1,400.00", 7),
 }
 
 
@@ -267,10 +334,10 @@ def test_a_long_statement_says_so_and_points_to_the_csv(
 @pytest.mark.parametrize("slack", [1, 0])
 def test_a_very_long_statement_reads_no_more_than_it_shows(ann: Browser, app: Flask, history: None, slack: int) -> None:
     with app.app_context():
-        found = read_statement(ann.username, date(2026, 1, 1), date(2026, 2, 28), rows=2, slack=slack)
+        found = read_statement(get_user(ann.username), date(2026, 1, 1), date(2026, 2, 28), rows=2, slack=slack)
     assert (found.opening_balance, found.closing_balance) == (Decimal("1.00"), Decimal("21.00"))
     assert [transaction.amount for transaction in found.transactions] == [Decimal("2.00"), Decimal("3.00")]
-    assert (found.is_whole, found.money_in, found.money_out) == (False, None, None)
+    assert (found.is_whole, found.effects) == (False, None)
 
 
 def test_a_long_account_costs_a_call_more(ann: Browser, app: Flask) -> None:
@@ -280,10 +347,10 @@ def test_a_long_account_costs_a_call_more(ann: Browser, app: Flask) -> None:
             with clock.at(START + timedelta(hours=hour)):
                 cash.deposit(ann.username, Decimal("1.00"))
     answer = ann.get("/statement?from=2026-01-03&to=2026-01-03")
-    assert "Opening balance 48.00 Money in +24.00 Money out 0.00 Closing balance 72.00" in answer.text
-    assert usage_of(answer.response).calls == 1 + 3
+    assert "Opening balance $48.00 Deposited +$24.00 Closing balance $72.00" in answer.text
+    assert usage_of(answer.response).calls == 1 + 4
     listed = ann.get("/activity?from=2026-01-03&to=2026-01-03")
-    assert listed.text.count("+1.00") == 24 and "Older" not in listed.text
+    assert listed.text.count("+$1.00") == 24 and "Older" not in listed.text
     assert usage_of(listed.response).calls == 1 + 3
 
 
@@ -296,7 +363,7 @@ def test_times_that_go_back_lose_no_row_and_no_cent(app: Flask, store: Any) -> N
     for day in ("2026-01-01", "2026-01-02", "2026-01-03"):
         page = browser.get(f"/statement?from={day}&to={day}")
         opening, last = (
-            page.text.partition(f"{name} balance ")[2].partition(" ")[0] for name in ("Opening", "Closing")
+            page.text.partition(f"{name} balance $")[2].partition(" ")[0] for name in ("Opening", "Closing")
         )
         text = browser.client.get(f"/statement.csv?from={day}&to={day}").text
         rows = list(csv.DictReader(text.splitlines()))
@@ -315,3 +382,48 @@ def test_it_prints_well(ann: Browser, history: None) -> None:
     answer = ann.get("/statement?from=2026-01-01&to=2026-01-31")
     assert f"Ann Smith ({ann.username}), 1 Jan 2026 to 31 Jan 2026" in answer.text
     assert "<thead>" in answer.response.text and "Amounts in US dollars" in answer.text
+
+
+def test_a_hash_that_was_kept_is_checked(ann: Browser, history: None) -> None:
+    answer = ann.get("/statement/check")
+    head = answer.shown.text.split("Its hash ")[1].split()[0]
+    assert "000000000006" in answer.shown.text and f"verify.py {ann.username}" in answer.shown.text
+    assert usage_of(answer.response).calls == 2
+    cases = {
+        ("6", head): "Transaction 000000000006 still has this hash.",
+        ("000000000006", head.upper()): "Transaction 000000000006 still has this hash.",
+        ("5", head): "Transaction 000000000005 has another hash.",
+        ("7", head): "You have no transaction 000000000007.",
+    }
+    for (number, hash_), told in cases.items():
+        shown = ann.get(f"/statement/check?transaction_id={number}&hash={hash_}").shown
+        assert told in shown.text and shown.attributes["hash"]["value"] == hash_
+    refused = ann.get("/statement/check?transaction_id=x&hash=abc", 422).shown
+    assert "Write the number of a transaction: up to 12 digits." in refused.text
+    assert "Write the 64 digits and letters a to f of a hash." in refused.text
+
+
+def test_a_hash_that_is_still_the_same_promises_nothing_of_what_was_before(app: Flask, store: Any) -> None:
+    browser = Browser(app).enter()  # its books are not sound
+    for amount in ("1", "2"):
+        browser.done("/deposit", amount=amount)
+    head = browser.get("/statement/check").text.split("Its hash ")[1].split()[0]
+    store.update_item(
+        TableName="users",
+        Key={"PK": {"S": browser.username}, "SK": {"S": "TRANS#000000000001"}},
+        UpdateExpression="SET description = :text",
+        ExpressionAttributeValues={":text": {"S": "a present"}},
+    )
+    text = browser.get(f"/statement/check?transaction_id=2&hash={head}").text
+    assert "Whether all before it leads to this hash, verify.py tells" in text and "as they were" not in text
+
+
+def test_an_account_without_transactions_has_no_hash_to_keep(ann: Browser) -> None:
+    assert "Your next transaction will be the first with a hash." in ann.get("/statement/check").shown.text
+
+
+def test_the_program_that_checks_is_offered(ann: Browser) -> None:
+    [address] = [link for link in ann.get("/statement/check").shown.links if "verify.py" in link]
+    program = ann.client.get(address)
+    assert program.content_type == "text/x-python; charset=utf-8"
+    assert program.text.count("\n") <= 80 and "hashlib" in program.text

@@ -29,7 +29,7 @@ def version(stranger: Browser) -> str:
 
 def test_every_file_of_a_page_is_kept_for_good_and_carries_the_headers(stranger: Browser) -> None:
     addresses = set(re.findall(r'(?:href|src)="(/static/[^"]+)"', stranger.get("/").response.text))
-    assert len(addresses) == 4
+    assert len(addresses) == 7
     for address in addresses:
         answer = ask(stranger, address)
         assert answer.status_code == 200

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import json
 import re
 import zlib
 from dataclasses import replace
@@ -16,7 +17,7 @@ from itsdangerous import Signer
 from app.domain import clock
 from app.factory import create_app
 from tests.support.applications import config, make_app
-from tests.support.page_client import Browser, SentForm, look
+from tests.support.page_client import NOTHING_YET, Browser, SentForm, look
 from tests.support.people import NOON, PASSWORD, problem, registration
 
 SITE = "https://shop.example"
@@ -92,7 +93,7 @@ def test_a_form_of_another_site_moves_no_money(app: Flask, ann: Browser) -> None
     for headers in ({"Origin": EVIL}, {"Sec-Fetch-Site": "cross-site"}):
         assert ann.client.post("/deposit", data=data, headers=headers).status_code == 400
         assert ann.client.post("/logout", data=form.values, headers=headers).status_code == 400
-    assert "0.00" in ann.get("/dashboard").text
+    assert NOTHING_YET in ann.get("/dashboard").text
     headers = {"Origin": "http://localhost", "Sec-Fetch-Site": "same-origin"}
     assert ann.client.post("/deposit", data=data, headers=headers).status_code == 303
 
@@ -137,7 +138,10 @@ def test_every_answer_says_how_it_may_be_used(site: Flask, path: str) -> None:
     assert headers["Strict-Transport-Security"] == "max-age=31536000; includeSubDomains"
     assert headers["Cross-Origin-Opener-Policy"] == headers["Cross-Origin-Resource-Policy"] == "same-origin"
     assert headers["Permissions-Policy"] and headers["X-Content-Type-Options"] == "nosniff"
-    assert "default-src 'none'" in headers["Content-Security-Policy"]
+    policy = headers["Content-Security-Policy"].split("; ")
+    assert {"default-src 'none'", "script-src 'self'", "frame-ancestors 'none'", "base-uri 'none'"} <= set(policy)
+    assert not re.search("unsafe|https?:|[*]", " ".join(policy)) and headers["Referrer-Policy"] == "same-origin"
+    assert not headers["Content-Type"].startswith("text/") or headers["Content-Type"].endswith("; charset=utf-8")
     plain = site.test_client().get(path, base_url="http://shop.example", headers={"X-Forwarded-Proto": "http"}).headers
     assert "Strict-Transport-Security" not in plain and plain["Permissions-Policy"]
 
@@ -227,8 +231,8 @@ def test_no_cookie_has_an_amount(ann: Browser) -> None:
             page = ann.get(answer.location).text
             assert words in page and ("Your balance is" in page or "Bought" in page or "order" in page)
 
-    sent(ann.get("/deposit").form("/deposit"), "Deposited 4,321.09. Your balance is now 4,321.09.", amount="4321.09")
-    sent(ann.get("/withdraw").form("/withdraw"), "Withdrew 1,234.07. Your balance is now 3,087.02.", amount="1234.07")
+    sent(ann.get("/deposit").form("/deposit"), "Deposited $4,321.09. Your balance is now $4,321.09.", amount="4321.09")
+    sent(ann.get("/withdraw").form("/withdraw"), "Withdrew $1,234.07. Your balance is now $3,087.02.", amount="1234.07")
     order = {"order_type": "limit_buy", "quantity": "0.001", "price": "4321.00"}
     asset = ann.get("/assets/BTC").form()
     asset.action = "/assets/BTC/review"
@@ -271,6 +275,7 @@ def test_everything_is_signed_with_sha_256(app: Flask, ann: Browser, person) -> 
     assert Signer("x").digest_method().name == "sha256"
     cookie = ann.client.get_cookie("session").value
     token = ann.get("/deposit").form("/deposit").values["csrf_token"]
+    assert len(json.loads(content_of(ann.client.get_cookie("session").value))["csrf_token"]) == 43, "none of SHA-1"
     for amount in ("1.00", "2.00"):
         person.deposit(amount)
     cursor = person.get("/balance/transactions?limit=1").json["next_cursor"]

@@ -61,4 +61,7 @@ def test_a_star_is_every_origin_without_cookies(endpoint: str) -> None:
     app = make_app(endpoint, cors_origins=("*",))
     answer = app.test_client().get("/api/v1/inventory/assets", headers={"Origin": "https://any.example"})
     assert answer.headers["Access-Control-Allow-Origin"] in {"*", "https://any.example"}
+    # What a script needs of an answer and browsers hide from it, unless it is named.
+    named = answer.headers["Access-Control-Expose-Headers"].split(", ")
+    assert {"ETag", "Idempotent-Replayed", "Retry-After", "X-Request-ID"} <= {*named}
     assert "Access-Control-Allow-Credentials" not in answer.headers

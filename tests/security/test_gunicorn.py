@@ -7,12 +7,14 @@ import re
 import socket
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 from urllib.parse import urlsplit
 
 import pytest
 
 from app.config import Config
+from app.domain.second_factor import Demand
 from app.server import check_addresses
 from dev.launcher import free_port
 from tests.server.conftest import running
@@ -59,6 +61,15 @@ def test_on_loopback_the_log_says_what_is_relaxed(caplog: pytest.LogCaptureFixtu
     check_addresses(RELAXED, ["127.0.0.1:8000"])
     [line] = [each.getMessage() for each in caplog.records if each.name == "app.server"]
     assert line.startswith("only for programs of this machine: COOKIE_SECURE is false; SITE_HOSTS is not set;")
+
+
+def test_operators_need_a_second_factor_wherever_gunicorn_is_told_to_listen(capsys: pytest.CaptureFixture[str]) -> None:
+    """What BIND does not say, the application does not know."""
+    safe = Config(secret_key="0123456789abcdef" * 2, site_hosts=("shop.example",), trusted_proxies=0, metrics_port=9100)
+    with pytest.raises(SystemExit) as ended:
+        check_addresses(safe, ["0.0.0.0:8000"])
+    assert ended.value.code == 2 and capsys.readouterr().err.startswith("SECOND_FACTOR must be set ")
+    check_addresses(replace(safe, second_factor=Demand.OPERATORS), ["0.0.0.0:8000"])
 
 
 LISTENING = {

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import socket
 import time
 
@@ -65,6 +66,46 @@ def test_nobody_waits_for_the_rest_of_what_is_malformed(running, rest):
         assert time.monotonic() - started < ARRIVING_SECONDS
 
 
+CHUNKED = b"Transfer-Encoding: chunked\r\n"
+NEXT = b"GET /health HTTP/1.1\r\nHost: x\r\n\r\n"
+# What two programs on the way may read differently: where one request ends and the next begins.
+SMUGGLED = {
+    "a length, then chunks": b"Content-Length: 4\r\n" + CHUNKED + b"\r\n0\r\n\r\n",
+    "chunks, then a length": CHUNKED + b"Content-Length: 4\r\n\r\n0\r\n\r\n",
+    "two lengths that are equal": b"Content-Length: 5\r\nContent-Length: 5\r\n\r\nxxxxx",
+    "two lengths in one": b"Content-Length: 5, 5\r\n\r\nxxxxx",
+    "a length with a sign": b"Content-Length: +5\r\n\r\nxxxxx",
+    "a length in other digits": b"Content-Length: 0x5\r\n\r\nxxxxx",
+    "chunks twice": CHUNKED + CHUNKED + b"\r\n0\r\n\r\n",
+    "chunks and another coding": b"Transfer-Encoding: chunked, identity\r\n\r\n0\r\n\r\n",
+    "an unknown coding": b"Transfer-Encoding: xchunked\r\n\r\n0\r\n\r\n",
+    "a space before the colon": b"Transfer-Encoding : chunked\r\n\r\n0\r\n\r\n",
+    "a tab within the coding": b"Transfer-Encoding:\tchunk\ted\r\n\r\n0\r\n\r\n",
+    "a folded header": b"A: b\r\n Transfer-Encoding: chunked\r\n\r\n0\r\n\r\n",
+    "a bare line feed": b"A: b\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n",
+    "a bare carriage return": b"A: b\rTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n",
+    "a null byte": b"A: b\0c\r\nContent-Length: 0\r\n\r\n",
+    "a header without a colon": b"Content-Length 5\r\n\r\n",
+    "a header without a name": b": chunked\r\n\r\n",
+    "a size with a sign": CHUNKED + b"\r\n+0\r\n\r\n",
+    "a size with a prefix": CHUNKED + b"\r\n0x0\r\n\r\n",
+    "a size with an underscore": CHUNKED + b"\r\n0_0\r\n\r\n",
+    "a size that ends in a line feed": CHUNKED + b"\r\n5\nxxxxx\r\n0\r\n\r\n",
+    "a chunk longer than its size": CHUNKED + b"\r\n1\r\nxxxxx\r\n0\r\n\r\n",
+}
+
+
+@pytest.mark.parametrize("rest", SMUGGLED.values(), ids=SMUGGLED)
+def test_what_may_be_read_in_two_ways_is_refused_and_ends_the_connection(running, rest):
+    """What follows is not answered: another client may have sent it."""
+    server, _ = running
+    with connect(server.address) as connection:
+        connection.sendall(HEAD + rest + NEXT)
+        answers = b"".join(iter(lambda: connection.recv(65536), b""))
+    [status] = re.findall(rb"HTTP/1\.1 (\d+)", answers)
+    assert status in {b"400", b"501"}
+
+
 def test_a_client_that_asks_first_is_told_to_go_on(running):
     server, _ = running
     with connect(server.address) as connection:
@@ -79,4 +120,14 @@ def test_a_client_that_sends_no_more_has_its_answer(running):
     with connect(server.address) as connection:
         connection.sendall(b"GET /login HTTP/1.1\r\nHost: x\r\n\r\n")
         connection.shutdown(socket.SHUT_WR)
+        assert answers_on(connection) == [200]
+
+
+def test_an_answer_without_a_body_arrives_and_then_the_next_one(running):
+    server, _ = running
+    with connect(server.address) as connection:
+        connection.sendall(b"HEAD /health HTTP/1.1\r\nHost: x\r\n\r\n")
+        answer = connection.recv(65536)
+        assert answer.startswith(b"HTTP/1.1 200 ") and answer.endswith(b"\r\n\r\n")
+        connection.sendall(NEXT)
         assert answers_on(connection) == [200]

@@ -27,8 +27,11 @@ KEPT = [
 ]
 
 
+OF_THE_PRICE_NOW = {"current_price", "total_value", "unrealised_gain", "unrealised_gain_percent"}
+
+
 def without_prices(body):
-    return {name: value for name, value in body.items() if name not in {"current_price", "total_value"}}
+    return {name: value for name, value in body.items() if name not in OF_THE_PRICE_NOW}
 
 
 def test_kill_9_of_everything_and_a_restart_keep_everything(tmp_path):

@@ -14,6 +14,7 @@ from flask import Flask, Response, request, request_finished
 from jinja2 import FileSystemBytecodeCache
 
 from app.config import Config
+from app.domain.limits import Limits
 from app.factory import create_app
 from app.models.create_tables import create_tables
 from app.prices import PriceSource
@@ -22,10 +23,16 @@ from app.prices import PriceSource
 Flask.jinja_options = {**Flask.jinja_options, "bytecode_cache": FileSystemBytecodeCache()}
 
 
-def config(endpoint: str | None, **settings: Any) -> Config:
+SECRET_KEY = "a secret for tests only"
+# Tests do in a moment what people do in hours, and nearly all of them from one machine.
+LIMITS = Limits(log_ins_per_minute=0, registrations_per_hour=0, money_changes_per_minute=0, statements_per_minute=0)
+
+
+def config(endpoint: str | None, *, secret_key: str = SECRET_KEY, **settings: Any) -> Config:
     """The configuration of an application under test; no endpoint means AWS itself."""
     return Config(
-        secret_key="a secret for tests only",
+        limits=LIMITS,
+        secret_key=secret_key,
         dynamodb_endpoint=endpoint,
         bcrypt_rounds=4,
         cookie_secure=False,
@@ -59,7 +66,7 @@ def make_app(
 def _check_error_is_documented(app: Flask, response: Response, **_: Any) -> None:
     if response.content_type == "application/problem+json" and request.url_rule:
         route = re.sub(r"<(?:\w+:)?(\w+)>", r"{\1}", request.url_rule.rule)
-        codes = _documented_codes(app.extensions["openapi"]).get((route, request.method.replace("HEAD", "GET")))
+        codes = _documented_codes(app.extensions["openapi"]()).get((route, request.method.replace("HEAD", "GET")))
         code = response.get_json()["code"]
         assert codes is None or code in codes, f"{request.method} {route}: name {code} in its refuses(...)"
 

@@ -5,10 +5,12 @@ This uses nothing of the application: it checks what DynamoDB holds.
 
 from __future__ import annotations
 
+import json
 import re
 from collections.abc import Callable
 from dataclasses import dataclass
 from fractions import Fraction
+from hashlib import sha256
 from typing import Any
 
 Row = dict[str, Any]
@@ -57,6 +59,8 @@ class Books:
     claims: list[Row]
     orders: list[Row]
     trades: list[Row]
+    events: list[Row]
+    changes: list[Row]
 
 
 def read_books(
@@ -85,7 +89,17 @@ def read_books(
     if admin:
         claims += [row for row in query(store, users, "PK", admin) if row.get("username") == username]
     claims = [row for row in claims if row["SK"].startswith("REQUEST#")]
-    return Books(balance, kind("TRANS#"), kind("ASSET#"), claims, placed, trades)
+    changed = [order["order_id"] for order in placed if order.get("revision", "1") != "1"]
+    items = [row for order_id in changed for row in query(store, orders, "PK", order_id)]
+    changes = [row for row in items if row["SK"] != "ORDER"]
+    return Books(balance, kind("TRANS#"), kind("ASSET#"), claims, placed, trades, kind("ACCOUNT_EVENT#"), changes)
+
+
+def referred(reference: str) -> list[str]:
+    """The ids in the reference of a claim; that of a plan has several."""
+    words = reference.split()
+    # After the id of an order that was changed stands its revision.
+    return words[:1] if words[0].startswith("order_") else [word for word in words if word not in {"plan", "more"}]
 
 
 def check_books(store: Any, username: str, **where: str) -> Books:
@@ -93,14 +107,63 @@ def check_books(store: Any, username: str, **where: str) -> Books:
     books = read_books(store, username, **where)
     _check_chain(books)
     _check_holdings(books)
+    _check_costs(books)
+    _check_events(books)
     for order in books.orders:
         _check_order(books, order)
     ids = {order["order_id"] for order in books.orders}
     assert {row["order_id"] for row in books.trades} <= ids
     assert {row["order_id"] for row in books.transactions if "order_id" in row} <= ids
     references = ids | {row["transaction_id"] for row in books.transactions}
-    assert {claim["reference"] for claim in books.claims} <= references
+    assert {each for claim in books.claims for each in referred(claim["reference"])} <= references
     return books
+
+
+def _check_events(books: Books) -> None:
+    """Up to the last number without a gap, and each tells of the one change that names it, at its time.
+
+    The first ones may be past their time, and deleted. What an earlier version ended or booked names none.
+    """
+    version = int(books.balance.get("event_version", 0))
+    numbers = [int(row["event_number"]) for row in books.events]
+    assert numbers == [*range(version - len(numbers) + 1, version + 1)], (numbers, version)
+    times = [*(row["created_at"] for row in books.events), books.balance["updated_at"]]
+    assert times == sorted(times), times
+    told = [
+        (row["event_number"], row["created_at"], row["event_type"], subject_of(row))
+        for row in books.events
+        if subject_of(row)
+    ]
+    happened = changes_to_tell(books)
+    assert len(happened) == len(told) or len(numbers) < version, (told, happened)
+    assert told == happened[len(happened) - len(told) :]
+
+
+ENDS = {"COMPLETED": "order_filled", "CANCELLED": "order_cancelled", "EXPIRED": "order_expired"}
+
+
+def subject_of(event: Row) -> str | None:
+    """The order or the transaction that an event is about, if any."""
+    return event.get("order_id") or event.get("transaction_id")
+
+
+def changes_to_tell(books: Books) -> list[tuple[str, str, str, str]]:
+    """The ends and changes of orders that waited, and the adjustments.
+
+    Number, time and type of the event, and what it is about.
+    """
+    ended = [
+        (row["event_number"], row["updated_at"], ENDS[row["status"]], row["order_id"])
+        for row in books.orders
+        if "event_number" in row
+    ]
+    adjusted = [
+        (row["event_number"], row["created_at"], "adjusted", row["transaction_id"])
+        for row in books.transactions
+        if "event_number" in row
+    ]
+    changed = [(row["event_number"], row["created_at"], "order_changed", row["order_id"]) for row in books.changes]
+    return sorted(ended + adjusted + changed)
 
 
 def money(text: str) -> Fraction:
@@ -130,6 +193,7 @@ def _check_chain(books: Books) -> None:
         assert row["status"] == "COMPLETED"
         assert ("order_id" not in row) or row["description"], row
     balance = books.balance
+    _check_hashes(books)
     times = [*(row["created_at"] for row in books.transactions), balance["updated_at"]]
     assert times == sorted(times), times
     assert money(balance["current_balance"]) == standing >= 0, balance
@@ -141,6 +205,35 @@ def _check_chain(books: Books) -> None:
     open_buys = [row for row in books.orders if row["status"] == "PENDING" and row["order_type"] == "BUY"]
     reserved = sum(money(row["reserved_amount"]) for row in open_buys)
     assert money(balance["reserved_cash"]) == reserved, balance
+
+
+HASHED = ("username", "transaction_id", "transaction_type", "amount", "previous_balance", "new_balance")
+HASHED += ("order_id", "actor", "description", "created_at")
+
+
+def hashes_of(balance: Row, transactions: list[Row]) -> list[str]:
+    """The hash that each transaction must have, the first one first, and what the next one follows.
+
+    One without a hash was written by an older version: what follows it is made of its number and balance.
+    """
+
+    def digest(*values: str | None) -> str:
+        return sha256(json.dumps(["op1", *values], ensure_ascii=False, separators=(",", ":")).encode()).hexdigest()
+
+    before, hashes = digest(balance["username"], balance["created_at"]), []
+    for row in transactions:
+        hashes.append(digest(before, *map(row.get, HASHED)))
+        before = hashes[-1] if "hash" in row else digest(row["username"], row["transaction_id"], row["new_balance"])
+    return [*hashes, before]
+
+
+def _check_hashes(books: Books) -> None:
+    balance = books.balance
+    *hashes, head = hashes_of(balance, books.transactions)
+    for row, expected in zip(books.transactions, hashes, strict=True):
+        assert row.get("hash", expected) == expected, row
+    if books.transactions and "hash" in books.transactions[-1]:
+        assert (balance["head_hash"], balance["head_number"]) == (head, balance["version"]), balance
 
 
 def _check_holdings(books: Books) -> None:
@@ -163,6 +256,29 @@ def _check_holdings(books: Books) -> None:
     assert {row["asset_id"]: amount(row["quantity"]) for row in books.holdings} == free
 
 
+def _check_costs(books: Books) -> None:
+    """By average: all units cost the same, a sale's share rounds down to the cent, nothing owned costs nothing.
+
+    Trades come by time for each asset. A holding without a cost was last written by an older version.
+    """
+    cost, owned, gained = (dict.fromkeys((row["asset_id"] for row in books.trades), Fraction(0)) for _ in range(3))
+    known = {row["asset_id"] for row in books.holdings if "cost_total" in row}
+    for trade in books.trades:
+        asset_id, quantity, total = trade["asset_id"], amount(trade["quantity"]), money(trade["total_amount"])
+        if trade["transaction_type"] == "BUY":
+            cost[asset_id], owned[asset_id] = cost[asset_id] + total, owned[asset_id] + quantity
+            assert "cost_total" not in trade and "gain" not in trade, trade
+            continue
+        sold = Fraction(cost[asset_id] * 100 * quantity / owned[asset_id] // 1, 100)
+        cost[asset_id], owned[asset_id] = cost[asset_id] - sold, owned[asset_id] - quantity
+        gained[asset_id] += total - sold
+        if asset_id in known:
+            assert (money(trade["cost_total"]), Fraction(trade["gain"])) == (sold, total - sold), trade
+    for row in (row for row in books.holdings if row["asset_id"] in known):
+        assert money(row["cost_total"]) == cost[row["asset_id"]], row
+        assert Fraction(row["realised_gain"]) == gained[row["asset_id"]], row
+
+
 def _check_order(books: Books, order: Row) -> None:
     """An order has exactly the transactions that its kind and status ask for."""
     trades = [row for row in books.trades if row["order_id"] == order["order_id"]]
@@ -177,14 +293,34 @@ def _check_order(books: Books, order: Row) -> None:
         cents = amount(trade["quantity"]) * amount(trade["price"]) * 100
         rounded = -(-cents // 1) if order["order_type"] == "BUY" else cents // 1
         assert money(trade["total_amount"]) * 100 == rounded, trade
+    _check_changes(order, [row for row in books.changes if row["order_id"] == order["order_id"]])
     # Both have the same form, so the order of text is the order of time.
     assert not completed or order["executed_at"] <= order.get("expires_at", order["executed_at"]), order
-    by_type = {row["transaction_type"]: money(row["amount"]) for row in moved}
-    assert len(by_type) == len(moved), moved
     if order["order_type"] == "SELL":
-        assert by_type == ({"ORDER_SALE": money(order["total_amount"])} if completed else {}), (order, moved)
+        expected = [("ORDER_SALE", money(order["total_amount"]))] if completed else []
+        assert [(row["transaction_type"], money(row["amount"])) for row in moved] == expected, (order, moved)
         return
-    assert set(by_type) - {"ORDER_REFUND"} == {"ORDER_PAYMENT"}, (order, moved)
-    kept = by_type["ORDER_PAYMENT"] - by_type.get("ORDER_REFUND", Fraction(0))
+    paid = [money(row["amount"]) for row in moved if row["transaction_type"] == "ORDER_PAYMENT"]
+    returned = [money(row["amount"]) for row in moved if row["transaction_type"] == "ORDER_REFUND"]
+    assert moved[0]["transaction_type"] == "ORDER_PAYMENT" and len(paid) + len(returned) == len(moved), (order, moved)
+    # One transaction for each change of the reserve, and one for the rest at the end.
+    changes = int(order.get("revision", 1)) - 1
+    assert len(paid) <= 1 + changes and len(returned) <= 1 + changes and len(moved) <= 2 + changes, (order, moved)
     owed = {"COMPLETED": "total_amount", "PENDING": "reserved_amount"}.get(order["status"])
-    assert kept == (money(order[owed]) if owed else 0), (order, moved)
+    assert sum(paid) - sum(returned) == (money(order[owed]) if owed else 0), (order, moved)
+
+
+def _check_changes(order: Row, changes: list[Row]) -> None:
+    """Each change begins where the last one ended, and later; the last one ends with the order as it is."""
+    numbers = range(1, int(order.get("revision", 1)))
+    assert [(row["SK"], row["revision"]) for row in changes] == [(f"CHANGE#{each:06d}", str(each)) for each in numbers]
+    before = None
+    for row in changes:
+        assert before is None or [row[f"{name}_before"] for name in ("quantity", "limit", "end")] == before, changes
+        before = [row[f"{name}_after"] for name in ("quantity", "limit", "end")]
+        assert not {"username", "asset_id"} & set(row), "it must be in no index"
+    if changes:
+        quantity, limit, end = before
+        assert (quantity, amount(limit), end) == (order["quantity"], amount(order["limit_price"]), order["expires_at"])
+    times = [order["created_at"], *(row["created_at"] for row in changes), order["updated_at"]]
+    assert times == sorted(times), (order, changes)

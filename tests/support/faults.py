@@ -23,6 +23,7 @@ from typing import Any
 from zlib import crc32
 
 import pytest
+from flask import Flask
 
 from tests.support.wire import Wire, read_message
 
@@ -101,6 +102,17 @@ def leave_unprocessed(forwarder: Forwarder, sent: bytes) -> tuple[int, bytes]:
     return status, json.dumps({**json.loads(body), "UnprocessedKeys": left}).encode()
 
 
+def let(app: Flask, act: Callable[[], Any]) -> Fault:
+    """The fault that does something else, past the faulty store, before the request goes on."""
+
+    def between(forwarder: Forwarder, sent: bytes) -> tuple[int, bytes] | None:
+        with app.app_context():
+            act()
+        return forwarder.forward(sent)
+
+    return between
+
+
 def kill_before(pid: int) -> Fault:
     """Kill the process that calls; the engine hears nothing."""
     return lambda forwarder, sent: os.kill(pid, signal.SIGKILL)
@@ -121,7 +133,8 @@ def no_waits() -> Iterator[None]:
     """No wait before an attempt or a resend: how long they take is not what is tested."""
     nothing = SimpleNamespace(sleep=lambda seconds: None)
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("tenacity.nap.time", nothing)
+        patch.setattr("app.models.batch.time", nothing)
+        patch.setattr("app.models.create_tables.time", nothing)
         patch.setattr("botocore.endpoint.time", nothing)
         patch.setattr("app.models.transport.time", nothing)
         yield

@@ -37,6 +37,8 @@ ENDS_A_PARAGRAPH = {
     "table",
     "ul",
 }
+# On the dashboard of an account to which nothing has happened.
+NOTHING_YET = "Deposit cash It is there at once"
 TYPED = {"input", "select", "textarea"}
 
 
@@ -197,12 +199,12 @@ class Answer:
         return " ".join(self.shown.text.split())
 
     def form(self, action: str | None = None) -> SentForm:
-        """The one form of the page that sends something, logging out aside."""
+        """The one form of the page that sends something, logging out and the choice of colours aside."""
         [form] = [
             each
             for each in self.shown.forms
             if each.method == "post"
-            and (each.action == action or (action is None and not each.action.endswith("/logout")))
+            and (each.action == action or (action is None and not each.action.endswith(("/logout", "/theme"))))
         ]
         return form
 
@@ -227,6 +229,7 @@ def look(response: TestResponse) -> Answer:
     assert response.content_type == "text/html; charset=utf-8"
     page = Page(response.text)
     assert not page.faults, page.faults
+    assert "UTC</time> UTC" not in response.text, "a time says its zone itself"
     return Answer(response, page)
 
 
@@ -236,7 +239,7 @@ class Browser:
     def __init__(self, app: Flask) -> None:
         self.client: FlaskClient = app.test_client()
         # An address of its own, as failed attempts to log in are counted by address.
-        self.client.environ_base["REMOTE_ADDR"] = f"2001:db8::{next(_addresses):x}"
+        self.client.environ_base["REMOTE_ADDR"] = f"2001:db8:0:{next(_addresses):x}::1"
         self.username = ""
         # The same user with a token, of one who entered.
         self.person: Person | None = None
@@ -255,6 +258,12 @@ class Browser:
     def submit(self, path: str, **values: str) -> Answer:
         """Open a page, fill in its form and send it."""
         return self.send(self.get(path).form(), **values)
+
+    def reviewed(self, path: str, **values: str) -> SentForm:
+        """The form of the review to which that of a page leads."""
+        shown = self.submit(path, **values)
+        assert shown.status == 200 and "Review" in shown.text, shown.text
+        return shown.form()
 
     def done(self, path: str, **values: str) -> Answer:
         """Submit a form that must be accepted, and go where it leads."""

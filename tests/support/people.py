@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import itertools
 from dataclasses import dataclass, field
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from functools import cache
 from ipaddress import IPv4Address
 from typing import Any
@@ -13,8 +13,9 @@ from flask import Flask
 from flask.testing import FlaskClient
 from werkzeug.test import TestResponse
 
+from app.domain import clock
 from app.models.balance_changes import open_account
-from app.models.users import User
+from app.models.users import Token, User
 from app.services.passwords import hash_password
 from app.services.tokens import issue_login_token
 
@@ -30,6 +31,8 @@ TRANSACTION = {
     "status",
     "description",
     "order_id",
+    "actor",
+    "hash",
     "created_at",
 }
 # For `clock.at`, in tests that must not depend on the day and hour at which they run. It is long past, so that the
@@ -152,6 +155,12 @@ def register(app: Flask, *, password: str = PASSWORD, **fields: Any) -> Person:
     with app.app_context():
         token = issue_login_token(open_account(user)).bearer
     return Person(caller(app), user.username, user.email, token)
+
+
+def prove_long_ago(person: Person) -> None:
+    """As if this person's credential had been given its password a day ago. In the context of the application."""
+    username, token_id, _ = person.token.split(".")
+    Token(*Token.key(username, token_id)).update([Token.proved_at.set(clock.now() - timedelta(days=1))])
 
 
 def problem(response: TestResponse, status: int, code: str) -> dict[str, Any]:

@@ -18,7 +18,7 @@ from app.prices.simulated import SimulatedMarket
 
 
 class SetPrices(SimulatedMarket):
-    """The simulated market, except for the prices that are given or set; history and summaries stay simulated."""
+    """The simulated market, except for the prices that are given or set; history and changes stay simulated."""
 
     def __init__(self, **prices: str) -> None:
         super().__init__()
@@ -42,6 +42,13 @@ class SetPrices(SimulatedMarket):
         simulated = super().stats(asset_id)
         price = self.prices.get(asset_id, simulated.price)
         return replace(simulated, price=price, is_stale=asset_id in self.stale)
+
+    def summaries(self) -> dict[str, MarketSummary]:
+        return {
+            asset_id: replace(each, price=self.prices.get(asset_id, each.price), is_stale=asset_id in self.stale)
+            for asset_id, each in super().summaries().items()
+            if asset_id not in self.missing
+        }
 
     def _check(self, asset_id: str) -> None:
         if asset_id in self.missing:

@@ -26,16 +26,20 @@ from tests.support.people import PASSWORD, registration
 
 ResultT = TypeVar("ResultT")
 WORKERS = 2
+# As in `applications.LIMITS`.
+UNLIMITED = ("LOG_INS_PER_MINUTE", "REGISTRATIONS_PER_HOUR", "MONEY_CHANGES_PER_MINUTE", "STATEMENTS_PER_MINUTE")
 
 
 class Caller:
     """One connection to the server, with the token of one user."""
 
-    def __init__(self, address: str, token: str = "") -> None:
+    def __init__(self, address: str, token: str = "", *, certificate: Path | None = None) -> None:
         self.address = address
         self.token = token
         self.session = requests.Session()
         self.session.trust_env = False
+        if certificate:
+            self.session.verify = str(certificate)
 
     def call(self, method: str, path: str, json: Any = None, *, key: str | None = None) -> requests.Response:
         headers = {"Authorization": f"Bearer {self.token}"} if self.token else {}
@@ -70,6 +74,8 @@ class Server:
 
     address: str
     process: subprocess.Popen[bytes]
+    # Of a proxy in front.
+    certificate: Path | None = None
 
     @property
     def workers(self) -> list[int]:
@@ -86,7 +92,7 @@ class Server:
     def account(self, *, callers: int = 1, deposit: str | None = None) -> Iterator[Account]:
         """A new user, with connections to act on at the same time."""
         with ExitStack() as stack:
-            made = [Caller(self.address) for _ in range(callers)]
+            made = [Caller(self.address, certificate=self.certificate) for _ in range(callers)]
             for caller in made:
                 stack.callback(caller.close)
             body = registration()
@@ -101,7 +107,7 @@ class Server:
 
 def settings_for(endpoint: str, port: int, **settings: str) -> dict[str, str]:
     """The environment of the product's processes on the tables at this endpoint."""
-    environment = os.environ | {
+    return {name: value for name, value in os.environ.items() if name != "BIND"} | {
         "PORT": str(port),
         "WEB_CONCURRENCY": str(WORKERS),
         "DYNAMODB_ENDPOINT": endpoint,
@@ -109,17 +115,22 @@ def settings_for(endpoint: str, port: int, **settings: str) -> dict[str, str]:
         "SECRET_KEY": "a secret for tests only",
         "COOKIE_SECURE": "false",
         "AWS_REGION": "us-east-1",
+        **dict.fromkeys(UNLIMITED, "0"),
         **settings,
     }
-    environment.pop("BIND", None)
-    return environment
 
 
-def start_gunicorn(settings: Mapping[str, str], log: Path) -> subprocess.Popen[bytes]:
-    """Start gunicorn, which is gone when the thread that started it is."""
+def start_gunicorn(
+    settings: Mapping[str, str], log: Path, *, socket: int | None = None, root: Path | None = None
+) -> subprocess.Popen[bytes]:
+    """Start gunicorn, which is gone when the thread that started it is. It may inherit a socket, by its number.
+
+    It has the code in `root`, or this one.
+    """
     command = [*CHILD, sys.executable, "-m", "gunicorn", "wsgi:app"]
     with log.open("ab") as output:
-        return subprocess.Popen(command, env=dict(settings), stdout=output, stderr=output)
+        handed = () if socket is None else (socket,)
+        return subprocess.Popen(command, cwd=root, env=dict(settings), stdout=output, stderr=output, pass_fds=handed)
 
 
 @contextmanager

@@ -1,4 +1,4 @@
-"""A proxy that ends TLS in front of an application, as a load balancer does, with a certificate of its own."""
+"""A certificate, and a proxy of Python that ends TLS in front of an application, as a load balancer does."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
 from http.client import HTTPConnection
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from ipaddress import IPv4Address
 from pathlib import Path
 from threading import Thread
 from urllib.parse import urlsplit
@@ -51,7 +52,7 @@ def tls_in_front_of(address: str, folder: Path) -> Iterator[int]:
     server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
     server.daemon_threads = True
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-    context.load_cert_chain(_certificate(folder))
+    context.load_cert_chain(make_certificate(folder))
     # The handshake is for the thread of a connection, not for the one that accepts all.
     server.socket = context.wrap_socket(server.socket, server_side=True, do_handshake_on_connect=False)
     server.handle_error = lambda *_: None  # type: ignore[method-assign]
@@ -63,13 +64,15 @@ def tls_in_front_of(address: str, folder: Path) -> Iterator[int]:
         server.server_close()
 
 
-def _certificate(folder: Path) -> Path:
-    """A file with a certificate of its own and the key to it."""
+def make_certificate(folder: Path) -> Path:
+    """A file with a new certificate for this machine and shop.localhost, signed by itself, and the key to it."""
     key = ec.generate_private_key(ec.SECP256R1())
     name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "shop.localhost")])
     now = datetime.now(UTC)
     builder = x509.CertificateBuilder().subject_name(name).issuer_name(name).public_key(key.public_key())
     builder = builder.serial_number(x509.random_serial_number()).not_valid_before(now - timedelta(days=1))
+    names = [x509.DNSName("shop.localhost"), x509.IPAddress(IPv4Address("127.0.0.1"))]
+    builder = builder.add_extension(x509.SubjectAlternativeName(names), critical=False)
     certificate = builder.not_valid_after(now + timedelta(days=2)).sign(key, hashes.SHA256())
     file = folder / "certificate.pem"
     plain = serialization.NoEncryption()

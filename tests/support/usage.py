@@ -24,6 +24,9 @@ class Usage:
     read_units: Decimal
     write_units: Decimal
 
+    def __add__(self, other: Usage) -> Usage:
+        return Usage(self.calls + other.calls, self.read_units + other.read_units, self.write_units + other.write_units)
+
     def __sub__(self, other: Usage) -> Usage:
         return Usage(self.calls - other.calls, self.read_units - other.read_units, self.write_units - other.write_units)
 

@@ -10,7 +10,7 @@ from tests.support.page_client import Browser
 from tests.support.people import registration
 
 # Chromium reports the answer to a form that is refused, and no others are meant.
-REFUSED_FORM = re.compile("Failed to load resource: the server responded with a status of (400|404|409|422)")
+REFUSED_FORM = re.compile("Failed to load resource: the server responded with a status of (400|401|403|404|409|422)")
 
 
 WIDTH = 1280
@@ -20,7 +20,8 @@ class Visitor:
     """One browser context with one page: its own cookies, window and settings."""
 
     def __init__(self, browser: Any, address: str, *, script: bool = True) -> None:
-        self.context = browser.new_context(base_url=address, java_script_enabled=script)
+        # The certificates of tests are signed by themselves.
+        self.context = browser.new_context(base_url=address, java_script_enabled=script, ignore_https_errors=True)
         self.context.set_default_timeout(10_000)
         self.faults: list[str] = []
         self.username = ""
@@ -54,7 +55,14 @@ class Visitor:
 
     def fill(self, **fields: str) -> Visitor:
         for name, text in fields.items():
-            self.page.fill(f"#{name}", text)
+            self.show(name).page.fill(f"#{name}", text)
+        return self
+
+    def show(self, name: str) -> Visitor:
+        """Open what hides a field."""
+        closed = self.page.locator(f"details:not([open]):has(#{name}) > summary")
+        if closed.count():
+            closed.click()
         return self
 
     def press(self, name: str) -> Visitor:

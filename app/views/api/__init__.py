@@ -7,7 +7,7 @@ from flask import Flask
 from flask_wtf.csrf import CSRFProtect
 
 from app import __version__
-from app.views.api import admin, auth, balance, docs, inventory, orders, probes
+from app.views.api import admin, auth, balance, docs, events, inventory, leaving, orders, probes, second_factor
 from app.views.api.blueprint import PREFIX, JsonApi
 from app.views.api.openapi import DESCRIPTION, SharedAnswers, schema_name
 from app.views.errors import ERRORS
@@ -27,7 +27,7 @@ def init_app(app: Flask, csrf: CSRFProtect) -> None:
         },
     )
     shared.describe(api.ma_plugin)
-    for module in (auth, balance, orders, inventory, admin):
+    for module in (auth, second_factor, balance, orders, events, inventory, leaving, admin):
         prefix = module.blueprint.url_prefix or ""
         api.register_blueprint(module.blueprint, url_prefix=PREFIX + prefix)
         # Cookies are never read here, so there is nothing to forge.

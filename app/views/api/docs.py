@@ -32,16 +32,16 @@ blueprint = Blueprint("api_docs", __name__)
 
 
 def init_app(app: Flask, api: JsonApi) -> None:
-    """Write the OpenAPI file, once; everything else of the API must be registered already."""
-    app.extensions["openapi"] = app.json.dumps(api.spec.to_dict())
+    """Show the documentation; everything else of the API must be registered already."""
+    app.extensions["openapi"] = api.document
     app.register_blueprint(blueprint)
 
 
 @blueprint.get("/api/v1/openapi.json")
 def openapi_json() -> Response:
-    document: str = current_app.extensions["openapi"]
+    document: str = current_app.extensions["openapi"]()
     if prefix := request.script_root:
-        document = document.replace(f'"url": "{SERVER}"', f'"url": "{prefix}"')
+        document = document.replace(f'"url":"{SERVER}"', f'"url":"{prefix}"')
         document = document.replace(f'"{ERRORS}', f'"{prefix}{ERRORS}')
     return Response(document, content_type="application/json")
 

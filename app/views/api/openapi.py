@@ -16,9 +16,16 @@ from marshmallow import Schema, fields
 from werkzeug.routing import Rule
 
 from app.domain import errors, identifiers
+from app.domain.approvals import ApprovalStatus
 from app.domain.errors import ProductError
-from app.domain.users import READ
-from app.schemas.outputs import ProblemOutput
+from app.domain.events import DONE, WAITS, Means
+from app.domain.gains import CostMethod
+from app.domain.ledger import TransactionType
+from app.domain.orders import OrderStatus, Side, TimeInForce
+from app.domain.users import READ, Role, UserStatus
+from app.schemas.fields import ORDER_TYPES
+from app.schemas.market_outputs import AVAILABILITY
+from app.schemas.outputs import STORED_EVENTS, ProblemOutput
 from app.views.api.blueprint import PREFIX
 from app.views.errors import ALL, BadRequest, BodyTooLarge, InternalError, UnknownHost, UnsupportedMediaType, problem_of
 
@@ -32,10 +39,14 @@ a name that occurs twice in one object or query. Every error is `application/pro
 what to do about its `code`.
 A personal token may do what its scopes say: `read`, `trade`, `transfer` (money in and out). A change names its scope in
 `x-scope`; one that names none needs a login token.
+The codes with which an operation refuses stand in the description of each answer, and in its `x-codes`.
 A method that an address does not take is answered 405, with `Allow`.
 
+`GET /api/v1/events` tells what happened to orders that wait, so that nobody has to ask for them again and again.
+
 Send an `Idempotency-Key` with every request that moves money or assets: one that got no answer can then be repeated
-safely.
+safely. Where a body takes `dry_run`, true answers 200 with what the request would do, or with its refusal, and does
+nothing.
 """
 
 
@@ -64,6 +75,7 @@ HEADERS: dict[str, dict[str, Any]] = {
         "description": "This repeats the first answer to this Idempotency-Key; nothing was applied a second time",
         "schema": {"type": "string", "enum": ["true"]},
     },
+    "ETag": {"description": "Names this very answer: send it as If-None-Match", "schema": {"type": "string"}},
 }
 ALWAYS = ("X-Request-ID", "Server-Timing")
 RATE = ("X-RateLimit-Limit", "X-RateLimit-Remaining", "X-RateLimit-Reset")
@@ -72,12 +84,19 @@ ERROR_HEADERS = {401: ("WWW-Authenticate",), 429: ("Retry-After", *RATE), 503: (
 PATH_PARAMETERS: dict[str, dict[str, Any]] = {
     "asset_id": {"description": "In any case", "example": "BTC", "schema": _text_of(identifiers.ASSET_ID)},
     "order_id": {"example": "order_01JD0QZ5M4X8W3T7K2V9N6B1CF", "schema": _text_of(identifiers.ORDER_ID)},
+    "client_order_id": {
+        "description": "Your own id for the order",
+        "example": "bot-7:2026-11-29",
+        "schema": _text_of(identifiers.CLIENT_ORDER_ID),
+    },
     "transaction_id": {
         "description": "The number of the transaction in the user's cash account",
         "example": "000000000001",
         "schema": _text_of(identifiers.TRANSACTION_ID),
     },
+    "approval_id": {"example": "approval_01JD0QZ5M4X8W3T7K2V9N6B1CF", "schema": _text_of(identifiers.APPROVAL_ID)},
     "token_id": {"example": "0123456789abcdef", "schema": _text_of(identifiers.TOKEN_ID)},
+    "passkey_id": {"example": "0123456789abcdef", "schema": _text_of(identifiers.PASSKEY_ID)},
     "username": {"example": "ann_smith", "schema": _text_of(identifiers.USERNAME)},
 }
 
@@ -86,6 +105,20 @@ IDEMPOTENCY_KEY: dict[str, Any] = {
     "name": "Idempotency-Key",
     "description": "Your key for this request: repeated with it, the request is applied once and answered as before",
     "schema": _text_of(identifiers.IDEMPOTENCY_KEY),
+}
+
+IF_NONE_MATCH: dict[str, Any] = {
+    "in": "header",
+    "name": "If-None-Match",
+    "description": "The ETag of an earlier answer, which is not sent again while it is the same",
+    "schema": {"type": "string"},
+}
+
+DEVICE: dict[str, Any] = {
+    "in": "header",
+    "name": "X-Device",
+    "description": "The `device` of this client's last log-in: wrong passwords from elsewhere do not count for it",
+    "schema": {"type": "string"},
 }
 
 # What can follow an answer: its operation, the next operation, and the parameters of that.
@@ -117,8 +150,33 @@ LINKS: dict[str, dict[str, dict[str, str]]] = {
 }
 
 
+_WORDS = (ApprovalStatus, CostMethod, Means, OrderStatus, Role, Side, TimeInForce, TransactionType, UserStatus)
+# A schema each, to which fields refer: generators would make a class for each field.
+ENUMERATIONS = {
+    "OrderType": list(ORDER_TYPES),
+    "EventKind": STORED_EVENTS,
+    "EventOutcome": [DONE, WAITS],
+    "TradeType": list(Side),
+    "Availability": AVAILABILITY,
+    **{words.__name__: [word.lower() for word in words] for words in _WORDS},
+}
+
+
 def field_schema(self: Any, field: fields.Field[Any], ret: dict[str, Any], **kwargs: Any) -> dict[str, Any]:
-    """The field's own `json_schema` and its metadata, over what apispec guesses."""
+    """The field's own `json_schema` and its metadata, over what apispec guesses; an enumeration by its name."""
+    own = _own_schema(field, ret)
+    choices = [choice for choice in own.get("enum", ret.get("enum", [])) if choice is not None]
+    name = next((name for name, values in ENUMERATIONS.items() if values == choices), None)
+    if name is None:
+        return own
+    for replaced in ("type", "enum"):
+        ret.pop(replaced, None)
+        own.pop(replaced, None)
+    reference = {"$ref": f"#/components/schemas/{name}"}
+    return {**own, **({"anyOf": [reference, {"type": "null"}]} if field.allow_none else reference)}
+
+
+def _own_schema(field: fields.Field[Any], ret: dict[str, Any]) -> dict[str, Any]:
     if not hasattr(field, "json_schema"):
         return {}
     schema: dict[str, Any] = {**field.json_schema(), **field.metadata}
@@ -137,10 +195,12 @@ def field_schema(self: Any, field: fields.Field[Any], ret: dict[str, Any], **kwa
 def query_schema(self: Any, field: fields.Field[Any], ret: dict[str, Any], **kwargs: Any) -> dict[str, Any]:
     """A query has no null: an optional parameter is left out instead."""
     schema = dict(ret["schema"])
-    kinds = schema["type"] if isinstance(schema["type"], list) else [schema["type"]]
-    schema["type"] = next(kind for kind in kinds if kind != "null")
     if schema.get("default", "") is None:
         del schema["default"]
+    if "type" not in schema:
+        return {"schema": {"$ref": schema["$ref"]} if "$ref" in schema else schema["anyOf"][0]}
+    kinds = schema["type"] if isinstance(schema["type"], list) else [schema["type"]]
+    schema["type"] = next(kind for kind in kinds if kind != "null")
     if "enum" in schema:
         schema["enum"] = [choice for choice in schema["enum"] if choice is not None]
     return {"schema": schema}
@@ -167,9 +227,13 @@ class SharedAnswers(BasePlugin):
         marshmallow.converter.add_parameter_attribute_function(query_schema)
         components = self.spec.components
         components.security_scheme("bearer", {"type": "http", "scheme": "bearer"})
+        for name, choices in ENUMERATIONS.items():
+            components.schema(name, {"type": "string", "enum": choices})
         components.schema("Problem", schema=ProblemOutput)
         components.schemas["Problem"]["properties"] |= _details()
         components.parameter("IdempotencyKey", "header", IDEMPOTENCY_KEY)
+        components.parameter("IfNoneMatch", "header", IF_NONE_MATCH)
+        components.parameter("Device", "header", DEVICE)
         for name, header in HEADERS.items():
             components.header(name, header)
 
@@ -193,11 +257,15 @@ class SharedAnswers(BasePlugin):
     def _complete(self, operation: dict[str, Any], rule: Rule, *, is_change: bool) -> None:
         operation["operationId"] = _operation_id(rule)
         refusals: set[type[ProductError]] = set(operation.pop("x-refusals", {}).values())
-        is_limited = errors.TooManyRequests in refusals
+        takes_device = errors.TooManyGuesses in refusals
         is_keyed = errors.IdempotencyKeyReused in refusals
         refusals |= _shared_refusals(operation, is_change=is_change, has_path_parameters=bool(rule.arguments))
         if rule.rule.startswith(PREFIX):
             refusals.add(errors.UnknownParameter)
+        if takes_device:
+            operation.setdefault("parameters", []).append("Device")
+            # Programs are told the same.
+            refusals = refusals - {errors.TooManyGuesses} | {errors.TooManyRequests}
         if is_keyed:
             operation.setdefault("parameters", []).append("IdempotencyKey")
             refusals.add(errors.InvalidInput)
@@ -206,9 +274,16 @@ class SharedAnswers(BasePlugin):
             for status, response in operation["responses"].items()
             if status != "default" and int(status) < 400
         }
+        is_conditional = HTTPStatus.NOT_MODIFIED in successes
+        if is_conditional:
+            operation.setdefault("parameters", []).append("IfNoneMatch")
+        more = [
+            *(["Idempotent-Replayed"] if is_keyed else []),
+            *(RATE if takes_device else []),
+            *(["ETag"] if is_conditional else []),
+        ]
         for response in successes.values():
-            more = [*(["Idempotent-Replayed"] if is_keyed else []), *(RATE if is_limited else [])]
-            response["headers"] = _headers(*ALWAYS, *more)
+            response["headers"] = _headers(*ALWAYS, *more, *response.get("headers", {}))
             links = LINKS.get(operation["operationId"])
             if links:
                 response["links"] = {
@@ -262,13 +337,16 @@ def _shared_refusals(
 
 
 def _response(status: int, kinds: list[type[ProductError]]) -> dict[str, Any]:
+    """One schema is that of all errors: generators make a class of each, and would make hundreds of equal ones."""
     codes = [each.code for each in kinds]
-    problem = {"allOf": [{"$ref": "#/components/schemas/Problem"}, {"properties": {"code": {"enum": codes}}}]}
     examples = {each.code: {"value": problem_of(each.make_example(), "9f86d081884c7d65")} for each in kinds}
     return {
         "description": f"{HTTPStatus(status).phrase}: " + ", ".join(f"`{code}`" for code in codes),
         "headers": _headers(*ALWAYS, *ERROR_HEADERS.get(status, ())),
-        "content": {"application/problem+json": {"schema": problem, "examples": examples}},
+        "content": {
+            "application/problem+json": {"schema": {"$ref": "#/components/schemas/Problem"}, "examples": examples}
+        },
+        "x-codes": codes,
     }
 
 

@@ -10,11 +10,13 @@ from app.views.pages import (
     cash,
     dashboard,
     formatters,
+    leaving,
     links,
     market,
     orders,
     outcomes,
     profile,
+    second_factor,
     sessions,
     sign_in,
     statement,
@@ -32,6 +34,21 @@ def init_app(app: Flask) -> None:
     formatters.init_app(app)
     outcomes.init_app(app)
     for part in (
-        *(sign_in, links, dashboard, cash, market, trade, orders, activity, statement, profile, admin, well_known),
+        *(
+            sign_in,
+            links,
+            dashboard,
+            cash,
+            market,
+            trade,
+            orders,
+            activity,
+            statement,
+            profile,
+            second_factor,
+            leaving,
+            admin,
+            well_known,
+        ),
     ):
         app.register_blueprint(part.blueprint)

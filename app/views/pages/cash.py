@@ -12,11 +12,19 @@ from app.models import ledger
 from app.models.idempotency import Applied
 from app.models.ledger import BalanceTransaction
 from app.models.reading import NOTHING, Found
-from app.schemas.inputs import CashInput
+from app.schemas.inputs import CashForm, WithdrawalForm
 from app.services import cash
+from app.views.limited import moves_money
 from app.views.pages.forms import Form, submits
 from app.views.pages.outcomes import flash_outcome
-from app.views.pages.sessions import current_username, found, only_for_users
+from app.views.pages.sessions import (
+    current_authentication,
+    current_username,
+    found,
+    lead_to_second_factor,
+    only_for_users,
+)
+from app.views.proofs import require_proof_to_withdraw, take_evidence
 from app.views.reads import balance_of, reads
 
 blueprint = Blueprint("cash", __name__)
@@ -40,7 +48,8 @@ def deposit() -> str:
 
 
 @blueprint.post("/deposit")
-@submits(CashInput, again=_deposit_page)
+@submits(CashForm, again=_deposit_page)
+@moves_money
 @reads(balance_of)
 def send_deposit(form: Form, data: dict[str, Any]) -> ResponseReturnValue:
     return _done(cash.deposit(current_username(), **data, idempotency_key=form.sent_key(), early=found()))
@@ -48,14 +57,18 @@ def send_deposit(form: Form, data: dict[str, Any]) -> ResponseReturnValue:
 
 @blueprint.get("/withdraw")
 @reads(balance_of)
-def withdraw() -> str:
-    return _withdraw_page(Form(), found())
+def withdraw() -> ResponseReturnValue:
+    return lead_to_second_factor() or _withdraw_page(Form(), found())
 
 
 @blueprint.post("/withdraw")
-@submits(CashInput, again=_withdraw_page)
+@submits(WithdrawalForm, again=_withdraw_page)
+@moves_money
 @reads(balance_of)
 def send_withdrawal(form: Form, data: dict[str, Any]) -> ResponseReturnValue:
+    if elsewhere := lead_to_second_factor():
+        return elsewhere
+    require_proof_to_withdraw(current_authentication(), data["amount"], take_evidence(data))
     return _done(cash.withdraw(current_username(), **data, idempotency_key=form.sent_key(), early=found()))
 
 

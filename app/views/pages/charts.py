@@ -6,11 +6,12 @@ Values are only compared, placed and written: they are never added to anything.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from decimal import Decimal
-from itertools import accumulate
+from itertools import accumulate, chain
+from types import MappingProxyType
 from typing import Any
 
 from app.domain import money
@@ -30,44 +31,76 @@ COLOURS = 8
 
 @dataclass(frozen=True)
 class LineChart:
-    """A line over time; `line` is empty when there is nothing to draw.
+    """A line over time, and a second one `beside` it if there is one; `line` is empty when there is nothing to draw.
 
-    `rows` are points at even distances for the table, `points` all those that the picture shows.
+    `highest` and `lowest` are the values of both lines that the picture marks. `rows` are points at even distances for
+    the table, each a time and its values; `points` are all those that the picture shows. `marks` are dots, by kind.
     """
 
     id: str
     title: str
     description: str
-    line: str
-    area: str
-    highest: str
-    lowest: str
-    times: list[str]
-    rows: list[tuple[datetime, str]]
-    points: dict[str, Any]
+    line: str = ""
+    beside: str = ""
+    highest: str = ""
+    lowest: str = ""
+    times: list[str] = field(default_factory=list)
+    rows: list[tuple[datetime, list[str]]] = field(default_factory=list)
+    points: dict[str, Any] = field(default_factory=dict)
+    marks: dict[str, str] = field(default_factory=dict)
 
 
-def line_chart(id_: str, title: str, points: Sequence[Point], *, write: Callable[[Decimal], str]) -> LineChart:
-    """A chart of points in order of time. `write` turns a value into text."""
+def line_chart(
+    id_: str,
+    title: str,
+    points: Sequence[Point],
+    *,
+    write: Callable[[Decimal], str],
+    beside: Sequence[Decimal] = (),
+    marked: Mapping[str, Sequence[Point]] = MappingProxyType({}),
+) -> LineChart:
+    """A chart of points in order of time, and of other values `beside` them. `write` turns a value into text.
+
+    `marked` has points that are marked, by their kind. Those outside the time of the line are left out; one above or
+    below the line's own values is marked at its edge.
+    """
     if not points:
-        return LineChart(id_, title, "There is nothing to show just now.", "", "", "", "", [], [], {})
-    lowest, highest = min(points, key=_value), max(points, key=_value)
-    thinned = thin(points)
-    line = _draw(thinned, lowest[1], highest[1])
+        return LineChart(id_, title, "There is nothing to show just now.")
+    lines = [list(points)]
+    if beside:
+        lines.append([(time, value) for (time, _), value in zip(points, beside, strict=True)])
+    shown = {time for time, _ in thin(points)}
+    thinned = [[point for point in line if point[0] in shown] for line in lines]
+    low, high = (extreme(map(_value, chain(*lines))) for extreme in (min, max))
+    drawn = [_draw(line, low, high) for line in thinned]
     return LineChart(
         id_,
         title,
-        _describe(points, lowest, highest, write),
-        line=f"M{line}" if len(points) > 1 else f"M{line}H{WIDTH}",
-        area=f"M{line}V{HEIGHT}H0Z" if len(points) > 1 else "",
-        highest=write(highest[1]),
-        lowest=write(lowest[1]),
+        _describe(points, min(points, key=_value), max(points, key=_value), write),
+        line=drawn[0],
+        beside=drawn[1] if beside else "",
+        highest=write(high),
+        lowest=write(low),
         times=_write_times([points[place][0] for place in _even_places(len(points), 3)]),
-        rows=[(points[place][0], write(points[place][1])) for place in _even_places(len(points), TABLE_ROWS)],
+        rows=[
+            (points[place][0], [write(line[place][1]) for line in lines])
+            for place in _even_places(len(points), TABLE_ROWS)
+        ],
         points={
-            "times": [int(time.timestamp()) for time, _ in thinned],
-            "values": [money.plain(value) for _, value in thinned],
+            "times": [int(time.timestamp()) for time, _ in thinned[0]],
+            "values": [[money.plain(value) for _, value in line] for line in thinned],
         },
+        marks={kind: _mark(each, points, low, high) for kind, each in marked.items()},
+    )
+
+
+def _mark(marked: Sequence[Point], points: Sequence[Point], lowest: Decimal, highest: Decimal) -> str:
+    """Dots: lines without a length, of which the stylesheet draws the ends."""
+    start, end = points[0][0], points[-1][0]
+    return "".join(
+        f"M{_across(time, start, end)} {_height(min(max(value, lowest), highest), lowest, highest)}h0"
+        for time, value in marked
+        if start <= time <= end
     )
 
 
@@ -94,10 +127,14 @@ def _even_places(count: int, wanted: int) -> list[int]:
 
 
 def _draw(points: Sequence[Point], lowest: Decimal, highest: Decimal) -> str:
-    start, span = points[0][0], points[-1][0] - points[0][0]
-    return "L".join(
-        f"{(time - start) * WIDTH // span if span else 0} {_height(value, lowest, highest)}" for time, value in points
-    )
+    start, end = points[0][0], points[-1][0]
+    line = "L".join(f"{_across(time, start, end)} {_height(value, lowest, highest)}" for time, value in points)
+    return f"M{line}" if len(points) > 1 else f"M{line}H{WIDTH}"
+
+
+def _across(time: datetime, start: datetime, end: datetime) -> int:
+    """From the left of the canvas."""
+    return (time - start) * WIDTH // (end - start) if end > start else 0
 
 
 def _height(value: Decimal, lowest: Decimal, highest: Decimal) -> int:
@@ -111,7 +148,7 @@ def _write_times(times: list[datetime]) -> list[str]:
     """Labels short enough for the space below the picture: months, or for a few days the time of day without a year."""
     if times[-1] - times[0] > timedelta(days=3):
         return [f"{time.day} {time:%b %Y}" for time in times]
-    return [f"{time.day} {time:%b, %H:%M}" for time in times]
+    return [f"{time.day} {time:%b, %H:%M} UTC" for time in times]
 
 
 def _describe(points: Sequence[Point], lowest: Point, highest: Point, write: Callable[[Decimal], str]) -> str:

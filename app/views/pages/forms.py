@@ -7,20 +7,21 @@ so that sending it again can never apply it twice.
 from __future__ import annotations
 
 import secrets
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Set
 from functools import wraps
 from typing import Any
 
 from flask import Response, make_response, request
 from flask.typing import ResponseReturnValue
-from marshmallow import Schema, ValidationError
+from marshmallow import EXCLUDE, Schema, ValidationError
 
 from app.domain import errors, money
 from app.domain.identifiers import IDEMPOTENCY_KEY, matches
 from app.schemas.amounts import Amount
 from app.schemas.fields import StrictBoolean
 from app.schemas.inputs import Input
-from app.views.errors import RETRY_AFTER_SECONDS, answer_error, invalid_input
+from app.views.errors import RETRY_AFTER_SECONDS, answer_error, invalid_input, note_refusal
+from app.views.pages.formatters import write_bound
 from app.views.paging import ROWS, sent_query
 
 # The label of each field, in the order in which forms ask and errors are listed.
@@ -31,24 +32,36 @@ LABELS = {
     "email": "E-mail address",
     "password": "Password",
     "current_password": "Current password",
+    "code": "Code",
     "new_password": "New password",
     "keep_tokens": "Keep my personal API tokens",
     "phone": "Phone",
     "date_of_birth": "Date of birth",
     "marketing_emails_consent": "Send me news by e-mail",
     "amount": "Amount",
+    "transaction_id": "Transaction number",
+    "hash": "Hash",
     "description": "Description",
     "order_type": "What to do",
-    "quantity": "Quantity",
-    "spend": "Amount to spend",
+    "quantity": "Amount",
+    "spend": "Amount",
+    "unit": "In",
+    "at_limit": "Wait for a limit",
+    "at_stop": "Wait for a stop",
+    "stop_price": "Stop",
     "price": "Price limit",
     "expires_at": "Open until",
+    "time_in_force": "How long it stands",
     "name": "Name",
+    "credential": "Passkey",
     "scopes": "What it may do",
     "ends_on": "Last day",
     "transaction_type": "Type",
     "from": "From",
     "to": "To",
+    "year": "Year",
+    "method": "Cost of sales",
+    "theme": "Colours in this browser",
     "reason": "Reason",
     "user": "Username or e-mail address",
 }
@@ -73,8 +86,14 @@ class Form:
         self._fields: set[str] = set()
 
     def value(self, name: str) -> str:
-        """The text to show in a field: what the person typed, but never a password."""
-        return "" if "password" in name or self.is_suggested(name) else self.typed.get(name, "")
+        """The text to show in a field: what the person typed, but never a password or a code."""
+        is_secret = "password" in name or name == "code"
+        return "" if is_secret or self.is_suggested(name) else self.typed.get(name, "")
+
+    @property
+    def asks_proof(self) -> bool:
+        """Whether to ask for what proves who is there: where it was missing, or came and something else was wrong."""
+        return isinstance(self.refusal, errors.ProofRequired) or "current_password" in self.typed
 
     def is_suggested(self, name: str) -> bool:
         """Whether the page wrote the value of a field, rather than the person."""
@@ -104,7 +123,8 @@ class Form:
         }
         data |= {name: name in self.typed for name, field in schema.fields.items() if isinstance(field, StrictBoolean)}
         try:
-            loaded: dict[str, Any] = schema.load({**data, **path})
+            # A form has fields of its own, such as its key.
+            loaded: dict[str, Any] = schema.load({**data, **path}, unknown=EXCLUDE)
         except ValidationError as error:
             raise invalid_input(
                 {
@@ -121,7 +141,7 @@ class Form:
         self.retry_after_seconds = _retry_after_seconds(error)
         places = {name: place for place, name in enumerate(LABELS)}
         for each in sorted(self._reasons(error), key=lambda each: places.get(each.field, -1)):
-            self.errors.setdefault(each.field, []).append(each.message)
+            self.errors.setdefault(each.field, []).append(write_bound(each.message))
         if isinstance(error, errors.IdempotencyKeyReused):
             self.idempotency_key = secrets.token_urlsafe(16)
 
@@ -139,10 +159,17 @@ def sent_form() -> Form:
     return Form({name: text if "password" in name else text.strip() for name, text in request.form.items()})
 
 
-def read_filter(schema: Input, **defaults: str) -> tuple[Form, dict[str, Any] | None]:
+PERIOD = frozenset({"from", "to"})
+"""The fields of a filter by a period, in which a person writes."""
+
+
+def read_filter(
+    schema: Input, *, written: Set[str] | None = None, defaults: Mapping[str, str] | None = None
+) -> tuple[Form, dict[str, Any] | None]:
     """The form of a list's filter, kept in the address, and its values: None when the form now shows its errors.
 
-    The defaults are for an address with none of its fields; an empty field asks for no filter.
+    The defaults are for an address with none of its fields; an empty field asks for no filter. Where only some fields
+    are `written` by a person, what is wrong with another one is wrong with the address: raises InvalidInput.
     """
     is_sent = any(name in request.args for name in schema.names())
     form = Form(sent_query() if is_sent else defaults)
@@ -150,30 +177,34 @@ def read_filter(schema: Input, **defaults: str) -> tuple[Form, dict[str, Any] | 
         return form, form.load(schema, {"limit": str(ROWS)})
     except errors.InvalidInput as error:
         form.refuse(error)
+        if written is not None and form.errors.keys() - written:
+            raise
         return form, None
 
 
 def submits(
-    schema: type[Schema], *, again: Callable[..., str], writes: bool = True
+    schema: type[Schema], *, again: Callable[..., str], writes: bool = True, read: Callable[[], Form] = sent_form
 ) -> Callable[[Callable[..., ResponseReturnValue]], Callable[..., ResponseReturnValue]]:
     """Call the view with the form and its values; when anything is refused, show the form with `again`.
 
     NotFound is not a fault of the form: it stays an error page. `writes` is false where the view changes nothing,
-    whatever happens to it.
+    whatever happens to it. `read` makes the form of the request.
     """
 
     def decorate(view: Callable[..., ResponseReturnValue]) -> Callable[..., ResponseReturnValue]:
         @wraps(view)
         def wrapper(**path: str) -> ResponseReturnValue:
-            form = sent_form()
+            form = read()
             try:
                 return view(form, form.load(schema(), path), **path)
             except errors.NotFound:
                 raise
             except errors.ProductError as error:
+                note_refusal(error)
                 form.refuse(error)
             return _answer(lambda: again(form, **path), form, writes)
 
+        wrapper.schema = schema  # type: ignore[attr-defined]
         return wrapper
 
     return decorate

@@ -15,7 +15,8 @@ from app.domain.errors import LinkInvalid
 from app.domain.mails import MailKind
 from app.schemas.inputs import ForgottenInput, LinkInput, ResetInput
 from app.services import recovery
-from app.views.http import mail_settings
+from app.views.devices import remember_device
+from app.views.http import mail_settings, network
 from app.views.pages.forms import Form, submits
 from app.views.pages.sessions import is_logged_in
 
@@ -66,7 +67,8 @@ def confirm() -> ResponseReturnValue:
 @submits(LinkInput, again=_confirm_page)
 def send_confirmation(form: Form, data: dict[str, Any]) -> ResponseReturnValue:
     user = recovery.confirm_email(data["token"])
-    flash(f"{user.email} is confirmed. It is the e-mail address of the account {user.username}.")
+    # Without the address: browsers show a session cookie to who can open them.
+    flash(f"Your e-mail address is confirmed. It is that of the account {user.username}.")
     return redirect(url_for("profile.show" if is_logged_in() else "sign_in.log_in"), 303)
 
 
@@ -82,7 +84,7 @@ def forgotten() -> str:
 @blueprint.post("/forgot-password")
 @submits(ForgottenInput, again=_forgotten_page)
 def send_forgotten(form: Form, data: dict[str, Any]) -> ResponseReturnValue:
-    recovery.ask_for_reset(data["email"], address=request.remote_addr or "")
+    recovery.ask_for_reset(data["email"], address=network())
     flash(
         "If an account has this address and it is confirmed, a mail with a link is on its way to it. The link works "
         f"for 30 minutes.{mail_note()}"
@@ -103,6 +105,7 @@ def reset() -> ResponseReturnValue:
 @blueprint.post("/reset-password")
 @submits(ResetInput, again=_reset_page)
 def send_reset(form: Form, data: dict[str, Any]) -> ResponseReturnValue:
-    recovery.reset_password(**data)
+    # A link of a mail shows who it is: with it, guesses from elsewhere do not keep its owner out.
+    remember_device(recovery.reset_password(**data))
     flash("Your password is changed, and you are logged out everywhere. Log in with the new one.")
     return redirect(url_for("sign_in.log_in"), 303)

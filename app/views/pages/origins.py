@@ -6,12 +6,11 @@ client that says neither is not a browser of today; for it the token of the form
 
 from __future__ import annotations
 
-from urllib.parse import urlsplit
-
 from flask import Flask, request
 from flask.typing import ResponseReturnValue
 
 from app.views.errors import wants_json
+from app.views.http import own_origins, plain_origin
 from app.views.pages.sessions import CsrfFault, refuse_form
 
 OTHER_SITE = CsrfFault(
@@ -25,7 +24,6 @@ OTHER_HOST = CsrfFault(
     "The Origin names another host than the header Host. A proxy must pass on the Host that it was asked for.",
 )
 SAFE_METHODS = frozenset({"GET", "HEAD", "OPTIONS", "TRACE"})
-DEFAULT_PORTS = {"http": 80, "https": 443}
 
 
 def init_app(app: Flask) -> None:
@@ -48,18 +46,4 @@ def _fault() -> CsrfFault | None:
     # A page that hides its address sends null; of its own site only where the browser says so.
     if origin == "null":
         return None if site else OTHER_SITE
-    return OTHER_HOST if origin and not _is_ours(origin) else None
-
-
-def _is_ours(origin: str) -> bool:
-    """Whether an origin is the one of this request.
-
-    A proxy that does not say so may have had https where the application sees http, but never the other way round.
-    """
-    try:
-        page, here = urlsplit(origin), urlsplit(f"//{request.host}")
-        default = DEFAULT_PORTS[page.scheme]
-        is_same = (page.hostname, page.port or default) == (here.hostname, here.port or default)
-    except (ValueError, KeyError):
-        return False
-    return is_same and (page.scheme == "https" or not request.is_secure)
+    return OTHER_HOST if origin and plain_origin(origin) not in own_origins() else None

@@ -5,20 +5,29 @@ from __future__ import annotations
 from datetime import timedelta
 from typing import Any
 
-from flask import Blueprint, flash, redirect, render_template, url_for
+from flask import Blueprint, current_app, flash, redirect, render_template, request, url_for
 from flask.typing import ResponseReturnValue
 
 from app.domain import clock
 from app.domain.errors import NotFound, SessionNotFound, TokenNotFound
 from app.domain.users import READ, SCOPES, TRADE, TRANSFER
 from app.models.users import Token, User
-from app.schemas.inputs import EndSessionsForm, Input, PasswordInput, ProfileForm, TokenForm
+from app.schemas.inputs import EndSessionsForm, Input, PageInput, PasswordInput, ProfileForm, ThemeInput, TokenForm
 from app.services import profile, recovery, tokens
-from app.views.http import begin_login, site_root
+from app.views.http import THEMES, begin_login, chosen_theme, site_root, theme_cookie
 from app.views.pages.forms import Form, submits
 from app.views.pages.links import mail_note
 from app.views.pages.outcomes import already_done
-from app.views.pages.sessions import begin_session, current_token, current_username, logged_in_user, only_for_users
+from app.views.pages.sessions import (
+    begin_session,
+    current_authentication,
+    current_token,
+    current_username,
+    logged_in_user,
+    only_for_users,
+)
+from app.views.paging import listing, read_page, read_query
+from app.views.proofs import factor_rules, prove_profile, require_fresh_proof, take_evidence
 
 SCOPE_NAMES = {
     READ: "Read only",
@@ -43,10 +52,11 @@ def _filled(user: User) -> Form:
     return Form({name: text for name, text in stored.items() if text})
 
 
-def _profile_page(form: Form) -> str:
+def _profile_page(form: Form, colours: Form | None = None) -> str:
     user = logged_in_user()
     waiting = recovery.find_waiting_address(user)
-    return render_template("profile.html", form=form, user=user, waiting=waiting, note=mail_note())
+    colours = colours or Form({"theme": chosen_theme() or "device"})
+    return render_template("profile.html", form=form, user=user, waiting=waiting, note=mail_note(), colours=colours)
 
 
 @blueprint.get("")
@@ -54,11 +64,40 @@ def show() -> str:
     return _profile_page(_filled(logged_in_user()))
 
 
+def _refused_theme(colours: Form) -> str:
+    return _profile_page(_filled(logged_in_user()), colours)
+
+
+@blueprint.get("/theme")
+def back_to_profile() -> ResponseReturnValue:
+    """The page to return to after logging in with that form."""
+    return redirect(url_for("profile.show"), 303)
+
+
+@blueprint.post("/theme")
+@submits(ThemeInput, again=_refused_theme, writes=False)
+def choose_theme(form: Form, data: dict[str, Any]) -> ResponseReturnValue:
+    """Kept for a year in a cookie of this browser, also when it logs out."""
+    response = redirect(url_for("profile.show"), 303)
+    response.set_cookie(
+        theme_cookie(),
+        data["theme"],
+        max_age=timedelta(days=365) if data["theme"] in THEMES else 0,
+        path=request.script_root or "/",
+        secure=current_app.config["SESSION_COOKIE_SECURE"],
+        httponly=True,
+        samesite="Lax",
+    )
+    return response
+
+
 @blueprint.post("")
 @submits(ProfileForm, again=_profile_page)
 def send_profile(form: Form, data: dict[str, Any]) -> ResponseReturnValue:
-    user = profile.update_profile(logged_in_user(), data)
-    waits = f" {data['email']} counts when you open the link in the mail to it." if data["email"] != user.email else ""
+    evidence = take_evidence(data)
+    proved = prove_profile(current_authentication(), data, evidence)
+    user = profile.update_profile(logged_in_user(), data, proved=proved)
+    waits = " The new address counts when you open the link in the mail to it." if data["email"] != user.email else ""
     flash(f"Your profile is saved.{waits}")
     return redirect(url_for("profile.show"), 303)
 
@@ -67,7 +106,7 @@ def send_profile(form: Form, data: dict[str, Any]) -> ResponseReturnValue:
 @submits(Input, again=lambda form: _profile_page(_refused(form)))
 def send_link(form: Form, data: dict[str, Any]) -> ResponseReturnValue:
     address = recovery.send_confirmation(logged_in_user())
-    flash(f"A new link is on its way to {address}." if address else "No address waits to be confirmed.")
+    flash("A new link is on its way to the address below." if address else "No address waits to be confirmed.")
     return redirect(url_for("profile.show"), 303)
 
 
@@ -90,9 +129,17 @@ def password() -> str:
 @blueprint.post("/password")
 @submits(PasswordInput, again=_password_page)
 def send_password(form: Form, data: dict[str, Any]) -> ResponseReturnValue:
-    begin_session(profile.change_password(begin_login(current_username()), **data))
+    evidence = take_evidence(data)
+    begin_session(profile.change_password(begin_login(current_username()), evidence, factor_rules(), **data))
     flash("Your password is changed. You stay logged in here; everywhere else you are logged out.")
     return redirect(url_for("profile.show"), 303)
+
+
+@blueprint.get("/events")
+def event_list() -> str:
+    query = read_query(PageInput())
+    page = profile.list_events(current_username(), read_page(query))
+    return render_template("events.html", listing=listing(page, query))
 
 
 def _sessions_page(form: Form) -> str:
@@ -108,7 +155,8 @@ def sessions() -> str:
 @blueprint.post("/sessions")
 @submits(EndSessionsForm, again=_sessions_page)
 def end_sessions(form: Form, data: dict[str, Any]) -> ResponseReturnValue:
-    begin_session(profile.log_out_everywhere(current_username(), **data))
+    proved_at = current_token().proved
+    begin_session(profile.log_out_everywhere(current_username(), **data), proved_at=proved_at)
     flash("You are logged out everywhere but here.")
     return redirect(url_for("profile.sessions"), 303)
 
@@ -154,6 +202,7 @@ def token_list() -> str:
 @blueprint.post("/tokens")
 @submits(TokenForm, again=_tokens_page)
 def send_token(form: Form, data: dict[str, Any]) -> ResponseReturnValue:
+    require_fresh_proof(current_authentication(), take_evidence(data))
     made = tokens.create_personal_token(logged_in_user(), **data, idempotency_key=form.sent_key())
     if made.bearer is None:
         advice = "Its secret was shown only then: if you did not copy it, revoke the token and make another."

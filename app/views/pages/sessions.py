@@ -4,28 +4,36 @@ from __future__ import annotations
 
 import hashlib
 import re
+import secrets
+from contextlib import suppress
 from dataclasses import dataclass
-from datetime import timedelta
+from datetime import datetime, timedelta
 
 import structlog
 from flask import Blueprint, Flask, Request, current_app, flash, redirect, request, session, url_for
 from flask.sessions import SecureCookieSession, SecureCookieSessionInterface
 from flask.typing import ResponseReturnValue
 from flask_login import LoginManager, UserMixin, current_user, login_user, logout_user
-from flask_wtf.csrf import CSRFError
+from flask_wtf.csrf import CSRFError, generate_csrf
+from pynamodb.exceptions import PynamoDBException
 
-from app.domain.errors import AccountSuspended, NotAuthenticated
+from app.domain.errors import AccountSuspended, ClosedSince, NotAuthenticated, ProductError, SecondFactorRequired
 from app.models.reading import Found
 from app.models.users import Token, User, delete_token
 from app.services import tokens
+from app.services.admin import require_admin
 from app.services.tokens import Authentication
+from app.views.devices import cookie_name, remember_device
 from app.views.errors import FormExpired, answer_error, wants_json
 from app.views.http import current_path, origin
+from app.views.proofs import factor_rules
 from app.views.reads import needed
+from app.views.request_log import authenticated_username
 
 log = structlog.get_logger("app.forms")
-# The blueprints whose pages are for users only.
+# The blueprints whose pages are for users only, and of these for administrators only.
 _private: set[str] = set()
+_for_admins: set[str] = set()
 
 
 @dataclass(frozen=True)
@@ -65,12 +73,7 @@ class SessionUser(UserMixin):  # type: ignore[misc]
 
 
 class _CookieOfOneCopy(SecureCookieSessionInterface):
-    """Browsers send a cookie to all ports of a host, so that two copies on one host need names of their own.
-
-    Other sub-domains, and pages over http, can set a cookie of this host, but none with a prefix of its name.
-
-    The port is the one that the browser sees. Behind a proxy's prefix, the cookie is for what lies below it.
-    """
+    """Behind a proxy's prefix, the cookie is for what lies below it. Its name: see `cookie_name`."""
 
     digest_method = staticmethod(hashlib.sha256)
 
@@ -79,12 +82,7 @@ class _CookieOfOneCopy(SecureCookieSessionInterface):
         return self.make_null_session(app) if wants_json() else super().open_session(app, request)
 
     def get_cookie_name(self, app: Flask) -> str:
-        port = re.search(r":([0-9]{1,5})\Z", request.headers.get("Host", ""))
-        name = f"session_{port[1]}" if port else "session"
-        if not app.config["SESSION_COOKIE_SECURE"]:
-            return name
-        # Browsers keep such a cookie only from https, and `__Host-` from this host alone and for all its paths.
-        return f"__Secure-{name}" if request.script_root else f"__Host-{name}"
+        return cookie_name(app, "session")
 
     def get_cookie_path(self, app: Flask) -> str:
         return request.script_root or "/"
@@ -106,8 +104,16 @@ def init_app(app: Flask) -> None:
     manager.init_app(app, add_context_processor=False)
     manager.session_protection = "basic"
     manager.user_loader(_find_user)
-    app.jinja_env.globals.update(current_user=current_user, here=here)
+    app.jinja_env.globals.update(current_user=current_user, here=here, csrf_token=_csrf_token, is_known=_is_known)
+    # The library hands its own to templates in both ways.
+    app.context_processor(lambda: {"csrf_token": _csrf_token})
     app.register_error_handler(CSRFError, _answer_csrf_error)
+
+
+def _csrf_token() -> str:
+    """The token of a form, as the library makes it, over 256 random bits: of its own it would take a SHA-1."""
+    session.setdefault("csrf_token", secrets.token_urlsafe(32))
+    return str(generate_csrf())
 
 
 def _find_user(text: str) -> SessionUser | None:
@@ -117,17 +123,32 @@ def _find_user(text: str) -> SessionUser | None:
         return None
 
 
-def begin_session(user: User) -> None:
-    """Log a browser in, which ends the session that it had."""
-    end_session()
-    made = tokens.begin_session(user, origin())
+def begin_session(user: User, *, proved_at: datetime | None = None) -> None:
+    """Log a browser in, which ends the session that it had, and marks it as a device of the user.
+
+    The password was given just now, or at `proved_at`.
+    """
+    if _has_session():
+        delete_token(current_token())
+    forget_session()
+    made = tokens.begin_session(user, origin(), proved_at=proved_at)
+    remember_device(user)
     login_user(SessionUser(str(made.bearer), Authentication(user, made.token)))
 
 
 def end_session() -> None:
     """Log a browser out: the cookie is worth nothing from then on, wherever it was copied to."""
-    if "_user_id" in session and is_logged_in():
-        delete_token(current_token())
+    if _has_session():
+        tokens.log_out(current_token())
+    forget_session()
+
+
+def _has_session() -> bool:
+    return "_user_id" in session and is_logged_in()
+
+
+def forget_session() -> None:
+    """Empty the cookie of a browser whose credential has ended, or is about to."""
     logout_user()
     # A planted cookie must not become part of the next session.
     session.clear()
@@ -137,9 +158,39 @@ def is_logged_in() -> bool:
     return bool(current_user.is_authenticated)
 
 
+def _is_known(status: int) -> bool:
+    """Whether the page of an error can say who is logged in. One call for an address that has nothing, else none."""
+    if authenticated_username():
+        return True
+    with suppress(ProductError, PynamoDBException):
+        return status == 404 and is_logged_in()
+    return False
+
+
+def has_closed() -> bool:
+    """Whether the session of this browser was good until its user closed the account.
+
+    Up to two calls for a session that has ended, and one for any other that is not loaded yet.
+    """
+    if "_user_id" not in session or is_logged_in():
+        return False
+    try:
+        tokens.authenticate(session["_user_id"], for_pages=True)
+    except ClosedSince:
+        return True
+    except (NotAuthenticated, AccountSuspended):
+        pass
+    return False
+
+
 def logged_in_user() -> User:
     user: User = current_user.user
     return user
+
+
+def current_authentication() -> Authentication:
+    """The user and the credential of this session."""
+    return Authentication(current_user.user, current_user.token)
 
 
 def current_token() -> Token:
@@ -164,10 +215,39 @@ def only_for_users(blueprint: Blueprint) -> None:
     _private.add(blueprint.name)
 
 
+def lead_to_second_factor(*, operates: bool = False) -> ResponseReturnValue | None:
+    """To the page that sets one up, where this user must have a second factor for this page and has none."""
+    if not is_logged_in() or not factor_rules().is_missing(logged_in_user(), operates=operates):
+        return None
+    flash(SecondFactorRequired.message)
+    return redirect(url_for("second_factor.show"), 303)
+
+
+def only_for_admins(blueprint: Blueprint) -> None:
+    """The same, and refuse users who are not administrators, or lack the second factor that these must have."""
+    only_for_users(blueprint)
+    blueprint.before_request(_require_admin)
+    _for_admins.add(blueprint.name)
+
+
+def _require_admin() -> ResponseReturnValue | None:
+    require_admin(logged_in_user())
+    return lead_to_second_factor(operates=True)
+
+
+def is_private(blueprint: str | None) -> bool:
+    """Whether the pages of a blueprint are for users only."""
+    return blueprint in _private
+
+
+def is_for_admins(blueprint: str) -> bool:
+    return blueprint in _for_admins
+
+
 def _answer_csrf_error(_: CSRFError) -> ResponseReturnValue:
     refused = refuse_form(_csrf_fault())
     # A missing CSRF token usually means that the session has expired.
-    if request.blueprint in _private and not is_logged_in():
+    if is_private(request.blueprint) and not is_logged_in():
         return _ask_to_log_in() or ""
     return refused
 

@@ -7,12 +7,19 @@ from typing import Any
 from flask import Blueprint, flash, redirect, render_template, request, url_for
 from flask.typing import ResponseReturnValue
 
-from app.schemas.inputs import LoginInput, RegistrationInput
+from app.domain.errors import CodeRequired
+from app.domain.events import EventKind
+from app.models.events import record
+from app.models.ledger import get_balance
+from app.schemas.inputs import LoginInput, RegistrationInput, SecondStepInput, TicketInput
 from app.services import auth, market
-from app.views.http import begin_login, prices
-from app.views.pages.forms import Form, submits
-from app.views.pages.links import mail_note
-from app.views.pages.sessions import begin_session, end_session, is_logged_in, local_path
+from app.services.second_factor import login_options, pass_second_factor
+from app.views.http import begin_login, network, prices
+from app.views.pages.forms import Form, sent_form, submits
+from app.views.pages.sessions import begin_session, end_session, is_logged_in, local_path, logged_in_user
+from app.views.passkeys import passkey_site
+from app.views.proofs import factor_rules
+from app.views.second_factor import find_second_step, new_ticket
 
 blueprint = Blueprint("sign_in", __name__)
 
@@ -32,8 +39,16 @@ def _back() -> str | None:
 
 
 def _go_on() -> ResponseReturnValue:
-    """To the page that asked for a log-in, else to the dashboard."""
-    return redirect(_back() or url_for("dashboard.dashboard"), 303)
+    """To the page that asked for a log-in, else to the dashboard; an administrator who never moved money, to *Admin*.
+
+    That costs one call, for administrators alone.
+    """
+    return redirect(_back() or url_for("admin.search" if _only_operates() else "dashboard.dashboard"), 303)
+
+
+def _only_operates() -> bool:
+    user = logged_in_user()
+    return user.is_admin and not get_balance(user.username).version
 
 
 def _register_page(form: Form) -> str:
@@ -57,10 +72,9 @@ def register() -> str:
 @blueprint.post("/register")
 @submits(RegistrationInput, again=_register_page)
 def send_registration(form: Form, data: dict[str, Any]) -> ResponseReturnValue:
-    user = auth.register(auth.Registration(**data))
+    user = auth.register(auth.Registration(**data), address=network())
     begin_session(user)
-    asks = "" if user.has_confirmed_email else f" Open the link in the mail to {user.email}.{mail_note()}"
-    flash(f"Welcome, {user.first_name}. Your account is open.{asks}")
+    flash("", "welcome")
     return _go_on()
 
 
@@ -72,8 +86,47 @@ def log_in() -> str:
 @blueprint.post("/login")
 @submits(LoginInput, again=_log_in_page)
 def send_log_in(form: Form, data: dict[str, Any]) -> ResponseReturnValue:
-    begin_session(auth.check_password(begin_login(data["username"]), data["password"]))
+    attempt = begin_login(data["username"])
+    user = auth.check_password(attempt, data["password"])
+    try:
+        pass_second_factor(user, data["code"], attempt, factor_rules())
+    except CodeRequired:
+        return _code_page(Form({"ticket": new_ticket(user)}))
+    begin_session(user)
+    record(user.username, EventKind.LOG_IN)
     return _go_on()
+
+
+def _code_page(form: Form) -> str:
+    return render_template("log_in_code.html", form=form, ticket=form.value("ticket"), back=_back())
+
+
+@blueprint.get("/login/code")
+def code() -> ResponseReturnValue:
+    """Nobody links to the second step: it follows the first."""
+    return redirect(url_for("sign_in.log_in", next=_back()), 303)
+
+
+@blueprint.post("/login/code")
+@submits(SecondStepInput, again=_code_page)
+def send_code(form: Form, data: dict[str, Any]) -> ResponseReturnValue:
+    attempt = find_second_step(data["ticket"])
+    if attempt is None or attempt.user is None:
+        flash("This took too long, or your account was changed meanwhile. Log in again.")
+        return code()
+    pass_second_factor(attempt.user, data["code"], attempt, factor_rules())
+    begin_session(attempt.user)
+    record(attempt.user.username, EventKind.LOG_IN)
+    return _go_on()
+
+
+@blueprint.post("/login/code/passkey")
+def passkey_challenge() -> ResponseReturnValue:
+    """What the script of the second step hands to the browser, as JSON."""
+    attempt = find_second_step(sent_form().load(TicketInput(), {})["ticket"])
+    if attempt is None or attempt.user is None:
+        return code()
+    return {"public_key": login_options(attempt.user, passkey_site())}
 
 
 @blueprint.post("/logout")
@@ -81,6 +134,6 @@ def log_out() -> ResponseReturnValue:
     end_session()
     flash("You are logged out.")
     response = redirect(url_for("sign_in.landing"), 303)
-    # Not "cookies": the message is in one.
+    # Not "cookies": the message is in one, and the mark of the device stays in another.
     response.headers["Clear-Site-Data"] = '"cache", "storage"'
     return response

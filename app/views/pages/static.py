@@ -1,4 +1,4 @@
-"""Stylesheets, scripts and the icon: read once, and answered without the application.
+"""Stylesheets, scripts, icons and the manifest: read once, and answered without the application.
 
 `static_url` puts a hash of the content into the address. Only where that hash is the one of what is sent may a browser
 keep the file for good: while copies of two versions run, either may be asked for the files of the other.
@@ -17,7 +17,6 @@ from typing import TYPE_CHECKING
 from flask import Flask, request
 from werkzeug.wrappers import Request, Response
 
-from app.views.http import security_headers
 from app.views.request_log import is_for_metrics
 
 if TYPE_CHECKING:
@@ -30,8 +29,11 @@ FOREVER = "public, max-age=31536000, immutable"
 TYPES = {
     ".css": "text/css; charset=utf-8",
     ".js": "text/javascript; charset=utf-8",
+    ".py": "text/x-python; charset=utf-8",
+    ".png": "image/png",
     ".svg": "image/svg+xml",
     ".txt": "text/plain; charset=utf-8",
+    ".webmanifest": "application/manifest+json",
 }
 
 
@@ -66,9 +68,7 @@ def _with_files(app: Flask, others: WSGIApplication, files: Mapping[str, _File])
         file = files.get(environ.get("PATH_INFO", ""))
         if file is None or is_for_metrics(app, environ):
             return others(environ, start_response)
-        response = _answer(file, Request(environ))
-        response.headers.update(security_headers(app, is_https=environ["wsgi.url_scheme"] == "https"))
-        return response(environ, start_response)
+        return _answer(file, Request(environ))(environ, start_response)
 
     return answer
 

@@ -93,11 +93,11 @@ def test_cancelling_what_is_not_there_or_not_ones_own(trader, new_user, market_a
 
 
 FILL_COSTS = {
-    "buy at the limit": ("limit_buy", "BTC", "90", (2, 2, 16)),
-    "buy below the limit": ("limit_buy", "BTC", "80", (2, 2, 18)),
-    "sell": ("limit_sell", "ETH", "90", (2, 2, 18)),
-    "expire a buy": ("limit_buy", "BTC", None, (2, 2, 11)),
-    "expire a sell": ("limit_sell", "ETH", None, (2, 2, 10)),
+    "buy at the limit": ("limit_buy", "BTC", "90", (2, 2, 18)),
+    "buy below the limit": ("limit_buy", "BTC", "80", (2, 2, 20)),
+    "sell": ("limit_sell", "ETH", "90", (2, 2, 20)),
+    "expire a buy": ("limit_buy", "BTC", None, (2, 2, 13)),
+    "expire a sell": ("limit_sell", "ETH", None, (2, 2, 14)),
 }
 
 

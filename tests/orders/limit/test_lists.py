@@ -6,8 +6,8 @@ from decimal import Decimal
 
 import pytest
 
-from app.domain.orders import Side
-from app.models.orders import iterate_fillable_orders
+from app.domain.orders import Direction
+from app.models.orders import iterate_reached_orders, open_books
 from tests.orders.limit.account import cancel
 from tests.support.usage import AUTHENTICATION, usage_of
 
@@ -31,12 +31,14 @@ def test_an_order_that_waits_is_found_by_its_asset_its_side_and_a_price_that_rea
     buy, sell = trader.place("limit_buy", "BTC", "1", price="90"), trader.place("limit_sell", "ETH", "1", price="60")
     with market_app.app_context():
 
-        def found(asset_id: str, side: Side, price: str) -> set[str]:
-            return {order.order_id for order in iterate_fillable_orders(asset_id, side, Decimal(price))}
+        def found(asset_id: str, direction: Direction, price: str) -> set[str]:
+            [book] = open_books(asset_id, direction)
+            return {order.order_id for order in iterate_reached_orders(book, direction, Decimal(price))}
 
-        assert buy["order_id"] in found("BTC", Side.BUY, "90") and sell["order_id"] in found("ETH", Side.SELL, "60")
-        assert buy["order_id"] not in found("BTC", Side.BUY, "90.01") | found("BTC", Side.SELL, "90")
-        assert sell["order_id"] not in found("ETH", Side.SELL, "59.99") | found("ETH", Side.BUY, "60")
+        down, up = Direction
+        assert buy["order_id"] in found("BTC", down, "90") and sell["order_id"] in found("ETH", up, "60")
+        assert buy["order_id"] not in found("BTC", down, "90.01") | found("BTC", up, "90")
+        assert sell["order_id"] not in found("ETH", up, "59.99") | found("ETH", down, "60")
 
 
 @pytest.mark.parametrize(

@@ -129,7 +129,6 @@ REFUSED = {
     "a tiny number with an exponent": ({"price": 1e-9}, "price"),
     "a limit too high": ({"price": "1000000000.01"}, "price"),
     "a market order with an end": ({"order_type": "market_buy", "expires_at": "2099-01-01"}, "expires_at"),
-    "stop orders": ({"order_type": "stop_buy"}, "order_type"),
     "an order type in capitals": ({"order_type": "LIMIT_BUY"}, "order_type"),
     "no quantity": ({"quantity": None}, "quantity"),
 }
@@ -191,8 +190,8 @@ COSTS = {
         None,
         (2, 2, 13),
     ),
-    "cancel a buy": (lambda trader, placed: cancel(trader, placed), "limit_buy", (3, 3.5, 11)),
-    "cancel a sell": (lambda trader, placed: cancel(trader, placed), "limit_sell", (3, 3.5, 10)),
+    "cancel a buy": (lambda trader, placed: cancel(trader, placed), "limit_buy", (3, 3.5, 13)),
+    "cancel a sell": (lambda trader, placed: cancel(trader, placed), "limit_sell", (3, 3.5, 14)),
 }
 
 

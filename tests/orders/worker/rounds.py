@@ -7,8 +7,8 @@ from decimal import Decimal
 from typing import Any
 
 from app.domain import clock
-from app.domain.orders import OrderStatus, PriceType, Side
-from app.models.orders import Order, get_order, new_order_id, open_book
+from app.domain.orders import Direction, OrderStatus, PriceType
+from app.models.orders import Order, get_order, new_order_id, open_books
 from app.services.worker import Worker
 from tests.support.applications import tables_named
 from tests.support.books import Books, check_books
@@ -44,11 +44,11 @@ def write_order(username: str, **more: Any) -> Order:
         "quantity": Decimal(1),
         "order_price": Decimal(500),
         "total_amount": Decimal(500),
-        "limit_price": Decimal(500),
+        "book_price": Decimal(500),
         "reserved_amount": Decimal(500),
         "status": OrderStatus.PENDING.value,
         "open_owner": username,
-        "open_book": open_book("BTC", Side.BUY),
+        "open_book": open_books("BTC", Direction.DOWN)[0],
         "expires_at": end,
         "expiry_day": end.date().isoformat(),
         "created_at": now,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import random
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 
@@ -73,6 +74,21 @@ def test_an_order_of_an_earlier_day_that_failed_is_tried_again(worker, store):
         assert done_of(new_worker) == (0, 0, 0, 1)
     finally:
         order.delete()
+
+
+def test_what_is_left_to_another_worker_on_an_earlier_day_is_looked_at_again(worker, trader):
+    """A worker that comes second to an order leaves it some more; but the other one may have died."""
+    ended = clock.now() - timedelta(days=2)
+    left = place_limit(trader, Side.BUY, "1", "100", expires_at=ended)
+    first = ended - timedelta(seconds=1)
+    lost = write_order(trader, status="CANCELLED", expires_at=first, expiry_day=first.date().isoformat())
+    random.seed(1)  # so that it leaves more than none
+    try:
+        new_worker = Worker(FixedPrices())
+        assert done_of(new_worker) == (0, 0, 1, 0) and status_of(left) == "PENDING"
+    finally:
+        lost.delete()
+    assert done_of(new_worker) == (0, 1, 0, 0) and status_of(left) == "EXPIRED"
 
 
 def test_a_worker_that_slept_for_days_ends_what_ended_meanwhile(prices, trader):

@@ -10,13 +10,15 @@ from typing import Any
 import pytest
 
 from app.domain import clock
-from app.domain.orders import Side
+from app.domain.errors import OrderNotPending
+from app.domain.orders import NewTerms, Side
 from app.domain.users import UserStatus
 from app.models import order_changes
 from app.models.orders import get_order
 from app.models.users import set_status
 from tests.orders.worker.rounds import TABLES, done_of, status_of
 from tests.support.accounts import place_limit
+from tests.support.usage import metered
 
 
 @pytest.mark.parametrize(
@@ -162,11 +164,24 @@ def test_the_order_of_someone_suspended_is_filled_and_ended_like_any_other(worke
     assert (status_of(fill), status_of(expire)) == ("COMPLETED", "EXPIRED")
 
 
-def test_an_order_that_someone_else_ended_is_lost_and_costs_nothing_more(worker, prices, trader):
+def test_an_order_that_someone_else_ended_is_lost_and_costs_a_reading_more(worker, prices, trader):
     """The index may lag: what it shows as open may have ended."""
     order = place_limit(trader, Side.BUY, "1", "100")
     order_changes.cancel_order(trader, order.order_id)
     order.status, order.updated_at = "PENDING", clock.now()
-    with pytest.raises(Exception, match="can no longer change"):
+    with metered() as used, pytest.raises(OrderNotPending, match="can no longer change"):
         order_changes.fill_order(order, Decimal(100))
-    assert status_of(order) == "CANCELLED"
+    assert used.operations == ["BatchGetItem", "TransactWriteItems", "BatchGetItem"]
+    assert (used.read_units, used.write_units) == (5, 0) and status_of(order) == "CANCELLED"
+
+
+def test_an_order_that_its_owner_changed_is_lost_to_nobody(worker, prices, trader):
+    """Its copy has a limit that the price reaches. The order has another one, or none of it is left to do."""
+    order = place_limit(trader, Side.BUY, "1", "100")
+    order_changes.change_order(trader, order.order_id, NewTerms(limit_price=Decimal(70)))
+    with pytest.raises(order_changes.NotDue):
+        order_changes.fill_order(order, Decimal(80))
+    prices.set("BTC", "80")
+    assert done_of(worker) == (0, 0, 0, 0)
+    prices.set("BTC", "70")
+    assert done_of(worker) == (1, 0, 0, 0) and status_of(order) == "COMPLETED"

@@ -11,7 +11,7 @@ import sys
 import time
 from collections.abc import Callable, Iterator
 from contextlib import closing
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from pathlib import Path
 from typing import Any
@@ -140,9 +140,9 @@ def test_a_mail_server_that_hangs_holds_up_no_order(command, trader, endpoint):
         }
         with make_app(endpoint, **TABLES, mail=MailSettings(folder="nowhere")).app_context():
             batch = Batch()
-            queue_mail(
-                batch, MailKind.PASSWORD_CHANGED, username=trader, to="ann@example.com", values={}, now=clock.now()
-            )
+            # By the clock of the process that is to send it.
+            now = datetime.now(UTC)
+            queue_mail(batch, MailKind.PASSWORD_CHANGED, username=trader, to="ann@example.com", values={}, now=now)
             batch.commit()
         process = command(**mail)
         waiting, _ = silent.accept()

@@ -20,30 +20,41 @@ from tests.support.server import Server, settings_for, start_gunicorn, wait_unti
 
 # The market lives through a minute in a second, so that limits near the price are reached within the test.
 MARKET_SPEED = 60
+ROOT = Path(__file__).parents[3]
 
 
 @dataclass
 class Cluster:
-    """An engine on a file, gunicorn and an order worker; each can be killed, and starts again on the same data."""
+    """An engine on a file, gunicorn and an order worker; each can be killed, and starts again on the same data.
+
+    The code is that in `root`. A second cluster, on the engine of a first one, is made with its `engine_port`.
+    """
 
     folder: Path
+    root: Path = ROOT
+    engine_port: int = field(default_factory=free_port)
     kills: Counter[str] = field(default_factory=Counter)
     # Processes that ended although nobody killed them.
     ended: list[str] = field(default_factory=list)
     processes: dict[str, subprocess.Popen[bytes]] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
-        self.engine_port, self.port = free_port(), free_port()
         self.endpoint = f"http://127.0.0.1:{self.engine_port}"
-        self.address = f"http://127.0.0.1:{self.port}"
         self.settings = settings_for(
             self.endpoint,
-            self.port,
+            0,
             MARKET_SPEED=str(MARKET_SPEED),
             LOG_LEVEL="WARNING",
             PROMETHEUS_MULTIPROC_DIR=str(self.folder / "counters"),
         )
         self.log = self.folder / "processes.log"
+        self.take_port()
+
+    def take_port(self) -> None:
+        """Another address for the web server: one that was free a while ago may be taken by now."""
+        port = free_port()
+        self.address = f"http://127.0.0.1:{port}"
+        self.settings["PORT"] = str(port)
 
     @property
     def server(self) -> Server:
@@ -53,22 +64,24 @@ class Cluster:
         if name == "engine":
             self.processes[name] = start_engine(self.engine_port, self.folder / "orders.db")
         elif name == "gunicorn":
-            self.processes[name] = start_gunicorn(self.settings, self.log)
+            self.processes[name] = start_gunicorn(self.settings, self.log, root=self.root)
         else:
-            self.processes[name] = self._flask("orders", "run")
+            self.processes[name] = self.start_flask("orders", "run")
 
     def flask(self, *arguments: str, timeout: float = 300) -> tuple[int, str]:
         """Run a command to its end: its status and what it printed."""
-        process = self._flask(*arguments, output=subprocess.PIPE)
+        process = self.start_flask(*arguments, output=subprocess.PIPE)
         output, _ = process.communicate(timeout=timeout)
         return process.returncode, output.decode()
 
-    def _flask(self, *arguments: str, output: int | None = None) -> subprocess.Popen[bytes]:
+    def start_flask(self, *arguments: str, output: int | None = None) -> subprocess.Popen[bytes]:
+        """Start a command, which writes into the log unless told otherwise; the caller ends it."""
         command = [*CHILD, sys.executable, "-m", "flask", "--app", "wsgi", *arguments]
         # A worker has counters of its own, which it serves itself or not at all.
         settings = {name: value for name, value in self.settings.items() if name != "PROMETHEUS_MULTIPROC_DIR"}
         with self.log.open("ab") as log:
-            return subprocess.Popen(command, env=settings, stdout=log if output is None else output, stderr=log)
+            to = log if output is None else output
+            return subprocess.Popen(command, cwd=self.root, env=settings, stdout=to, stderr=log)
 
     def wait_until_ready(self) -> None:
         wait_until_ready(self.server, self.log)

@@ -18,17 +18,23 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
 
+import pytest
 from flask import Flask
+from ulid import ULID
 
 from app.domain import clock
+from app.domain.errors import ClosedSince
+from app.domain.events import EventKind
 from app.domain.orders import Side
 from app.domain.users import Role, UserStatus
 from app.factory import create_app
-from app.models import users
+from app.models import factors, users
+from app.models.adjustments import PARTITION
 from app.models.balance_changes import open_account
 from app.models.orders import new_order_id
 from app.models.outbox import SHARDS
-from app.services import tokens
+from app.models.upgrade import require_alone
+from app.services import guesses, tokens
 from app.services.passwords import hash_password
 from app.services.worker import Worker
 from tests.contract.specification import Specification
@@ -38,7 +44,7 @@ from tests.proofs.matrix.report import Report
 from tests.proofs.matrix.use_cases import NEW_PASSWORD, Actor, Answer, UseCase
 from tests.support.accounts import deposit, place, user_item
 from tests.support.applications import config, tables_named
-from tests.support.books import check_books, plain_row, query
+from tests.support.books import check_books, hashes_of, plain_row, query
 from tests.support.faults import Call, FaultyStore
 from tests.support.people import LONG_AGO, PASSWORD, Person, caller
 from tests.support.prices import FixedPrices, SetPrices
@@ -49,12 +55,23 @@ TABLES = tables_named("matrix")
 BEFORE, ONCE = "before", "once"
 # Refusals under a fault, and what they leave: nothing was written, or the outcome is unknown.
 LEAVES = {"busy": {BEFORE}, "store_unavailable": {BEFORE, ONCE}, "failed": {BEFORE, ONCE}, "killed": {BEFORE, ONCE}}
+# A code that was used up, while the answer to that was lost, is called used: the request can be sent with another.
+SPENT = {"invalid_code": {BEFORE}, "invalid_input": {BEFORE}}
+# What a code leaves that was used up for nothing.
+TRIES = {"version", "wrong_codes", "wrong_since"}
 # What differs from run to run, and what stands for it.
-RANDOM = {"password_hash", "secret_hash", "fingerprint", "ttl", "mail_id", "text_values", "address"}
+RANDOM = {
+    *("password_hash", "secret_hash", "hash", "head_hash", "fingerprint", "ttl", "mail_id", "text_values", "address"),
+    *("seed", "recovery_hashes", "totp_step"),
+}
 ORDER_ID = r"order_[0-9A-Z]{26}"
+APPROVAL_ID = r"approval_[0-9A-Z]{26}"
 VOLATILE = [
     (ORDER_ID, "ORDER"),
+    (APPROVAL_ID, "APPROVAL"),
+    (r"admin_[0-9]+", "ADMIN"),
     (r"\d{4}-\d\d-\d\d(T[0-9:.]+Z)?", "TIME"),
+    (r"(BUY|SELL|TIME)#1\"", r'\1"'),  # the second shard, of an id that is random
     (r"REQUEST#[^\"]+", "REQUEST"),
     (r'(TOKEN#|"token_id": ")[0-9a-f]{16}', "TOKEN"),
     (r"OUTBOX#[0-9]", "OUTBOX"),
@@ -64,8 +81,8 @@ _numbers = itertools.count(1)
 
 
 def matrix_app(endpoint: str) -> Flask:
-    """An application on the tables of the matrix."""
-    return create_app(config(endpoint, users_table=TABLES["users"], orders_table=TABLES["orders"]))
+    """An application on the tables of the matrix. Its worker looks at two shards, at whichever an order is."""
+    return create_app(config(endpoint, users_table=TABLES["users"], orders_table=TABLES["orders"], key_shards=2))
 
 
 @dataclass(frozen=True)
@@ -82,6 +99,12 @@ class DryRun:
 
     calls: list[Call]
     states: dict[str, list[str]]
+    events: dict[str, list[str]]
+
+    def may_leave(self, state: str) -> list[list[str]]:
+        """The kinds of the security events that may stand there in a state. A put of its own may fail."""
+        is_in_batch = self.calls[-1].operation != "PutItem"
+        return [self.events[state]] if is_in_batch else [self.events[BEFORE], self.events[state]]
 
 
 @dataclass
@@ -106,6 +129,9 @@ class Arena:
         for app in (self.app, self.faulty_app):
             app.extensions["prices"] = SetPrices(BTC="100", ETH="10")
         self.password_hash = hash_password(PASSWORD)
+        for app in (self.app, self.faulty_app):
+            with app.app_context():
+                require_alone()  # once in each process
         self.specification = Specification(caller(self.app).get("/api/v1/openapi.json").json)
         with self.app.app_context():
             self.worker = Worker(self.worker_prices)
@@ -113,6 +139,10 @@ class Arena:
             name = f"admin_{next(_numbers)}"
             open_account(user_item(name))
             self.admin_token = tokens.issue_login_token(users.set_role(name, Role.ADMIN, now=clock.now())).bearer
+
+        with self.faulty_app.app_context():
+            # Each process asks once.
+            require_alone()
 
     def _template(self, use_case: UseCase) -> Template:
         if use_case.name not in self._templates:
@@ -158,12 +188,15 @@ class Arena:
         replaced = {each: new_order_id(clock.now()) for each in re.findall(ORDER_ID, text)} | {
             template.actor.name: actor.name
         }
+        # An id of the same kind, and of the same length.
+        replaced |= {each: f"approval_{ULID()}" for each in re.findall(APPROVAL_ID, text)}
         for old, new in replaced.items():
             text = text.replace(old, new)
+        actor.approval_id = replaced.get(template.actor.approval_id, "")
         actor.order_id = replaced.get(template.actor.order_id, "")
         actor.person.token = template.actor.person.token.replace(template.actor.name, actor.name)
         puts: dict[str, list[Any]] = {}
-        for table, row in json.loads(text):
+        for table, row in _chained(json.loads(text)):
             puts.setdefault(table, []).append({"PutRequest": {"Item": row}})
         if puts:
             self.store.call("BatchWriteItem", RequestItems=puts)
@@ -177,17 +210,17 @@ class Arena:
             query(moment, TABLES["users"], "PK", partition)
         for asset_id in ("BTC", "ETH"):
             query(moment, TABLES["users"], "PK", f"TRANS#{name}#{asset_id}")
-        moment.query(
-            TableName=TABLES["users"],
-            KeyConditionExpression="PK = :shard",
-            FilterExpression="username = :name",
-            ExpressionAttributeValues={
-                ":shard": {"S": f"OUTBOX#{zlib.crc32(name.encode()) % SHARDS}"},
-                ":name": {"S": name},
-            },
-            ConsistentRead=True,
-        )
-        query(moment, TABLES["orders"], "username", name, index="UserOrderHistoryIndex")
+        for shared in (f"OUTBOX#{zlib.crc32(name.encode()) % SHARDS}", PARTITION):
+            moment.query(
+                TableName=TABLES["users"],
+                KeyConditionExpression="PK = :shared",
+                FilterExpression="username = :name",
+                ExpressionAttributeValues={":shared": {"S": shared}, ":name": {"S": name}},
+                ConsistentRead=True,
+            )
+        for order in query(moment, TABLES["orders"], "username", name, index="UserOrderHistoryIndex"):
+            if order.get("revision", "1") != "1":
+                query(moment, TABLES["orders"], "PK", order["order_id"])
         return moment
 
     def _read(self, name: str) -> Moment:
@@ -197,20 +230,29 @@ class Arena:
             check_books(moment, name, **TABLES)
         return moment
 
-    def look_at(self, actor: Actor) -> list[str]:
-        """Everything that the database holds about an account, comparable with that of another run."""
-        return sorted(_comparable(plain_row(row), actor.name) for row in self._read(actor.name).rows.values())
+    def look_at(self, actor: Actor) -> tuple[list[str], list[str]]:
+        """Everything that the database holds about an account, comparable with that of another run; and the kinds of
+        its security events."""
+        rows = self._read(actor.name).rows
+        kinds = sorted(row["kind"]["S"] for key, row in rows.items() if is_event(key))
+        return (
+            sorted(_comparable(plain_row(row), actor.name) for key, row in rows.items() if not is_event(key)),
+            [kind for kind in kinds if kind != EventKind.RECOVERY_CODE_USED],
+        )
 
     def dry_run(self, use_case: UseCase) -> DryRun:
         """The use case without faults, run once for all cells."""
         if use_case.name not in self._dry_runs:
             actor = self.new_actor(use_case)
-            before = self.look_at(actor)
+            before, events_before = self.look_at(actor)
             self.faults.heal()
             answer = use_case.act(actor)
             assert answer.is_done, answer
             calls = list(self.faults.calls)
-            self._dry_runs[use_case.name] = DryRun(calls, {BEFORE: before, ONCE: self.look_at(actor)})
+            once, events_once = self.look_at(actor)
+            self._dry_runs[use_case.name] = DryRun(
+                calls, {BEFORE: before, ONCE: once}, {BEFORE: events_before, ONCE: events_once}
+            )
             self._remove(actor)
         return self._dry_runs[use_case.name]
 
@@ -243,7 +285,8 @@ class Arena:
         assert self.faults.broken, "the fault did not happen"
         self.faults.heal()
         state = self.state_of(use_case, actor)
-        assert state in ({ONCE} if answer.is_done else LEAVES.get(answer.code, set())), (answer, state)
+        leaves = LEAVES | SPENT if use_case.spends_code else LEAVES
+        assert state in ({ONCE} if answer.is_done else leaves.get(answer.code, set())), (answer, state)
         self.report.add(use_case.name, call, column, answer.code, state)
         self.check_rest(use_case, actor, state)
 
@@ -257,6 +300,9 @@ class Arena:
         if self.is_thorough:
             self.check_unlocked(use_case, actor)
             return
+        if use_case.closes:
+            self.check_closed(actor)
+            return
         with self.faulty_app.app_context():
             deposit(actor.name, "20.00")
         if any('"PENDING"' in row for row in self._dry_runs[use_case.name].states[ONCE]):
@@ -264,11 +310,11 @@ class Arena:
 
     def state_of(self, use_case: UseCase, actor: Actor) -> str:
         """Whether the use case has changed nothing, or everything once; fails when it is neither."""
-        states, rows = self._dry_runs[use_case.name].states, self.look_at(actor)
-        if rows == states[BEFORE]:
-            return BEFORE
-        assert rows == states[ONCE]
-        return ONCE
+        dry_run, (rows, events) = self._dry_runs[use_case.name], self.look_at(actor)
+        state = BEFORE if rows == dry_run.states[BEFORE] else ONCE
+        assert rows == dry_run.states[state]
+        assert events in dry_run.may_leave(state), "an event tells of an act, and each act has one"
+        return state
 
     def check_again(self, use_case: UseCase, actor: Actor) -> None:
         """What has been applied is not applied a second time by sending it again."""
@@ -279,12 +325,19 @@ class Arena:
 
     def check_unlocked(self, use_case: UseCase, actor: Actor) -> None:
         """Whatever happened: the account can log in, move money, trade, and end its open orders."""
+        if use_case.closes:
+            self.check_closed(actor)
+            return
         person = Person(caller(self.app), actor.name, actor.person.email)
         login = {"username": actor.name, "password": NEW_PASSWORD if use_case.new_password else PASSWORD}
         if use_case.suspends:
             assert person.post("/auth/login", login).status_code == 403
             with self.app.app_context():
                 users.set_status(actor.name, UserStatus.ACTIVE, now=clock.now())
+        if use_case.has_factor:
+            # Who has lost the app and the recovery codes gets in again.
+            with self.app.app_context():
+                factors.remove_factor(users.get_user(actor.name), None)
         answers = [person.post("/auth/login", login)]
         person.token = answers[0].json["access_token"]
         answers += [
@@ -299,6 +352,14 @@ class Arena:
         books = check_books(Moment(self.engine), actor.name, **TABLES)
         assert not any(row["status"] == "PENDING" for row in books.orders)
 
+    def check_closed(self, actor: Actor) -> None:
+        """Nobody can log in to the account or put anything into it, and nothing stands in the books that should not."""
+        with self.app.app_context():
+            with pytest.raises(ClosedSince):
+                deposit(actor.name, "20.00")
+            assert guesses.begin_login(actor.name, address="10.1.1.1").user is None
+            assert users.find_user_by_email(actor.person.email) is None
+
     def _act_and_die(self, use_case: UseCase, actor: Actor, call: Call, column: Column) -> Answer:
         """Run the use case in a process of its own, which is killed at this call."""
         ready, go = os.pipe()
@@ -312,8 +373,13 @@ class Arena:
         _, status = os.waitpid(pid, 0)
         os.close(ready)
         os.close(go)
+        actor.tries += 1
         assert os.WIFSIGNALED(status), f"it was not killed, but ended with {status}"
         return Answer("killed")
+
+
+def is_event(key: tuple[str, str, str]) -> bool:
+    return key[2].startswith("EVENT#")
 
 
 def _run_in_child(ready: int, act: Callable[[], Answer]) -> None:
@@ -329,7 +395,20 @@ def _run_in_child(ready: int, act: Callable[[], Answer]) -> None:
 
 
 def _comparable(row: dict[str, Any], name: str) -> str:
-    text = json.dumps({key: value for key, value in row.items() if key not in RANDOM}, sort_keys=True)
+    left_out = RANDOM | TRIES if row["entity_type"] == "FACTOR" else RANDOM
+    text = json.dumps({key: value for key, value in row.items() if key not in left_out}, sort_keys=True)
     for pattern, word in VOLATILE:
         text = re.sub(pattern, word, text)
     return text.replace(name, "ACTOR")
+
+
+def _chained(rows: list[Any]) -> list[Any]:
+    """The rows of a copied account, whose transactions have the hashes of another name."""
+    items = {row["SK"]["S"]: row for _, row in rows if row["PK"] == row.get("username")}
+    transactions = [items[key] for key in sorted(items) if key.startswith("TRANS#")]
+    if transactions:
+        *hashes, head = hashes_of(plain_row(items["BALANCE"]), [plain_row(row) for row in transactions])
+        for row, hash_ in zip(transactions, hashes, strict=True):
+            row["hash"]["S"] = hash_
+        items["BALANCE"]["head_hash"]["S"] = head
+    return rows

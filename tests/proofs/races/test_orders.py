@@ -1,7 +1,8 @@
 """Two people, or programs, at one account at the same moment: real threads on the embedded engine.
 
-RACE_ROUNDS says how many rounds each race has (`make prove`: 1,000). After each round the books balance, each
-order has one end, and what it reserved was spent or given back to the cent.
+RACE_ROUNDS says how many rounds each race has (`make prove`: 1,000), and ORDER_RACES how many those at one order have:
+of its changes, its trigger and its ends (10,000). After each round the books balance, each order has one end, and what
+it reserved was spent or given back to the cent.
 """
 
 from __future__ import annotations
@@ -26,17 +27,19 @@ from app.domain import clock
 from app.domain.errors import Busy, InsufficientFunds, InsufficientHolding, OrderNotPending, ProductError
 from app.domain.idempotency import identify
 from app.domain.ledger import TransactionType
-from app.domain.orders import NewOrder, PriceType, Side
+from app.domain.orders import NewOrder, NewTerms, PriceType, Side
 from app.models import order_changes
 from app.models.balance_changes import post_transaction
+from app.models.order_changes import NotDue
 from app.models.orders import Order
-from app.services.worker import Worker
-from tests.support.accounts import open_trader, place_limit
+from app.services.worker import Round, Worker
+from tests.support.accounts import open_trader, place_limit, place_stop
 from tests.support.applications import make_app, tables_named
 from tests.support.books import Books, check_books, money
 from tests.support.prices import FixedPrices
 
 ROUNDS = int(os.environ.get("RACE_ROUNDS", "10"))
+ORDER_RACES = int(os.environ.get("ORDER_RACES", ROUNDS))
 ROUNDS_PER_TRADER = 5  # few, as the books of every order are read again after each round
 TABLES = tables_named("race")
 ENDED = {"COMPLETED", "CANCELLED", "EXPIRED"}
@@ -53,6 +56,7 @@ class Arena:
     pool: ThreadPoolExecutor
     random: random.Random
     outcomes: Counter[str] = field(default_factory=Counter)
+    rounds: int = ROUNDS
 
     def run_at_once(self, *actions: Action, spread_seconds: float = 0.003) -> list[Any]:
         """Start all at the same moment, or within `spread_seconds`; a product error is a result."""
@@ -65,7 +69,7 @@ class Arena:
                 time.sleep(delay)
                 try:
                     return action()
-                except ProductError as error:
+                except (ProductError, NotDue) as error:
                     return error
 
         return list(self.pool.map(run, actions, delays))
@@ -80,12 +84,18 @@ class Arena:
 
 
 def check_settled(books: Books, order: dict[str, str]) -> None:
-    """Refund + fill = reserve."""
+    """Refunds + fill = what was paid; and the last refund + fill = the reserve."""
     moved = [row for row in books.transactions if row.get("order_id") == order["order_id"]]
+    paid = [money(row["amount"]) for row in moved if row["transaction_type"] == "ORDER_PAYMENT"]
     refunds = [money(row["amount"]) for row in moved if row["transaction_type"] == "ORDER_REFUND"]
     spent = [money(row["total_amount"]) for row in books.trades if row["order_id"] == order["order_id"]]
-    assert len(refunds) <= 1 and len(spent) == (order["status"] == "COMPLETED"), order
-    assert sum(refunds) + sum(spent) == money(order["reserved_amount"]), order
+    assert len(spent) == (order["status"] == "COMPLETED"), order
+    assert sum(refunds) + sum(spent) == sum(paid), order
+    last = [money(row["amount"]) for row in moved if row["description"] in RETURNED_AT_THE_END]
+    assert len(last) <= 1 and sum(last) + sum(spent) == money(order["reserved_amount"]), order
+
+
+RETURNED_AT_THE_END = {"Returned: bought below the limit", "Returned: cancelled", "Returned: expired"}
 
 
 def name_of(result: Any) -> str:
@@ -107,7 +117,7 @@ def arena(app: Flask, store: Any, request: pytest.FixtureRequest, caplog: pytest
         arena = Arena(app, store, pool, random.Random(4))
         yield arena
     print(
-        f"{request.node.name}: {ROUNDS} rounds,",
+        f"{request.node.name}: {arena.rounds} rounds,",
         ", ".join(f"{count} {name}" for name, count in sorted(arena.outcomes.items())),
     )
 
@@ -137,7 +147,8 @@ STATUS = {"cancel": "CANCELLED", "fill": "COMPLETED", "expire": "EXPIRED"}
 )
 def test_two_ends_of_one_order(arena, pair):
     """Exactly one of the two ends it; the other one is told that it has ended."""
-    for number in range(ROUNDS):
+    arena.rounds = ORDER_RACES
+    for number in range(ORDER_RACES):
         if number % ROUNDS_PER_TRADER == 0:
             username = open_trader("200000", BTC="100")
         order, price = waiting_order(arena, username)
@@ -149,6 +160,103 @@ def test_two_ends_of_one_order(arena, pair):
         [stored] = [row for row in arena.books(order.username).orders if row["order_id"] == order.order_id]
         assert stored["status"] == STATUS[winner]
         assert "open_book" not in stored and "expiry_day" not in stored
+
+
+def waiting_stop(arena: Arena, username: str) -> tuple[Order, Decimal]:
+    """An open stop-limit order, and a price that reaches its stop and is as good as its limit."""
+    side, quantity = arena.random.choice(list(Side)), f"{arena.random.randint(1, 9)}.00000001"
+    order = place_stop(username, side, quantity, "100.07", limit="110.07" if side is Side.BUY else "90.07")
+    return order, Decimal("105.01" if side is Side.BUY else "95.01")
+
+
+def trigger(order: Order) -> Order:
+    return order_changes.trigger_order(Order.get(*Order.key(order.order_id)))
+
+
+@pytest.mark.parametrize("end", ENDINGS)
+def test_a_trigger_against_an_end(arena, end):
+    """The order ends in any case. It says that it was triggered if, and only if, the trigger came first."""
+    arena.rounds = ORDER_RACES
+    for number in range(ORDER_RACES):
+        if number % ROUNDS_PER_TRADER == 0:
+            username = open_trader("200000", BTC="100")
+        order, price = waiting_stop(arena, username)
+        triggered, ended = arena.run_at_once(lambda: trigger(order), lambda: ENDINGS[end](order, price))
+        came_first = not isinstance(triggered, Exception)
+        arena.outcomes[f"trigger {'before' if came_first else 'after'} {end}"] += 1
+        assert name_of(ended) == STATUS[end] and (came_first or isinstance(triggered, OrderNotPending)), triggered
+        [stored] = [row for row in arena.books(order.username).orders if row["order_id"] == order.order_id]
+        assert stored["status"] == STATUS[end] and "open_book" not in stored
+        told = stored.get("triggered_at")
+        if came_first:
+            assert told == clock.to_text(triggered.triggered_at) < stored["updated_at"]
+        else:
+            assert told == stored.get("executed_at")
+
+
+def test_a_trigger_against_a_trigger(arena):
+    """One of two workers triggers it."""
+    arena.rounds = ORDER_RACES
+    for number in range(ORDER_RACES):
+        if number % ROUNDS_PER_TRADER == 0:
+            username = open_trader("200000", BTC="100")
+        order, price = waiting_stop(arena, username)
+        results = arena.run_at_once(lambda: trigger(order), lambda: trigger(order))
+        arena.outcomes.update(map(name_of, results))
+        [won] = [result for result in results if not isinstance(result, Exception)]
+        [stored] = [row for row in arena.books(username).orders if row["order_id"] == order.order_id]
+        assert stored["triggered_at"] == clock.to_text(won.triggered_at)
+        filled = order_changes.fill_order(order, price)  # from an old copy
+        assert (name_of(filled), filled.triggered_at) == ("COMPLETED", won.triggered_at)
+        assert arena.books(username).balance["reserved_cash"] == "0.00"
+
+
+def change_of(order: Order, choose: random.Random) -> Action:
+    """Its owner gives an order another limit or another quantity, or both."""
+    limit, quantity = (order.limit_price, order.quantity)
+    wanted = NewTerms(
+        limit_price=choose.choice([None, limit * Decimal("0.9"), limit * Decimal("1.1"), limit + 1]),
+        quantity=choose.choice([quantity * 2, quantity / 2, quantity + 1]).quantize(Decimal("0.00000001")),
+    )
+    return lambda: order_changes.change_order(order.username, order.order_id, wanted)
+
+
+def test_changes_against_ends(arena):
+    """An order has one end at most, whatever its owner makes of it meanwhile, at no worse price than its last limit.
+
+    The worker has the copy that an index showed before.
+    """
+    arena.rounds = ORDER_RACES
+    for number in range(ORDER_RACES):
+        if number % ROUNDS_PER_TRADER == 0:
+            username = open_trader("200000", BTC="500")
+        order, price = waiting_order(arena, username)
+        ends = {
+            "cancel": lambda: order_changes.cancel_order(order.username, order.order_id),
+            "fill": lambda: order_changes.fill_order(order, price),
+            "expire": lambda: order_changes.expire_order(order),
+        }
+        names = arena.random.choice([("fill",), ("fill", "cancel"), ("fill", "expire"), ("cancel",), ("expire",)])
+        changes = [change_of(order, arena.random) for _ in range(4 - len(names) if number % 2 else 1)]
+        results = arena.run_at_once(*(ends[name] for name in names), *changes, spread_seconds=0.006)
+        outcomes = [*names, *["change"] * len(changes)]
+        arena.outcomes.update(f"{end} {name_of(result)}" for end, result in zip(outcomes, results, strict=True))
+        done = [end for end, result in zip(names, results, strict=False) if not isinstance(result, Exception)]
+        refused = {type(result) for result in results if isinstance(result, Exception)}
+        assert len(done) <= 1 and refused <= {OrderNotPending, NotDue, Busy}, results
+        books = arena.books(username)
+        [stored] = [row for row in books.orders if row["order_id"] == order.order_id]
+        assert stored["status"] == (STATUS[done[0]] if done else "PENDING")
+        # A change that finds the order as it wants it makes no revision.
+        made = [each for each in results[len(names) :] if not isinstance(each, Exception)]
+        assert {each.item.revision_number for each in made} == {*range(2, int(stored["revision"]) + 1)}
+        if stored["status"] == "COMPLETED":
+            paid, worst = Decimal(stored["order_price"]), Decimal(stored["limit_price"])
+            assert paid <= worst if order.side is Side.BUY else paid >= worst, stored
+        elif not done:
+            order_changes.cancel_order(username, order.order_id)
+        if number % ROUNDS_PER_TRADER == ROUNDS_PER_TRADER - 1:
+            assert arena.books(username).balance["reserved_cash"] == "0.00"
 
 
 def test_two_workers(arena):
@@ -180,6 +288,40 @@ def test_two_workers(arena):
             assert status[order.order_id] == "PENDING"
             order_changes.cancel_order(username, order.order_id)
         assert arena.books(username).balance["reserved_cash"] == "0.00"
+
+
+@pytest.mark.parametrize("shards", [1, 4], ids="{} shards".format)
+def test_eight_workers(endpoint, store, shards, caplog):
+    """They divide what is due without asking each other: nothing is left, and nothing is done twice."""
+    caplog.set_level(logging.WARNING, "app.services.worker")
+    tables = tables_named(f"eight_{shards}")
+    app = make_app(endpoint, key_shards=shards, **tables)
+    with app.app_context():
+        traders = [open_trader("10000", BTC="10") for _ in range(4)]
+        past = clock.now() - timedelta(days=2)
+        late = [place_limit(name, side, "1", "100", expires_at=past) for name in traders for side in Side]
+        due = [place_limit(name, side, "1", "100") for name in traders for side in Side for _ in range(3)]
+    barrier, rounds = Barrier(8), []
+
+    def work() -> None:
+        with app.app_context():
+            worker = Worker(FixedPrices(BTC="100"))
+            barrier.wait()
+            while (done := worker.run_round()) != Round():
+                rounds.append(done)
+
+    with ThreadPoolExecutor(8) as pool:
+        for result in [pool.submit(work) for _ in range(8)]:
+            result.result()
+    total = {name: sum(getattr(done, name) for done in rounds) for name in ("filled", "expired", "failed")}
+    assert total == {"filled": len(due), "expired": len(late), "failed": 0}
+    for name in traders:
+        books = check_books(store, name, **tables)
+        assert Counter(row["status"] for row in books.orders if row["price_type"] == "LIMIT") == {
+            "COMPLETED": 6,
+            "EXPIRED": 2,
+        }
+        assert books.balance["reserved_cash"] == "0.00" and len(books.trades) == 7
 
 
 def test_withdraw_against_fill(arena):

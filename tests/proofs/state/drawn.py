@@ -37,6 +37,10 @@ CASH = st.sampled_from(
 )
 
 
+# Up to 1000.00 is booked at once.
+ADJUSTMENTS = st.sampled_from(["0.01", "100", "1000.00", "1000.01", "1000.01", "1000000", *PARTS, "1000000.01", "0"])
+
+
 QUANTITIES = st.sampled_from(
     [
         "0.00000001",
@@ -68,6 +72,9 @@ ASKED_ASSETS = st.sampled_from(TRADEABLE * 8 + ("MATIC", "NONE"))
 SIDES = st.sampled_from(["buy", "sell"])
 
 
+STOPS = st.sampled_from(["stop_sell", "stop_limit_sell", "stop_limit_buy"])
+
+
 LIFETIMES = st.sampled_from(
     [
         None,
@@ -92,6 +99,17 @@ MOSTLY = st.sampled_from([True] * 7 + [False])
 
 
 IS_KEYED = st.booleans()
+
+
+OPERATORS = st.sampled_from(["oper"] * 4 + ["chief"] * 3 + ["anna"])
+
+
+IS_READY = {"is_proved": MOSTLY, "is_login": MOSTLY}
+"""Of someone who operates: whether the password was just given, and whether it is by a log in."""
+
+
+# Than an end.
+EARLY = st.sampled_from([timedelta(), timedelta(), timedelta(seconds=1)])
 
 
 WAITS = st.sampled_from([timedelta(minutes=10), timedelta(hours=1), timedelta(days=1), timedelta(days=3)])
@@ -120,7 +138,7 @@ def other_amount(request: Request) -> Request:
 
 def other_spelling(request: Request) -> Request:
     """The same values, some with a leading zero."""
-    names = {"amount", "quantity", "price"} & set(request.body)
+    names = {"amount", "quantity", "price", "stop_price"} & set(request.body)
     leading = {name: f"0{text}" for name in names if (text := request.body[name])[:1].isdecimal() and text.isascii()}
     return replace(request, body={**request.body, **leading})
 

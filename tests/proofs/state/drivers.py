@@ -6,7 +6,7 @@ tables, prices that a test sets, a worker, and a clock that stands still between
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from contextlib import ExitStack
 from datetime import UTC, datetime, timedelta
 from typing import Any, ClassVar
@@ -15,26 +15,36 @@ from flask import Flask
 from marshmallow import Schema, ValidationError
 from werkzeug.test import TestResponse
 
+from app.audit.run import audit_all
+from app.audit.totals import save_totals
 from app.domain import clock
-from app.domain.errors import ProductError
-from app.domain.orders import NewOrder, OrderStatus
+from app.domain.errors import ClosedSince, ProductError, ProofRequired
+from app.domain.orders import NewOrder, NewTerms, OrderStatus
 from app.domain.users import TRADE, TRANSFER, Role
-from app.models import ledger, users
+from app.models import adjustments, ledger, users
 from app.models import orders as order_items
+from app.models.adjustments import Approval
 from app.models.idempotency import Applied
 from app.models.paging import PageRequest
-from app.models.users import User
+from app.models.system import Totals, find_totals
 from app.schemas import inputs, outputs
-from app.services import admin, auth, cash, orders, portfolio, tokens
+from app.services import admin, auth, cash, closing, guesses, orders, portfolio, tokens
 from app.services.history import get_portfolio_history
+from app.services.proving import Evidence, renew_proof
+from app.services.second_factor import FactorRules
+from app.services.tokens import Authentication
 from app.services.worker import Round, Worker
-from tests.proofs.state.people import SCRIPT_LIFETIME
+from app.views.proofs import take_evidence
+from tests.proofs.state.model import APPROVAL_OVER, BY_LOGIN
+from tests.proofs.state.people import HOLDING, SCRIPT_LIFETIME
 from tests.proofs.state.words import Answer, Request, money
 from tests.support.people import PASSWORD, Person, caller, problem, registration
 from tests.support.prices import FixedPrices
 
 START = datetime(2031, 1, 30, 22, tzinfo=UTC)
 ALL_ROWS = 100
+# What a portfolio shows in sum.
+PORTFOLIO = ("cash_balance", "reserved_cash", "total_value", "realised_gain", "net_deposits", "total_gain")
 SCOPES = {"script": "read trade transfer", "reader": "read"}
 
 
@@ -74,6 +84,15 @@ class Driver:
         with self.app.app_context():
             return self.worker.run_round()
 
+    def totals(self) -> Totals:
+        """What an audit keeps now."""
+        with self.app.app_context():
+            report = audit_all(pauses=())
+            save_totals(report.sums, taken_at=clock.now(), seconds=0, items=report.items, violations=0)
+            totals = find_totals()
+            assert totals
+            return totals
+
     def promote(self, username: str) -> None:
         with self.app.app_context():
             users.set_role(username, Role.ADMIN, now=self.clock.now)
@@ -102,8 +121,13 @@ class Http(Driver):
         "withdraw": ("POST", "/balance/withdraw"),
         "order": ("POST", "/orders"),
         "cancel": ("POST", "/orders/{target}/cancel"),
+        "change": ("PATCH", "/orders/{target}"),
         "adjust": ("POST", "/admin/users/{target}/adjustments"),
+        "approve": ("POST", "/admin/approvals/{target}/approve"),
+        "reject": ("POST", "/admin/approvals/{target}/reject"),
         "set_status": ("PATCH", "/admin/users/{target}"),
+        "prove": ("POST", "/auth/proof"),
+        "close": ("POST", "/account/close"),
     }
 
     def __init__(self, app: Flask) -> None:
@@ -140,7 +164,7 @@ class Http(Driver):
         if response.status_code >= 400:
             return Answer(problem(response, response.status_code, body["code"])["code"])
         return Answer(
-            body=body.get("transaction") or body.get("data") or {},
+            body=_without_hash((body or {}).get("transaction") or (body or {}).get("data") or {}),
             is_replay=response.headers.get("Idempotent-Replayed") == "true",
         )
 
@@ -153,10 +177,10 @@ class Http(Driver):
         balance, portfolio = get("/balance"), get("/portfolio")
         return {
             "balance": {name: balance[name] for name in ("current_balance", "total_deposits", "total_withdrawals")},
-            "portfolio": {name: portfolio[name] for name in ("cash_balance", "reserved_cash", "total_value")},
+            "portfolio": {name: portfolio[name] for name in PORTFOLIO},
             "total of the history": get("/portfolio/history?days=1")["points"][-1]["total"],
             "holdings": {
-                row["asset_id"]: (row["quantity"], row["reserved_quantity"]) for row in get("/balance/assets")["data"]
+                row["asset_id"]: tuple(row[name] for name in HOLDING) for row in get("/balance/assets")["data"]
             },
             "orders": get(f"/orders?limit={ALL_ROWS}")["data"],
             "open orders": get(f"/orders?status=pending&limit={ALL_ROWS}")["data"],
@@ -181,7 +205,7 @@ class Services(Driver):
 
     def log_in(self, username: str, password: str = PASSWORD) -> str:
         def log_in() -> None:
-            user = auth.check_password(auth.begin_login(username, address="10.0.0.1"), password)
+            user = auth.check_password(guesses.begin_login(username, address="10.0.0.1"), password)
             self.bearers[username, "login"] = tokens.issue_login_token(user).bearer
             for name, scopes in SCOPES.items():
                 end = self.clock.now + SCRIPT_LIFETIME
@@ -203,45 +227,86 @@ class Services(Driver):
             with self.app.app_context():
                 session = tokens.authenticate(self.bearers[request.actor, request.credential])
                 self._check_scope(session, request.action)
-                return getattr(self, f"_{request.action}")(session.user, request)
+                return getattr(self, f"_{request.action}")(session, request)
+        except ClosedSince as error:
+            return Answer() if request.action == "close" else Answer(error.code)
         except ProductError as error:
             return Answer(error.code)
         except ValidationError:
             return Answer("invalid_input")
 
     @staticmethod
-    def _check_scope(session: tokens.Authentication, action: str) -> None:
-        if action in {"adjust", "set_status"}:
+    def _check_scope(session: Authentication, action: str) -> None:
+        if action in BY_LOGIN:
             session.require_login()
         else:
-            session.require(TRADE if action in {"order", "cancel"} else TRANSFER)
+            session.require(TRADE if action in {"order", "cancel", "change"} else TRANSFER)
 
-    def _deposit(self, user: User, request: Request) -> Answer:
+    def _check_proof(self, session: Authentication) -> None:
+        if not self.app.extensions["proofs"].is_fresh(session.token):
+            raise ProofRequired()
+
+    def _deposit(self, session: Authentication, request: Request) -> Answer:
         values = inputs.CashInput().load(request.body)
-        return _applied(cash.deposit(user.username, **values, idempotency_key=request.key), TRANSACTION)
+        return _applied(cash.deposit(session.user.username, **values, idempotency_key=request.key))
 
-    def _withdraw(self, user: User, request: Request) -> Answer:
+    def _withdraw(self, session: Authentication, request: Request) -> Answer:
         values = inputs.CashInput().load(request.body)
-        return _applied(cash.withdraw(user.username, **values, idempotency_key=request.key), TRANSACTION)
+        if self.app.extensions["proofs"].asks_for_withdrawal(session, values["amount"]):
+            self._check_proof(session)
+        return _applied(cash.withdraw(session.user.username, **values, idempotency_key=request.key))
 
-    def _order(self, user: User, request: Request) -> Answer:
-        order = NewOrder(**inputs.OrderInput().load(request.body))
-        placed = orders.place_order(user.username, order, self.prices, idempotency_key=request.key)
-        return _applied(placed, ORDER)
+    def _order(self, session: Authentication, request: Request) -> Answer:
+        order = NewOrder(**inputs.OrderInput(exclude=["dry_run"]).load(request.body))
+        return _applied(orders.place_order(session.user.username, order, self.prices, idempotency_key=request.key))
 
-    def _cancel(self, user: User, request: Request) -> Answer:
-        cancelled = orders.cancel_order(user.username, request.target, idempotency_key=request.key)
-        return _applied(cancelled, ORDER)
+    def _cancel(self, session: Authentication, request: Request) -> Answer:
+        return _applied(orders.cancel_order(session.user.username, request.target, idempotency_key=request.key))
 
-    def _adjust(self, user: User, request: Request) -> Answer:
-        admin.require_admin(user)
+    def _change(self, session: Authentication, request: Request) -> Answer:
+        wanted = NewTerms(**inputs.OrderChangeForm().load(request.body))
+        name = session.user.username
+        return _applied(orders.change_order(name, request.target, wanted, idempotency_key=request.key))
+
+    def _adjust(self, session: Authentication, request: Request) -> Answer:
+        admin.require_admin(session.user)
         values = inputs.AdjustmentInput().load(request.body)
-        adjusted = admin.adjust_balance(user, request.target, **values, idempotency_key=request.key)
-        return _applied(adjusted, outputs.ActedTransactionOutput())
+        take_evidence(values)
+        self._check_proof(session)
+        return _applied(
+            admin.adjust_balance(
+                session.user, request.target, **values, approval_over=APPROVAL_OVER, idempotency_key=request.key
+            )
+        )
 
-    def _set_status(self, user: User, request: Request) -> Answer:
-        admin.require_admin(user)
-        admin.set_status(user, request.target, inputs.StatusInput().load(request.body)["status"])
+    def _approve(self, session: Authentication, request: Request) -> Answer:
+        admin.require_admin(session.user)
+        self._check_proof(session)
+        return Answer(body=_shown(adjustments.approve(request.target, actor=session.user.username).item))
+
+    def _reject(self, session: Authentication, request: Request) -> Answer:
+        admin.require_admin(session.user)
+        return Answer(body=_shown(adjustments.reject(request.target, actor=session.user.username)))
+
+    def _prove(self, session: Authentication, request: Request) -> Answer:
+        renew_proof(session, *self._evidence(session, inputs.ProvenInput().load(request.body)))
+        return Answer()
+
+    def _close(self, session: Authentication, request: Request) -> Answer:
+        evidence, attempt, factors = self._evidence(session, inputs.CloseInput().load(request.body))
+        closing.close_account(attempt, evidence, factors)
+        return Answer()
+
+    def _evidence(
+        self, session: Authentication, values: dict[str, Any]
+    ) -> tuple[Evidence, guesses.LoginAttempt, FactorRules]:
+        attempt = guesses.begin_login(session.user.username, address="10.0.0.1")
+        return take_evidence(values), attempt, self.app.extensions["factors"]
+
+    def _set_status(self, session: Authentication, request: Request) -> Answer:
+        admin.require_admin(session.user)
+        self._check_proof(session)
+        admin.set_status(session.user, request.target, inputs.StatusInput().load(request.body)["status"])
         return Answer()
 
     def views(self, username: str) -> dict[str, Any]:
@@ -254,10 +319,10 @@ class Services(Driver):
                     name: str(getattr(balance, name))
                     for name in ("current_balance", "total_deposits", "total_withdrawals")
                 },
-                "portfolio": {name: valued[name] for name in ("cash_balance", "reserved_cash", "total_value")},
+                "portfolio": {name: valued[name] for name in PORTFOLIO},
                 "total of the history": money(get_portfolio_history(username, self.prices, days=1).points[-1].total),
                 "holdings": {
-                    row["asset_id"]: (row["quantity"], row["reserved_quantity"])
+                    row["asset_id"]: tuple(row[name] for name in HOLDING)
                     for row in outputs.HoldingOutput(many=True).dump(portfolio.list_holdings(username, self.prices))
                 },
                 "orders": ORDER.dump(order_items.list_orders(username, page).items, many=True),
@@ -270,7 +335,21 @@ class Services(Driver):
 
 
 TRANSACTION, ORDER = outputs.TransactionOutput(), outputs.OrderOutput()
+SCHEMAS: Mapping[type, Schema] = {
+    ledger.BalanceTransaction: TRANSACTION,
+    order_items.Order: ORDER,
+    Approval: outputs.ApprovalOutput(),
+}
 
 
-def _applied(applied: Applied[Any], schema: Schema) -> Answer:
-    return Answer(body=schema.dump(applied.item), is_replay=applied.is_replay)
+def _applied(applied: Applied[Any]) -> Answer:
+    return Answer(body=_shown(applied.item), is_replay=applied.is_replay)
+
+
+def _shown(item: object) -> dict[str, Any]:
+    return _without_hash(SCHEMAS[type(item)].dump(item))
+
+
+def _without_hash(body: Mapping[str, Any]) -> dict[str, Any]:
+    """`check_books` computes the hashes, from what is stored."""
+    return {name: value for name, value in body.items() if name != "hash"}

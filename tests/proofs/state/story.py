@@ -1,4 +1,4 @@
-"""What people, an administrator, the worker and the clock may do next, at the product and at the model."""
+"""What people, administrators, the worker and the clock may do next, at the product and at the model."""
 
 from __future__ import annotations
 
@@ -11,35 +11,57 @@ from hypothesis import note
 from hypothesis import strategies as st
 from hypothesis.stateful import Bundle, RuleBasedStateMachine, initialize, invariant, multiple, precondition, rule
 
-from tests.proofs.state.comparison import check_conservation, check_views, model_state, stored_state
+from tests.proofs.state.comparison import (
+    check_conservation,
+    check_totals,
+    check_views,
+    model_approvals,
+    model_state,
+    stored_approvals,
+    stored_state,
+    without_moments,
+)
 from tests.proofs.state.drawn import (
+    ADJUSTMENTS,
     ASKED_ASSETS,
     ASSETS,
     BACK,
     CASH,
     CHANGED,
     CREDENTIALS,
+    EARLY,
     IS_KEYED,
+    IS_READY,
     LIFETIMES,
     MOSTLY,
+    OPERATORS,
     PRICES,
     QUANTITIES,
     SIDES,
     SOMETIMES,
+    STOPS,
     WAITS,
     Part,
     part_of,
 )
 from tests.proofs.state.drivers import Driver
 from tests.proofs.state.model import REMEMBERED_FOR, Model
-from tests.proofs.state.people import TRADEABLE, Order
-from tests.proofs.state.words import Answer, Request, moment, plain
+from tests.proofs.state.people import TRADEABLE, Approval, Order
+from tests.proofs.state.words import Answer, Request, moment, money, plain
 from tests.support.books import check_books, scan
+from tests.support.people import PASSWORD
 
 TABLES = {"users": "state_users", "orders": "state_orders"}
 
 
+ADMINS = ("oper", "chief")
+
+
 STEPS_BETWEEN_AUDITS = 25
+
+
+# Nothing happens any more in an account that is closed.
+STEPS_BEFORE_LEAVING = 25
 
 
 class Story(RuleBasedStateMachine):
@@ -72,7 +94,8 @@ class Story(RuleBasedStateMachine):
         answer = self.driver.send(request)
         note(f"{moment(self.model.now)} {request} -> {answer}")
         self.seen[f"{request.action} {'replay' if answer.is_replay else answer.code}"] += 1
-        assert answer == self.model.answer(request, new_id=answer.body.get("order_id", "none"))
+        new_id = answer.body.get("approval_id") or answer.body.get("order_id") or "none"
+        assert without_moments(answer) == without_moments(self.model.answer(request, new_id=new_id))
         if request.key:
             (self.keyed if answer.code == "done" else self.refused).append(request)
         return answer
@@ -82,12 +105,14 @@ class Story(RuleBasedStateMachine):
 
     @initialize(target=users)
     def begin(self) -> Any:
-        """An admin and two people, all with some money, two with assets."""
+        """Two admins and two people, all but one with some money, two with assets, a stop and an adjustment."""
         for asset_id, price in zip(TRADEABLE, ("100", "3"), strict=True):
             self.set_price(asset_id, price)
-        for name in ("oper", "anna", "boris"):
-            self.register(name, name, is_admin=name == "oper")
-        self.driver.promote("oper")
+        for name in (*ADMINS, "anna", "boris"):
+            self.register(name, name, is_admin=name in ADMINS)
+        for name in ADMINS:
+            self.driver.promote(name)
+        self.log_in("chief")
         for name in ("oper", "anna", "boris"):
             self.log_in(name)
             for credential in ("reader", "script"):
@@ -95,7 +120,12 @@ class Story(RuleBasedStateMachine):
                 self.send(Request(name, credential, "deposit", {"amount": "3000.00"}, key=key))
         for name, asset_id in zip(("anna", "boris"), TRADEABLE, strict=True):
             self.order(name, "script", "market_buy", asset_id, "7.5")
-        return multiple("oper", "anna", "boris")
+            stop = self.model.prices[asset_id] - 1
+            self.order(name, "script", "stop_limit_sell", asset_id, "0.5", price=plain(stop + 3), stop=plain(stop))
+        for name in ("anna", "boris"):
+            body = {"amount": "1000.01", "reason": "a correction"}
+            self.send(Request("oper", "login", "adjust", body, name, self.key(name == "anna")))
+        return multiple("anna", "boris", *ADMINS)
 
     def register(self, username: str, email: str, *, is_admin: bool = False) -> str:
         self.advance()
@@ -182,6 +212,24 @@ class Story(RuleBasedStateMachine):
         price = self.model.prices[asset_id] + Decimal(away) * (-1 if side == "buy" else 1)
         self.order(user, "script", f"limit_{side}", asset_id, price=plain(max(price, Decimal("0.01"))), **order)
 
+    @rule(
+        user=users,
+        kind=STOPS,
+        asset_id=ASSETS,
+        quantity=st.sampled_from(["0.1", "0.33333333", (2, 0)]),
+        away=st.sampled_from(["0.01", "2.5", "2.5", "0"]),
+        beyond=st.sampled_from(["-3", "-3", "0.02", "0", None]),
+        lifetime=LIFETIMES,
+        is_keyed=IS_KEYED,
+    )
+    def place_stop(self, user: str, kind: str, asset_id: str, away: str, beyond: str | None, **order: Any) -> None:
+        """A stop near the market, mostly on the right side of it; mostly with the limit that it needs."""
+        least = Decimal("0.01")
+        way = 1 if kind.endswith("buy") else -1
+        stop = max(self.model.prices[asset_id] + Decimal(away) * way, least)
+        price = None if beyond is None or kind == "stop_sell" else plain(max(stop + Decimal(beyond) * way, least))
+        self.order(user, "script", kind, asset_id, price=price, stop=plain(stop), **order)
+
     def order(
         self,
         user: str,
@@ -190,6 +238,7 @@ class Story(RuleBasedStateMachine):
         asset_id: str,
         quantity: str | Part,
         price: str | None = None,
+        stop: str | None = None,
         lifetime: timedelta | None = None,
         is_keyed: bool = False,
     ) -> None:
@@ -197,6 +246,8 @@ class Story(RuleBasedStateMachine):
         body = {"order_type": order_type, "asset_id": asset_id, "quantity": part_of(most, quantity, "0.00000001")}
         if price is not None:
             body["price"] = price
+        if stop is not None:
+            body["stop_price"] = stop
         if lifetime is not None:
             # The moment of the request is the next whole millisecond.
             body["expires_at"] = moment(self.next_moment() + lifetime)
@@ -218,6 +269,43 @@ class Story(RuleBasedStateMachine):
         owner, order = orders[-1 - back % len(orders)]
         self.send(Request(owner if is_own else user, credential, "cancel", {}, order.order_id, self.key(is_keyed)))
 
+    @precondition(lambda self: self.open_orders())
+    @rule(
+        user=users,
+        credential=CREDENTIALS,
+        quantity=st.none() | QUANTITIES,
+        price=st.none() | PRICES,
+        lifetime=LIFETIMES,
+        is_own=MOSTLY,
+        is_open=MOSTLY,
+        back=BACK,
+        is_keyed=IS_KEYED,
+    )
+    def change(
+        self,
+        user: str,
+        credential: str,
+        quantity: str | Part | None,
+        price: str | None,
+        lifetime: timedelta | None,
+        is_own: bool,
+        is_open: bool,
+        back: int,
+        is_keyed: bool,
+    ) -> None:
+        """Mostly an open order without a stop, by its owner, to what it can be with all that there is, or near that."""
+        orders = [each for each in self.any_orders() if each[1].is_open == is_open] or self.any_orders()
+        orders = [each for each in orders if back and each[1].stop is None] or orders
+        owner, order = orders[-1 - back % len(orders)]
+        body = {} if price is None else {"price": price}
+        if quantity is not None:
+            most = self.most(owner, order.order_type, order.asset_id, price or plain(order.price))
+            body["quantity"] = part_of(most + order.quantity, quantity, "0.00000001")
+        if lifetime is not None:
+            body["expires_at"] = moment(self.next_moment() + lifetime)
+        actor = owner if is_own else user
+        self.send(Request(actor, credential, "change", body, order.order_id, self.key(is_keyed)))
+
     def any_orders(self) -> list[tuple[str, Order]]:
         """All orders with their owners."""
         return [(name, order) for name, person in self.model.people.items() for order in person.orders.values()]
@@ -233,13 +321,15 @@ class Story(RuleBasedStateMachine):
             self.run_worker()
 
     @precondition(lambda self: self.open_orders())
-    @rule(back=BACK, better=st.sampled_from(["0", "0.001", "1.11"]))
-    def market_reaches_a_limit(self, back: int, better: str) -> None:
-        """The limit of an open order, or a price that is better for it."""
-        orders = self.open_orders()
+    @rule(back=BACK, better=st.sampled_from(["0", "0.001", "1.11"]), is_stop=st.booleans())
+    def market_reaches_an_order(self, back: int, better: str, is_stop: bool) -> None:
+        """The limit or the stop of an open order, or a price beyond it."""
+        stops = [order for order in self.open_orders() if order.stop is not None and not order.triggered_at]
+        orders = (is_stop and stops) or self.open_orders()
         order = orders[back % len(orders)]
-        change = Decimal(better) * (-1 if order.is_buy else 1)
-        self.set_price(order.asset_id, plain(max(order.limit + change, Decimal("0.00000001"))))
+        awaited, falls = order.awaited
+        price = awaited + Decimal(better) * (-1 if falls else 1)
+        self.set_price(order.asset_id, plain(max(price, Decimal("0.00000001"))))
         self.run_worker()
 
     def set_price(self, asset_id: str, price: str, *, is_current: bool = True) -> None:
@@ -251,16 +341,17 @@ class Story(RuleBasedStateMachine):
         self.advance()
         done = self.driver.run_worker_round()
         note(f"{moment(self.model.now)} {done}")
-        filled, expired = self.model.run_worker_round()
-        assert (done.filled, done.expired, done.lost, done.failed) == (filled, expired, 0, 0)
-        self.seen.update(filled=filled, expired=expired)
+        filled, triggered, expired = self.model.run_worker_round()
+        assert (done.filled, done.triggered, done.expired) == (filled, triggered, expired)
+        assert (done.lost, done.failed) == (0, 0)
+        self.seen.update(filled=filled, triggered=triggered, expired=expired)
 
     @rule(by=WAITS)
     def wait(self, by: timedelta) -> None:
         self.advance(by)
 
     @precondition(lambda self: self.open_orders())
-    @rule(back=BACK, early=st.sampled_from([timedelta(), timedelta(), timedelta(seconds=1)]))
+    @rule(back=BACK, early=EARLY)
     def wait_for_an_end(self, back: int, early: timedelta) -> None:
         """Until an open order's time is just over, or nearly, when the worker looks."""
         orders = self.open_orders()
@@ -273,23 +364,85 @@ class Story(RuleBasedStateMachine):
 
     @rule(
         user=users,
-        action=st.sampled_from(["adjust", "adjust", "suspended", "active", "active"]),
-        amount=CASH,
-        sign=st.sampled_from(["", "-"]),
+        action=st.sampled_from(["adjust", "adjust", "adjust", "suspended", "active", "active"]),
+        amount=ADJUSTMENTS,
+        sign=st.sampled_from(["", "", "-"]),
         is_keyed=IS_KEYED,
-        is_intruder=SOMETIMES,
+        actor=OPERATORS,
         is_known=MOSTLY,
+        **IS_READY,
     )
     def operate(
-        self, user: str, action: str, amount: str | Part, sign: str, is_keyed: bool, is_intruder: bool, is_known: bool
+        self,
+        user: str,
+        action: str,
+        amount: str | Part,
+        sign: str,
+        is_keyed: bool,
+        actor: str,
+        is_known: bool,
+        **is_ready: bool,
     ) -> None:
         """An admin, or a user who is not one, corrects a balance, or suspends or reinstates a user."""
-        actor, target = "anna" if is_intruder else "oper", user if is_known else "nobody"
+        credential, target = self.make_ready(actor, **is_ready), user if is_known else "nobody"
         if action == "adjust":
             body = {"amount": sign + part_of(self.model.people[user].cash, amount, "0.01"), "reason": "a correction"}
-            self.send(Request(actor, "script", "adjust", body, target, self.key(is_keyed)))
+            self.send(Request(actor, credential, "adjust", body, target, self.key(is_keyed)))
         else:
-            self.send(Request(actor, "script", "set_status", {"status": action}, target))
+            self.send(Request(actor, credential, "set_status", {"status": action}, target))
+
+    def make_ready(self, actor: str, is_proved: bool, is_login: bool) -> str:
+        """The credential of someone who operates, mostly a log in that has just been given the password."""
+        until = self.model.people[actor].login_until
+        if is_proved and (until is None or self.model.now >= until - timedelta(minutes=1)):
+            self.log_in(actor)
+        elif is_proved:
+            self.send(Request(actor, "login", "prove", {"current_password": PASSWORD}))
+        return "login" if is_login else "script"
+
+    @precondition(lambda self: self.model.approvals)
+    @rule(
+        actor=OPERATORS,
+        decision=st.sampled_from(["approve", "approve", "reject"]),
+        back=BACK,
+        is_waiting=MOSTLY,
+        is_known=MOSTLY,
+        is_sent_twice=SOMETIMES,
+        **IS_READY,
+    )
+    def decide(
+        self, actor: str, decision: str, back: int, is_waiting: bool, is_known: bool, is_sent_twice: bool, **ready: bool
+    ) -> None:
+        """An admin approves or rejects a large adjustment, mostly one that waits."""
+        credential = self.make_ready(actor, **ready)
+        found = (is_waiting and self.waiting_approvals()) or list(self.model.approvals.values())
+        target = found[-1 - back % len(found)].approval_id if is_known else "approval_0"
+        for _ in range(1 + is_sent_twice):
+            self.send(Request(actor, credential, decision, {}, target))
+
+    def waiting_approvals(self) -> list[Approval]:
+        return [each for each in self.model.approvals.values() if each.status(self.model.now) == "waiting"]
+
+    @precondition(lambda self: self.waiting_approvals())
+    @rule(back=BACK, early=EARLY)
+    def wait_for_an_approval_to_expire(self, back: int, early: timedelta) -> None:
+        waiting = self.waiting_approvals()
+        self.wait_until(waiting[back % len(waiting)].expires_at - early)
+
+    @precondition(lambda self: self.steps > STEPS_BEFORE_LEAVING)
+    @rule(user=users, credential=st.sampled_from(["login", "login", "script"]), is_emptied=MOSTLY)
+    def leave(self, user: str, credential: str, is_emptied: bool) -> None:
+        """Someone logs in and closes the account, mostly after taking everything out of it, and sends that twice."""
+        person = self.model.people[user]
+        self.log_in(user)
+        if is_emptied:
+            for order in [order for order in person.orders.values() if order.is_open]:
+                self.send(Request(user, "script", "cancel", {}, order.order_id))
+            for asset_id in [asset_id for asset_id, quantity in person.holdings.items() if quantity]:
+                self.order(user, "script", "market_sell", asset_id, (1, 0))
+            self.send(Request(user, "script", "withdraw", {"amount": money(person.cash)}))
+        for _ in range(2):
+            self.send(Request(user, credential, "close", {"current_password": PASSWORD}))
 
     @precondition(lambda self: self.keyed)
     @rule(back=BACK, is_later=SOMETIMES)
@@ -315,8 +468,9 @@ class Story(RuleBasedStateMachine):
         rows, orders = (scan(self.store, table) for table in TABLES.values())
         for username, person in self.model.people.items():
             own_rows = [row for row in rows if row["PK"] == username]
-            own_orders = [row for row in orders if row["username"] == username]
-            assert stored_state(own_rows, own_orders) == model_state(person)
+            own_orders = [row for row in orders if row.get("username") == username]
+            assert stored_state(own_rows, own_orders) == model_state(self.model, person)
+        assert stored_approvals(rows) == model_approvals(self.model)
         self.steps += 1
         self.seen["steps"] += 1
         if self.steps % STEPS_BETWEEN_AUDITS == 0:
@@ -330,6 +484,7 @@ class Story(RuleBasedStateMachine):
             books.append(check_books(self.store, username, **TABLES))
             check_views(self.driver, self.model, person)
         check_conservation(books)
+        check_totals(self.driver.totals(), self.model.people.values())
 
     def teardown(self) -> None:
         """At last nothing is left in any order: all that is open ends, and gives back what it reserves."""

@@ -21,6 +21,7 @@ from hypothesis.stateful import run_state_machine_as_test
 from app.factory import create_app
 from app.models.create_tables import create_tables
 from tests.proofs.state.drivers import Driver, Http, Services
+from tests.proofs.state.model import APPROVAL_OVER, PROOF_OVER
 from tests.proofs.state.story import TABLES, Story
 from tests.proofs.state.words import Answer, Request
 from tests.support.applications import config
@@ -28,14 +29,14 @@ from tests.support.applications import config
 EXAMPLES = os.environ.get("MODEL_EXAMPLES")
 
 
-SEED = 1  # of the bounded run
+SEED = 26  # of the bounded run
 
 
 STEPS = int(os.environ.get("MODEL_STEPS") or 40)
 
 
 RUN = settings(
-    max_examples=int(EXAMPLES or 4),
+    max_examples=int(EXAMPLES or 9),
     stateful_step_count=STEPS,
     print_blob=bool(EXAMPLES),
     database=None,
@@ -49,7 +50,8 @@ RUN = settings(
 
 @pytest.fixture(scope="module")
 def state_app(endpoint: str) -> Flask:
-    return create_app(config(endpoint, users_table=TABLES["users"], orders_table=TABLES["orders"]))
+    tables = {"users_table": TABLES["users"], "orders_table": TABLES["orders"]}
+    return create_app(config(endpoint, **tables, adjustment_approval_over=APPROVAL_OVER, proof_over=PROOF_OVER))
 
 
 def play(driver: Callable[[Flask], Driver], app: Flask, store: Any, *, run: settings = RUN) -> Counter[str]:
@@ -73,11 +75,17 @@ def _quiet(caplog: pytest.LogCaptureFixture) -> None:
     caplog.set_level(logging.WARNING, "app")
 
 
-@pytest.mark.parametrize("driver", [Services, Http])
-def test_product_and_model_agree(state_app, store, driver):
-    seen = play(driver, state_app, store)
+# A story through HTTP takes thrice as long, and is the same: some of them do.
+@pytest.mark.parametrize(
+    ("driver", "run"), [(Services, RUN), (Http, RUN if EXAMPLES else settings(RUN, max_examples=3))]
+)
+def test_product_and_model_agree(state_app, store, driver, run):
+    seen = play(driver, state_app, store, run=run)
     print(f"{driver.__name__}: " + ", ".join(f"{count} {name}" for name, count in sorted(seen.items())))
-    usual = {"order done", "cancel done", "filled", "expired", "deposit replay"}
+    if run is not RUN:
+        return
+    usual = {"order done", "change done", "cancel done", "filled", "triggered", "expired", "deposit replay"}
+    usual |= {"adjust done", "approve done", "reject done", "close done"}
     assert usual <= set(+seen), "these stories show little: play others, with another SEED"
 
 
@@ -94,7 +102,11 @@ def as_if_it_may(request: Request) -> Request:
     return replace(request, credential="script")
 
 
-@pytest.mark.parametrize("fault", [without_key, a_cent_more, as_if_it_may])
+def by_the_other_admin(request: Request) -> Request:
+    return replace(request, actor="chief") if request.action == "approve" else request
+
+
+@pytest.mark.parametrize("fault", [without_key, a_cent_more, as_if_it_may, by_the_other_admin])
 def test_the_model_notices_a_product_that_does_something_else(state_app, store, fault):
     class Faulty(Services):
         def send(self, request: Request) -> Answer:

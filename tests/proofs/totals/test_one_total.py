@@ -6,9 +6,11 @@ import csv
 import io
 import os
 import re
+from collections import defaultdict
 from collections.abc import Callable
 from datetime import date, datetime, timedelta
 from decimal import Decimal
+from typing import Any
 
 import pytest
 from flask import Flask
@@ -23,6 +25,8 @@ from app.domain.periods import period_of
 from app.models.ledger import list_trades, list_transactions
 from app.models.orders import list_orders
 from app.models.paging import Page, PageRequest
+from app.models.users import get_user
+from app.prices import PricePoint
 from app.services.statements import read_statement
 from app.services.worker import Worker
 from tests.support.books import check_books
@@ -40,6 +44,7 @@ ACTIONS = st.one_of(
         st.sampled_from(["33.337", "90", "150.005"]),
     ),
     st.tuples(st.just("cancel")),
+    st.tuples(st.just("change"), st.sampled_from(["0.004", "0.75", "3"]), st.sampled_from(["34.01", "91", "149.995"])),
     st.tuples(st.just("move"), st.sampled_from(["BTC", "ETH"]), st.sampled_from(["31.111", "100", "151.003"])),
     st.tuples(st.just("wait"), st.integers(1, 40)),
 )
@@ -71,6 +76,11 @@ class Life:
             browser.log_in(self.person.username, PASSWORD)
         return browser
 
+    def ask_of_the_newest(self, method: str, path: str, **more: Any) -> None:
+        """Of the newest open order, if there is one."""
+        for order in self.person.get("/orders?status=pending&limit=1").json["data"]:
+            self.person.call(method, f"/orders/{order['order_id']}{path}", **more)
+
     def do(self, action: str, *words: str | int) -> None:
         self.now += timedelta(seconds=1)
         if action == "wait":
@@ -81,8 +91,9 @@ class Life:
             if action in {"deposit", "withdraw"}:
                 self.person.post(f"/balance/{action}", {"amount": words[0]})
             elif action == "cancel":
-                for order in self.person.get("/orders?status=pending&limit=1").json["data"]:
-                    self.person.post(f"/orders/{order['order_id']}/cancel")
+                self.ask_of_the_newest("POST", "/cancel")
+            elif action == "change":
+                self.ask_of_the_newest("PATCH", "", json=dict(zip(("quantity", "price"), words, strict=True)))
             elif "_" in action:
                 asset_id, quantity, price = words
                 more = {"price": price} if action.startswith("limit") else {}
@@ -100,7 +111,7 @@ def admin(market_app: Flask) -> Person:
 
 
 def number(text: str) -> Decimal:
-    return Decimal(text.replace(",", ""))
+    return Decimal(text.replace(",", "").replace("$", "").replace("\N{MINUS SIGN}", "-"))
 
 
 def totals(life: Life, admin: Person, browser: Browser) -> dict[str, Decimal]:
@@ -108,13 +119,13 @@ def totals(life: Life, admin: Person, browser: Browser) -> dict[str, Decimal]:
     get, username = life.person.get, life.person.username
     portfolio, page = get("/portfolio").json, browser.get("/dashboard").text
     cash = Decimal(portfolio["cash_balance"]) + Decimal(portfolio["reserved_cash"])
-    part = r"(?:Bitcoin|Ethereum) [^%]*? ([\d,]+\.\d\d) at [\d,.]+ [\d.]+%"
+    part = r"(?:Bitcoin|Ethereum) [^%]*? \$([\d,]+\.\d\d) at \$[\d,.]+ "
     shown = {
         "portfolio": Decimal(portfolio["total_value"]),
         "parts of the portfolio": sum((Decimal(each["market_value"]) for each in portfolio["assets"]), cash),
         "holdings": sum((Decimal(str(each["total_value"])) for each in get("/balance/assets").json["data"]), cash),
         "operator": Decimal(admin.get(f"/admin/users/{username}").json["portfolio"]["total_value"]),
-        "dashboard": number(re.search(r"Total value ([\d,.]+)", page)[1]),
+        "dashboard": number(re.search(r"Total value \$([\d,.]+)", page)[1]),
         "parts of the dashboard": sum(map(number, re.findall(part, page)), cash),
     }
     for days in (1, 30):
@@ -124,9 +135,30 @@ def totals(life: Life, admin: Person, browser: Browser) -> dict[str, Decimal]:
     return shown
 
 
+def gains(life: Life, admin: Person, browser: Browser) -> dict[str, Decimal]:
+    """What one account gained, on every surface that shows it or can be added up to it."""
+    get, username = life.person.get, life.person.username
+    portfolio, balance, held = get("/portfolio").json, get("/balance").json, get("/balance/assets").json["data"]
+    paid_in = Decimal(balance["total_deposits"]) - Decimal(balance["total_withdrawals"])
+    years = [get(f"/portfolio/gains?year={year}").json["total"]["gain"] for year in range(2026, life.now.year + 1)]
+    sales = [Decimal(row["gain"]) for row in get("/assets/transactions?limit=100").json["data"] if row["gain"]]
+    left = sum((Decimal(each["unrealised_gain"]) for each in portfolio["assets"]), Decimal(0))
+    shown = r"Gain(?: since you began)? ([+\N{MINUS SIGN}]?\$[\d,.]+) (?:no )?(?:gain|loss)"
+    return {
+        "value beyond what was paid in": Decimal(portfolio["total_value"]) - paid_in,
+        "portfolio": Decimal(portfolio["total_gain"]),
+        "parts of the portfolio": left + Decimal(portfolio["realised_gain"]),
+        "holdings": sum(Decimal(each["realised_gain"]) + Decimal(each["unrealised_gain"]) for each in held),
+        "sales, and what is left": left + sum(sales),
+        "years, and what is left": left + sum(map(Decimal, years)),
+        "operator": Decimal(admin.get(f"/admin/users/{username}").json["portfolio"]["total_gain"]),
+        "dashboard": number(re.search(shown, browser.get("/dashboard").text)[1]),
+    }
+
+
 @STORIES
 @given(story=st.lists(ACTIONS, min_size=3, max_size=12))
-def test_every_surface_shows_one_total(market_app, store, admin, story):
+def test_every_surface_shows_one_total_and_one_gain(market_app, store, admin, story):
     life = Life(market_app)
     browser = life.open_browser()
     for action in story:
@@ -135,6 +167,7 @@ def test_every_surface_shows_one_total(market_app, store, admin, story):
             browser = life.open_browser()  # the session may have ended
         with clock.at(life.now):
             assert len(set(totals(life, admin, browser).values())) == 1, totals(life, admin, browser)
+            assert len(set(gains(life, admin, browser).values())) == 1, gains(life, admin, browser)
     check_books(store, life.person.username)
 
 
@@ -151,17 +184,42 @@ def test_every_statement_of_every_period_adds_up(market_app, store, story, days)
     for first, last in zip(starts, [*(start - day for start in starts[1:]), today], strict=True):
         for slack in (0, 3, 400):
             with market_app.app_context():
-                found = read_statement(life.person.username, first, last, rows=500, slack=slack)
+                found = read_statement(get_user(life.person.username), first, last, rows=500, slack=slack)
             effects = [row.effect for row in found.transactions]
             assert found.opening_balance == closing
             assert found.opening_balance + sum(effects) == found.closing_balance
-            assert found.money_in - found.money_out == sum(effects)
+            assert sum(found.effects.values()) == sum(effects)
+            for type_, total in found.effects.items():
+                assert total == sum(row.effect for row in found.transactions if row.transaction_type == type_)
         response = life.person.get(f"/balance/transactions.csv?from={first}&to={last}")
         rows = list(csv.DictReader(io.StringIO(response.text.removeprefix("\ufeff"))))
         assert Decimal(rows[0]["new_balance"]) == closing
         assert [Decimal(row["effect"]) for row in rows[1:-1]] == effects
         closing = found.closing_balance
         assert Decimal(rows[-1]["new_balance"]) == closing
+
+
+@STORIES
+@given(story=st.lists(ACTIONS, min_size=5, max_size=12))
+def test_the_portfolio_as_of_each_moment_is_the_one_of_that_moment(market_app, store, story):
+    """What was recorded then is computed back later, field by field; each point of the history adds up."""
+    life = Life(market_app)
+    records, points = {}, defaultdict(list)
+    life.prices.history = lambda asset_id, *, days: points[asset_id]
+    for action in story:
+        life.do(*action)
+        moment = life.now + timedelta(milliseconds=500)
+        with clock.at(moment):
+            records[moment] = life.person.get("/portfolio").json
+            for asset_id, price in life.prices.prices.items():
+                points[asset_id].append(PricePoint(moment, price))
+    with clock.at(life.now + timedelta(seconds=1)):
+        for moment, record in records.items():
+            if life.now - moment < timedelta(days=360):
+                assert life.person.get(f"/portfolio?as_of={clock.to_text(moment)}").json == record
+        for point in life.person.get("/portfolio/history?days=365").json["points"]:
+            assert Decimal(point["net_deposits"]) + Decimal(point["gain"]) == Decimal(point["total"])
+    check_books(store, life.person.username)
 
 
 def walk(read: Callable[[PageRequest], Page], limit: int) -> list[str]:

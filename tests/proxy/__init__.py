@@ -1,0 +1,1 @@
+"""In a package of its own, the servers are ended when their tests are over."""
