@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import re
 from collections.abc import Callable, Iterable
+from contextlib import ExitStack
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any
 
@@ -20,10 +21,10 @@ from app.config import Config
 from app.models.database import Database
 from app.models.shared_text import StoredText
 from app.prices import create_price_source
-from app.services import breaches, limits, passwords, tokens
 from app.services.proving import ProofRules
 from app.services.second_factor import FactorRules
 from app.services.seeds import SeedCipher
+from app.services.settings import ServiceSettings
 from app.views import api, errors, http, pages, request_log
 from app.views.context import this_g
 from app.views.pages import origins
@@ -41,14 +42,9 @@ EXPOSED_HEADERS = ("X-Request-ID", "Idempotent-Replayed", "Retry-After", "ETag",
 def create_app(config: Config, *, tracer: Any = None) -> Flask:
     """The application with this configuration. A `tracer` of OpenTelemetry takes the place of that of the settings.
 
-    The work factor of password hashes, the service of breached ones, the length of sessions, all limits and the level
-    of the log hold for the whole process.
+    The level of the log holds for the whole process.
     """
     logs.configure(config.log_level)
-    passwords.configure(config.bcrypt_rounds)
-    breaches.configure(config.breached_passwords_url)
-    limits.configure(config.limits)
-    tokens.configure(idle_minutes=config.session_idle_minutes, hours=config.session_hours)
     app = _SyncFlask("app", static_folder=None)
     # Flask-WTF has no setting for it, and the default of the library that signs is SHA-1.
     Signer.default_digest_method = staticmethod(hashlib.sha256)
@@ -86,6 +82,13 @@ def create_app(config: Config, *, tracer: Any = None) -> Flask:
         sends_mail=config.mail.is_on,
         key_shards=config.key_shards,
         tracer=tracer,
+    )
+    app.extensions["services"] = ServiceSettings(
+        limits=config.limits,
+        bcrypt_rounds=config.bcrypt_rounds,
+        breached_passwords_url=config.breached_passwords_url,
+        session_idle=timedelta(minutes=config.session_idle_minutes),
+        session_lifetime=timedelta(hours=config.session_hours),
     )
     app.extensions["mail"] = config.mail
     app.extensions["prices"] = create_price_source(
@@ -154,14 +157,15 @@ def _believe_proxies(application: WSGIApplication, number: int) -> WSGIApplicati
 
 
 def _use_in_every_context(app: Flask, database: Database) -> None:
-    """Requests and commands use the tables of their own application, even where two run in one process."""
+    """Requests and commands use the tables and settings of their own application, even where two run in one process."""
 
     def enter(_: Flask, **__: object) -> None:
-        this_g().database = active = database.active()
-        active.__enter__()
+        this_g().active = active = ExitStack()
+        active.enter_context(database.active())
+        active.enter_context(app.extensions["services"].active())
 
     def leave(_: BaseException | None) -> None:
-        this_g().database.__exit__(None, None, None)
+        this_g().active.close()
 
     appcontext_pushed.connect(enter, app, weak=False)
     app.teardown_appcontext(leave)
