@@ -41,6 +41,7 @@ from app.models.ledger import find_holding, get_balance
 from app.models.users import get_user
 from app.services import passwords
 from app.services.tokens import issue_login_token
+from bench.layers import LAYERS, OTHER, SERVER, in_process, processor_seconds
 from bench.load import Account, Bare, Client, Connection, Load, Product, Recording, Request, drive, recorded
 from dev.child import CHILD
 from dev.launcher import LAUNCHER, free_port
@@ -340,6 +341,27 @@ def beside_logins(bench: Bench) -> Iterator[str]:
         yield f"| {what} | {spread([each.per_second for each in reads], '.0f')} | {p50} | {p99} | {logged_in} |"
 
 
+def layers(bench: Bench) -> Iterator[str]:
+    names = ("balance", "deposit", "buy")
+    app = make_app(bench.endpoint)  # whose log has a line for each request, as in service
+    columns = []
+    for name in names:
+        tell(f"layers of {name}")
+        rounds = []
+        for _ in range(ROUNDS):
+            inside, parts = in_process(app, bench.accounts[0], BY_NAME[name], SECONDS)
+            began = processor_seconds(bench.server.workers)
+            load = drive(bench.product(BY_NAME[name], 8), SECONDS)
+            served = 1e6 * (processor_seconds(bench.server.workers) - began) / load.answered
+            rounds.append({**parts, SERVER: served - inside, "in all": served})
+        columns.append({layer: median(each.get(layer, 0) for each in rounds) for layer in rounds[0]})
+    yield "| layer | " + " | ".join(f"{name}, \u00b5s | % " for name in names) + "|"
+    yield "|---|" + "---|---|" * len(names)
+    for layer in (*(layer for layer, _ in LAYERS), OTHER, SERVER, "in all"):
+        cells = [(column.get(layer, 0), 100 * column.get(layer, 0) / column["in all"]) for column in columns]
+        yield f"| {layer} | " + " | ".join(f"{taken:.0f} | {share:.0f}" for taken, share in cells) + " |"
+
+
 def seconds_to_start(folder: Path) -> float:
     """From the launcher's start, which `make run` makes, to the first answer that `/ready` gives 200."""
     port = free_port()
@@ -404,6 +426,11 @@ SECTIONS: Sequence[tuple[str, str, Callable[[Bench], Iterator[str]]]] = (
     ("Growth", "One client of an account with a short history, and of one with a long history.", growth),
     ("Over a network", f"Each call takes {1000 * LATENCY:.0f} ms longer.", over_a_network),
     ("Log-ins beside reads", "The passwords are hashed at cost 12.", beside_logins),
+    (
+        "Where the processor time goes",
+        "Of the worker processes for one request, at 8 clients. bench/layers.py says how the layers are told apart.",
+        layers,
+    ),
     ("Memory and start", "A start is that of everything that `make run` starts.", memory_and_start),
 )
 
