@@ -14,6 +14,7 @@ import json
 import multiprocessing
 import os
 import platform
+import resource
 import subprocess
 import sys
 import tempfile
@@ -50,7 +51,7 @@ from tests.support.applications import make_app
 from tests.support.deposits import write_deposits
 from tests.support.engine import engine
 from tests.support.people import LONG_AGO, PASSWORD
-from tests.support.server import WORKERS, Server, resident_megabytes, serve
+from tests.support.server import WORKERS, Server, children_of, resident_megabytes, serve
 
 os.environ.update(AWS_ACCESS_KEY_ID="bench", AWS_SECRET_ACCESS_KEY="bench", AWS_EC2_METADATA_DISABLED="true")
 os.environ["CONNECTIONS_PER_ADDRESS"] = "10000"  # all clients have one address
@@ -153,7 +154,9 @@ class Bench:
     def __init__(self, stack: ExitStack) -> None:
         self.folder = Path(stack.enter_context(tempfile.TemporaryDirectory()))
         self.endpoint = stack.enter_context(engine(self.folder / "orders.db"))
-        self.server = stack.enter_context(serve(self.endpoint, self.folder / "log"))
+        self.engine = children_of(os.getpid())
+        # As `make run` sets it.
+        self.server = stack.enter_context(serve(self.endpoint, self.folder / "log", MALLOC_ARENA_MAX="2"))
         self.app = make_app(self.endpoint, log_level="ERROR")
         self.store = botocore.session.get_session().create_client(
             "dynamodb", endpoint_url=self.endpoint, region_name="us-east-1"
@@ -362,6 +365,31 @@ def layers(bench: Bench) -> Iterator[str]:
         yield f"| {layer} | " + " | ".join(f"{taken:.0f} | {share:.0f}" for taken, share in cells) + " |"
 
 
+def shares(bench: Bench) -> Iterator[str]:
+    yield "| request | clients | per second | workers, \u00b5s | engine, \u00b5s | clients, \u00b5s | cores in use |"
+    yield "|---|---|---|---|---|---|---|"
+    for name in ("balance", "deposit", "buy"):
+        for clients in sorted({min(clients, max(CLIENTS)) for clients in (8, 256)}):
+            tell(f"shares of {name}, {clients} clients")
+            rounds = []
+            for _ in range(ROUNDS):
+                began, before = time.monotonic(), _used(bench)
+                load = drive(bench.product(BY_NAME[name], clients), SECONDS)
+                used = [now - then for now, then in zip(_used(bench), before, strict=True)]
+                # Each client did it once more, before the time was taken.
+                each = [1e6 * seconds / (load.answered + clients) for seconds in used]
+                rounds.append((load.per_second, *each, sum(used) / (time.monotonic() - began)))
+            rate, *each, cores = map(median, zip(*rounds, strict=True))
+            cells = " | ".join(f"{taken:.0f}" for taken in each)
+            yield f"| {name} | {clients} | {rate:.0f} | {cells} | {cores:.2f} |"
+
+
+def _used(bench: Bench) -> tuple[float, float, float]:
+    """Seconds of processor time so far: of the workers, of the engine, and of clients that have ended."""
+    ended = resource.getrusage(resource.RUSAGE_CHILDREN)
+    return processor_seconds(bench.server.workers), processor_seconds(bench.engine), ended.ru_utime + ended.ru_stime
+
+
 def seconds_to_start(folder: Path) -> float:
     """From the launcher's start, which `make run` makes, to the first answer that `/ready` gives 200."""
     port = free_port()
@@ -430,6 +458,11 @@ SECTIONS: Sequence[tuple[str, str, Callable[[Bench], Iterator[str]]]] = (
         "Where the processor time goes",
         "Of the worker processes for one request, at 8 clients. bench/layers.py says how the layers are told apart.",
         layers,
+    ),
+    (
+        "Who uses the processors",
+        "Processor time for one request. What the cores do not use waits for the disk, or for another thread.",
+        shares,
     ),
     ("Memory and start", "A start is that of everything that `make run` starts.", memory_and_start),
 )
