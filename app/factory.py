@@ -48,28 +48,7 @@ def create_app(config: Config, *, tracer: Any = None) -> Flask:
     app = _SyncFlask("app", static_folder=None)
     # Flask-WTF has no setting for it, and the default of the library that signs is SHA-1.
     Signer.default_digest_method = staticmethod(hashlib.sha256)
-    app.config.update(
-        SECRET_KEY=config.secret_key,
-        SECRET_KEY_FALLBACKS=list(config.secret_key_fallbacks),
-        # The last signs, each of them is accepted.
-        WTF_CSRF_SECRET_KEY=[*config.secret_key_fallbacks, config.secret_key],
-        # app.views.pages.origins looks at what browsers say today instead of the Referer, which some remove.
-        WTF_CSRF_SSL_STRICT=False,
-        SESSION_COOKIE_HTTPONLY=True,
-        SESSION_COOKIE_SAMESITE="Lax",
-        SESSION_COOKIE_SECURE=config.cookie_secure,
-        MAX_CONTENT_LENGTH=MAX_BODY_BYTES,
-        # A form stays valid as long as the session that it was made in.
-        WTF_CSRF_TIME_LIMIT=None,
-        SITE_HOSTS=config.site_hosts,
-        SECURITY_CONTACT=config.security_contact,
-        WORKER_METRICS=config.worker_metrics,
-        ADJUSTMENT_APPROVAL_OVER=config.adjustment_approval_over,
-        MARKET_SPEED=config.market_speed,
-        PRICE_SOURCE=config.price_source,
-        IS_TRIAL=config.trial_over_http,
-        DATABASE_IS_LOCAL=config.database_is_local,
-    )
+    app.config.update(_flask_settings(config))
     if config.traces and tracer is None:
         tracer = traces.open_tracer()
     app.extensions["tracer"] = tracer
@@ -122,17 +101,39 @@ def create_app(config: Config, *, tracer: Any = None) -> Flask:
     return app
 
 
-class _OrderIdConverter(BaseConverter):
-    """Any text but the words that are addresses of their own beside those of orders, which take other methods."""
-
-    regex = r"(?!(?:cancel|preview)\Z)[^/]+"
+def _flask_settings(config: Config) -> dict[str, Any]:
+    """What Flask, its extensions and the views read by name."""
+    return {
+        "SECRET_KEY": config.secret_key,
+        "SECRET_KEY_FALLBACKS": list(config.secret_key_fallbacks),
+        # The last signs, each of them is accepted.
+        "WTF_CSRF_SECRET_KEY": [*config.secret_key_fallbacks, config.secret_key],
+        # app.views.pages.origins looks at what browsers say today instead of the Referer, which some remove.
+        "WTF_CSRF_SSL_STRICT": False,
+        "SESSION_COOKIE_HTTPONLY": True,
+        "SESSION_COOKIE_SAMESITE": "Lax",
+        "SESSION_COOKIE_SECURE": config.cookie_secure,
+        "MAX_CONTENT_LENGTH": MAX_BODY_BYTES,
+        # A form stays valid as long as the session that it was made in.
+        "WTF_CSRF_TIME_LIMIT": None,
+        "SITE_HOSTS": config.site_hosts,
+        "SECURITY_CONTACT": config.security_contact,
+        "WORKER_METRICS": config.worker_metrics,
+        "ADJUSTMENT_APPROVAL_OVER": config.adjustment_approval_over,
+        "MARKET_SPEED": config.market_speed,
+        "PRICE_SOURCE": config.price_source,
+        "IS_TRIAL": config.trial_over_http,
+        "DATABASE_IS_LOCAL": config.database_is_local,
+    }
 
 
 class _Rule(Rule):
     def get_converter(self, variable_name: str, *args: Any, **kwargs: Any) -> BaseConverter:
-        if variable_name == "order_id":
-            return _OrderIdConverter(self.map)
-        return super().get_converter(variable_name, *args, **kwargs)
+        """Take no word for an order id that ends an address of its own: another method of that is a 405."""
+        converter = super().get_converter(variable_name, *args, **kwargs)
+        if variable_name == "order_id" and self.rule.endswith("<order_id>"):
+            converter.regex = rf"(?!(?:cancel|preview)\Z){converter.regex}"
+        return converter
 
 
 class _SyncFlask(Flask):
