@@ -23,7 +23,8 @@ from app.models.users import Token, User, delete_token
 from app.services import tokens
 from app.services.admin import require_admin
 from app.services.tokens import Authentication
-from app.views.devices import cookie_name, remember_device
+from app.views.cookies import cookie_name
+from app.views.devices import remember_device
 from app.views.errors import FormExpired, answer_error, wants_json
 from app.views.http import current_path, origin
 from app.views.proofs import factor_rules
