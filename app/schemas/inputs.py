@@ -80,10 +80,15 @@ def _code() -> fields.String:
     return fields.String(load_default=None, metadata={"example": "123456"})
 
 
+def _current_password(**kwargs: Any) -> fields.String:
+    """Any text too. Required, or None where it is left out."""
+    return fields.String(metadata={"example": "seven green kettles"}, **kwargs)
+
+
 class ProvenInput(Input):
     """A change that may ask again who is there; alone, the answer to that."""
 
-    current_password = fields.String(load_default=None, metadata={"example": "seven green kettles"})
+    current_password = _current_password(load_default=None)
     code = _code()
 
 
@@ -157,7 +162,7 @@ class ProfileForm(ProfileInput):
 class PasswordInput(Input):
     """A new password, and the current one as proof."""
 
-    current_password = fields.String(required=True, metadata={"example": "seven green kettles"})
+    current_password = _current_password(required=True)
     code = _code()
     new_password = NewPassword(required=True, metadata={"example": "nine yellow saucers"})
     keep_tokens = StrictBoolean(load_default=False)
@@ -168,7 +173,7 @@ class SetupInput(Input):
 
     setup = fields.String(required=True, metadata={"example": "what POST /auth/second-factor answered"})
     code = fields.String(required=True, metadata={"example": "123456"})
-    current_password = fields.String(load_default=None, metadata={"example": "seven green kettles"})
+    current_password = _current_password(load_default=None)
 
 
 class PasskeyInput(ProvenInput):
@@ -195,7 +200,7 @@ class CloseInput(Input):
 
     foreign_fields = WITHOUT_DRY_RUN
 
-    current_password = fields.String(required=True, metadata={"example": "seven green kettles"})
+    current_password = _current_password(required=True)
     code = _code()
 
 
