@@ -272,7 +272,7 @@ def _lost_reference(row: Row) -> Violation:
 
 
 def _check_act(event: EventRecord) -> Iterator[Violation]:
-    """What an operator did to the account of another is in the list of that, and nothing else is."""
+    """An act is in the list of acts, and no other event is."""
     is_act = event.actor not in {None, event.username}
     expected = month_of(event.created_at) if is_act else None
     yield from differs("act_month_wrong", event.item, "act_month", found=event.act_month, expected=expected)

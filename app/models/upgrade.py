@@ -153,7 +153,7 @@ def _compute_costs() -> int:
 
 
 def _list_by_month() -> int:
-    """How many users and acts of operators got their month. Scans table `users` twice."""
+    """How many users and acts got their month. Scans table `users` twice."""
     is_unlisted = (User.status != UserStatus.CLOSED.value) & User.join_month.does_not_exist()
     of_another = SecurityEvent.actor.exists() & (SecurityEvent.actor != SecurityEvent.username)
     is_unlisted_act = of_another & SecurityEvent.act_month.does_not_exist()

@@ -658,7 +658,7 @@ class TotalsListOutput(PageOutput):
 
 
 class ActOutput(Output):
-    """What an operator did to the account of `username`: a username, or `command line`."""
+    """What `actor`, an administrator or the `command line`, did to the account of `username`."""
 
     event = fields.String(attribute="kind", metadata={"enum": STORED_EVENTS})
     outcome = fields.String(metadata={"enum": [DONE, WAITS]})
@@ -669,7 +669,7 @@ class ActOutput(Output):
 
 
 class ActListOutput(PageOutput):
-    """A page of what operators did in a month, newest first."""
+    """A page of what administrators and the command line did in a month, newest first."""
 
     data = fields.List(fields.Nested(ActOutput))
 

@@ -1,4 +1,4 @@
-"""The front page of the operators: what is owed, who is there, whether the books are sound and the workers run."""
+"""The front page of the admins: what is owed, who is there, whether the books are sound and the workers run."""
 
 from __future__ import annotations
 

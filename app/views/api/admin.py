@@ -93,7 +93,7 @@ def list_totals(query: dict[str, Any]) -> Any:
 @blueprint.refuses(errors.InvalidCursor)
 @blueprint.response(200, ActListOutput)
 def list_acts(query: dict[str, Any]) -> Any:
-    """What operators did to the accounts of others in a month, newest first; of the last 90 days."""
+    """What administrators did to the accounts of others in a month, newest first; of the last 90 days."""
     page = events.list_acts(query["month"] or users.month_of(clock.now()), read_page(query))
     return {"data": page.items, **paged(page, query)}
 

@@ -256,7 +256,7 @@ class JsonBlueprint(Blueprint):
         def wrapper(*args: Any, **kwargs: Any) -> Any:
             current_authentication().require_login()
             require_admin(current_user())
-            factor_rules().require(current_user(), operates=True)
+            factor_rules().require(current_user(), as_admin=True)
             return view(*args, **kwargs)
 
         wrapper.needs_admin = True  # type: ignore[attr-defined]

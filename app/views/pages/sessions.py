@@ -216,9 +216,9 @@ def only_for_users(blueprint: Blueprint) -> None:
     _private.add(blueprint.name)
 
 
-def lead_to_second_factor(*, operates: bool = False) -> ResponseReturnValue | None:
+def lead_to_second_factor(*, as_admin: bool = False) -> ResponseReturnValue | None:
     """To the page that sets one up, where this user must have a second factor for this page and has none."""
-    if not is_logged_in() or not factor_rules().is_missing(logged_in_user(), operates=operates):
+    if not is_logged_in() or not factor_rules().is_missing(logged_in_user(), as_admin=as_admin):
         return None
     flash(SecondFactorRequired.message)
     return redirect(url_for("second_factor.show"), 303)
@@ -233,7 +233,7 @@ def only_for_admins(blueprint: Blueprint) -> None:
 
 def _require_admin() -> ResponseReturnValue | None:
     require_admin(logged_in_user())
-    return lead_to_second_factor(operates=True)
+    return lead_to_second_factor(as_admin=True)
 
 
 def is_private(blueprint: str | None) -> bool:
