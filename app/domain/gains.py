@@ -145,7 +145,7 @@ def returns(days: Iterable[Day]) -> list[Decimal]:
     return found
 
 
-class InOrder(Generic[T]):
+class TradeQueue(Generic[T]):
     """Puts the trades of one asset, which come by time, in an order in which no sale precedes its purchases.
 
     `effect` is what a trade adds to the owned quantity. Where clocks of an older version differed, a sale may have an
@@ -172,9 +172,9 @@ class InOrder(Generic[T]):
         return True
 
 
-def in_order(trades: Iterable[T], effect: Callable[[T], Decimal]) -> Iterator[T]:
-    """Trades as `InOrder` has them, and at last those that no purchase explains."""
-    queue = InOrder(effect)
+def sales_after_purchases(trades: Iterable[T], effect: Callable[[T], Decimal]) -> Iterator[T]:
+    """Trades as `TradeQueue` has them, and at last those that no purchase explains."""
+    queue = TradeQueue(effect)
     for trade in trades:
         yield from queue.add(trade)
     yield from queue.waiting

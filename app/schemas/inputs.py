@@ -381,20 +381,20 @@ class OrderInput(DryRunInput):
     @validates_schema
     def check_end_fields(self, data: dict[str, Any], **kwargs: Any) -> None:
         _, price_type = ORDER_TYPES[data["order_type"]]
-        stands = data["time_in_force"]
-        if price_type is PriceType.MARKET and stands is not None and stands not in IMMEDIATE:
+        time_in_force = data["time_in_force"]
+        if price_type is PriceType.MARKET and time_in_force is not None and time_in_force not in IMMEDIATE:
             raise ValidationError(
                 "A market order is executed at once. Leave this out, or choose ioc or fok.", "time_in_force"
             )
-        if data["stop_price"] is not None and stands in IMMEDIATE:
+        if data["stop_price"] is not None and time_in_force in IMMEDIATE:
             raise ValidationError("A stop order waits. Leave this out, or choose gtc or day.", "time_in_force")
         if data["expires_at"] is None:
             return
         if price_type is PriceType.MARKET:
             raise ValidationError("A market order is executed at once. Leave this out.", "expires_at")
-        if stands in IMMEDIATE:
+        if time_in_force in IMMEDIATE:
             raise ValidationError("This order is executed at once or not at all. Leave this out.", "expires_at")
-        if stands is TimeInForce.DAY:
+        if time_in_force is TimeInForce.DAY:
             raise ValidationError(ENDS_WITH_DAY, "expires_at")
 
     @post_load
@@ -402,13 +402,13 @@ class OrderInput(DryRunInput):
         side, price_type = ORDER_TYPES[data.pop("order_type")]
         # What is usual is the same order as without it.
         usual = None if price_type is PriceType.MARKET else TimeInForce.GTC
-        stands = data.pop("time_in_force")
+        time_in_force = data.pop("time_in_force")
         return {
             **data,
             "side": side,
             "price_type": price_type,
             "quantity": data["quantity"] or Decimal(0),
-            "time_in_force": None if stands is usual else stands,
+            "time_in_force": None if time_in_force is usual else time_in_force,
         }
 
 

@@ -246,7 +246,7 @@ class OrderOutput(Output):
     executed_price = Price(allow_none=True)
     reserved_amount = Money(allow_none=True)
     reserved_quantity = Quantity(allow_none=True)
-    time_in_force = LowerCase(TimeInForce, attribute="stands", allow_none=True)
+    time_in_force = LowerCase(TimeInForce, allow_none=True)
     status = LowerCase(OrderStatus)
     revision = fields.Integer(attribute="revision_number")
     total_amount = Money()

@@ -128,7 +128,7 @@ ORDERS: Mapping[str, Column] = {
     "reserved_amount": Column("The cash that it reserved when it had to wait.", _amount("reserved_amount")),
     "reserved_quantity": Column("The units that it reserved when it had to wait.", _plain("reserved_quantity")),
     "client_order_id": Column("What a script of yours calls it.", _text("client_order_id")),
-    "time_in_force": Column("How long it stands: GTC, DAY, IOC or FOK.", _text("stands")),
+    "time_in_force": Column("How long it stands: GTC, DAY, IOC or FOK.", _text("time_in_force")),
     "expires_at": Column("Until when it is open.", _time("expires_at")),
     "triggered_at": Column("When the price reached its stop.", _time("triggered_at")),
     "executed_at": Column("When it was executed.", _time("executed_at")),

@@ -76,7 +76,7 @@ COLUMNS: dict[type[Item], tuple[set[str], set[str]]] = {
     BalanceTransaction: ({*export.TRANSACTIONS}, set()),
     Holding: ({*export.HOLDINGS}, set()),
     Trade: ({*export.TRADES}, {"traded_at"}),
-    Order: ({*export.ORDERS}, {"book_price", "stop_limit_price"}),
+    Order: ({*export.ORDERS}, {"book_price", "stop_limit_price", "stored_time_in_force"}),
     OrderChange: ({*export.ORDER_CHANGES}, set()),
     SecurityEvent: ({*export.EVENTS}, {"kind"}),
     AccountEvent: ({*export.ACCOUNT_EVENTS}, set()),
