@@ -253,8 +253,7 @@ def _check_stray(change: ChangeRecord) -> Iterator[Violation]:
 
 
 def _is_found_elsewhere(claim: Row) -> bool:
-    """Whether a claim refers to a transaction of another user, to what waits, as that of an adjustment does, or to a
-    plan, whose orders all exist."""
+    """Whether a claim refers elsewhere: to a transaction of another user, an Approval, or all orders of a plan."""
     username, reference = claim.text("username"), claim.text("reference") or ""
     if reference.split()[:1] == [PLAN]:
         orders = [word for word in reference.split() if matches(ORDER_ID, word)]

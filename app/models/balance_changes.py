@@ -1,7 +1,7 @@
 """The only code that writes balances and holdings; `order_changes.py` writes them through this.
 
-Only what a holding of an older version cost and gained, with its `updated_at`, is written by `cost_upgrade.py`, under
-the same condition and that of `updated_at`. It also writes what sales had cost and gained.
+The exception is `cost_upgrade.py`: it writes what a holding of an older version cost and gained, with its `updated_at`.
+Its condition is the same, with that of `updated_at`. It also writes what sales had cost and gained.
 
 Each change is one read, one decision of `app.domain`, and one batch of conditional writes. When another change came
 first, it runs again with a fresh read. A refusal writes nothing. docs/architecture.md lists the conditions.

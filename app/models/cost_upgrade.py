@@ -31,7 +31,7 @@ class _Costs:
     """The cost of a holding after the trades that were read so far.
 
     What was traded never changes, and each new trade is later than all before. So what was computed stays right,
-    whatever is traded meanwhile, and another attempt only reads on: it keeps up with an owner who trades all the time.
+    whatever is traded meanwhile, and another attempt only reads on. It keeps up with an owner who trades all the time.
     """
 
     def __init__(self, username: str, asset_id: str) -> None:

@@ -4,8 +4,8 @@
 |---|---|---|
 | SecurityEvent | `{username}` | `EVENT#{created_at}#{event_id}` |
 
-What was done is an item and a line. What was refused is a line alone: a refusal writes nothing, so nobody can fill the
-items of another, or cost writes, by being refused.
+What was done is an item and a line. What was refused is a line alone. A refusal writes nothing, so nobody can fill the
+items of another, or cost writes.
 
 | access pattern | operation |
 |---|---|

@@ -147,9 +147,9 @@ class Order(OrdersItem, discriminator="ORDER"):
     `book_price` is what it waits for in its book: the limit, or the stop until that has triggered it.
 
     `reserved_amount` (a buyer's) or `reserved_quantity` (a seller's) stays on record when the order has ended.
-    `open_owner`, `open_book` and `expiry_day`, which keep it in the indexes of open orders, do not.
-    Every change of an open order is conditional on its `revision`, which counts how often it was given other values,
-    and of a stop order on its `triggered_at`.
+    `open_owner`, `open_book` and `expiry_day`, which keep it in the indexes of open orders, do not. Every change of an
+    open order is conditional on its `revision`, and that of a stop order on its `triggered_at`. `revision` counts how
+    often the order was given other values.
     """
 
     order_id = UnicodeAttribute()

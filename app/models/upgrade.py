@@ -6,8 +6,8 @@
 
 Formats: 1 has no StoreFormat. 2 has UserOpenOrdersIndex, and holdings with `reserved_quantity`. 3 has holdings with
 `cost_total` and `realised_gain`, and sales with `cost_total` and `gain`. 4 has UsersByJoinIndex and OperatorActsIndex,
-with users and security events in them. 5 may have orders whose `revision` is above 1, which copies of a version before
-it would end with the reserve that they had at first, and stop orders, which they would take for limit orders.
+with users and security events in them. 5 may have stop orders, and orders whose `revision` is above 1. Copies of a
+version before it would take a stop for a limit, and end a changed order with the reserve that it had at first.
 """
 
 from __future__ import annotations

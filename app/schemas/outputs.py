@@ -543,8 +543,9 @@ class HistoryPointOutput(Output):
     """The value of a portfolio at the end of a day (UTC), or now for the last point.
 
     `net_deposits` are deposits less withdrawals, with adjustments, and `gain` is what the total is beyond them.
-    `return_percent` is the return since the first point, whatever was paid in or out meanwhile: the gain of each day as
-    a part of the value of the day before and of what was paid in, multiplied. They are null while they are not known.
+    `return_percent` is the return since the first point, whatever was paid in or out meanwhile. It multiplies the
+    returns of days: each is the gain as a part of the value before and of what was paid in. They are null while they
+    are not known.
     """
 
     date = fields.Date()

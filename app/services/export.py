@@ -211,8 +211,8 @@ def open_export(user: User, *, now: datetime) -> Iterator[bytes]:
     """All that is stored of a user's account as a ZIP archive, in chunks, to be read as a stream.
 
     Two calls at once: where one fails, nothing has been answered yet. Then one for each 500 transactions, trades,
-    orders and events, at least one for each but the transactions, and one for each order that was changed. The memory
-    that it takes does not grow with the account, but for the ids of orders that were changed.
+    orders and events, and one for each order that was changed. Each kind but the transactions takes at least one. The
+    memory that it takes does not grow with the account, but for the ids of orders that were changed.
     """
     portfolio, tokens = ledger.get_portfolio(user.username), users.list_tokens(user.username)
     files = _files(user, portfolio, tokens)

@@ -67,8 +67,8 @@ def find_waiting_address(user: User) -> str | None:
 def ask_for_reset(email: str, *, address: str) -> None:
     """Mail a link for a new password to the user with this e-mail address, asked from what counts as one address.
 
-    Five calls. For an address without an account, not confirmed, or of a suspended user it does the same with a decoy:
-    as many calls, units and writes. Raises MailOff, TooManyRequests, Busy.
+    Five calls. An address without an account, not confirmed, or of a suspended user gets a decoy. That takes as many
+    calls, units and writes. Raises MailOff, TooManyRequests, Busy.
     """
     require_mail()
     take(RateLimit("reset-address", hits=settings().limits.reset_mails_per_address, seconds=HOUR), address)

@@ -111,8 +111,8 @@ def _use_code(user: User, code: str, purpose: Purpose, rules: FactorRules, early
 
     What a passkey signed for this purpose counts as a code; like a recovery code, it cannot be guessed.
 
-    Every write is on condition that the factor is as it was read. So what comes at once is judged one after the other:
-    a code counts once, and after MOST_WRONG wrong ones none of the app is looked at. Raises TooManyRequests, Busy.
+    Every write is on condition that the factor is as it was read. So what comes at once is judged one after the other.
+    A code counts once, and after MOST_WRONG wrong ones none of the app is looked at. Raises TooManyRequests, Busy.
     """
     factor = factors.find_factor(user.username, early.take())
     if factor is None:

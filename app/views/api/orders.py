@@ -99,7 +99,7 @@ def place_order(data: dict[str, Any]) -> Any:
     stay so whatever the price does next. The price is looked at about every 2 seconds: what it reaches between two
     looks does not count.
 
-    `client_order_id` is an id of your own, which one order has for good: sent again with the same values, it answers
+    `client_order_id` is an id of your own, which one order has for good. Sent again with the same values, it answers
     with that order. With `dry_run`, `POST /api/v1/orders/preview` is the same.
     """
     key, is_dry_run = idempotency_key(), data.pop("dry_run")

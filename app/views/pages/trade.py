@@ -41,8 +41,8 @@ def back_to_asset(asset_id: str) -> ResponseReturnValue:
 def read_order() -> Form:
     """The sent form by the fields of `TradeInput`.
 
-    The page of an asset has one amount, which is of the asset or to spend, and ticks for a limit and a stop. A stop to
-    buy has a limit, ticked or not.
+    The page of an asset has one amount, of the asset or to spend. It has ticks for a limit and a stop. A stop to buy
+    has a limit, ticked or not.
     """
     form = sent_form()
     typed = form.typed
