@@ -9,6 +9,21 @@ from flask import jsonify
 from app.domain import clock, errors
 from app.models import adjustments, events, ledger, orders, system, users
 from app.models.adjustments import Approval
+from app.schemas.admin_outputs import (
+    AccountOutput,
+    ActListOutput,
+    AdjustmentDryRunOutput,
+    AdjustmentOutput,
+    AdminEventListOutput,
+    ApprovalListOutput,
+    FactorResetOutput,
+    HolderListOutput,
+    OneApprovalOutput,
+    ResetLinkOutput,
+    TotalsListOutput,
+    UserAssetTransactionListOutput,
+    UserListOutput,
+)
 from app.schemas.inputs import (
     AdjustmentInput,
     ApprovalInput,
@@ -19,24 +34,7 @@ from app.schemas.inputs import (
     StatusInput,
     UserSearchInput,
 )
-from app.schemas.outputs import (
-    AccountOutput,
-    ActListOutput,
-    AdjustmentDryRunOutput,
-    AdjustmentOutput,
-    AdminEventListOutput,
-    ApprovalListOutput,
-    FactorResetOutput,
-    HolderListOutput,
-    OneApprovalOutput,
-    OrderListOutput,
-    ResetLinkOutput,
-    TotalsListOutput,
-    TransactionListOutput,
-    UserAssetTransactionListOutput,
-    UserListOutput,
-    UserWithStatusOutput,
-)
+from app.schemas.outputs import OrderListOutput, TransactionListOutput, UserWithStatusOutput
 from app.services import admin, recovery
 from app.services.proving import Evidence
 from app.services.second_factor import offer_reset

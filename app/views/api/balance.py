@@ -14,6 +14,7 @@ from app.models import ledger
 from app.models.dry_runs import read_dry_run
 from app.models.idempotency import Applied
 from app.models.ledger import BalanceTransaction
+from app.schemas.dry_run_outputs import DryRunOutput
 from app.schemas.inputs import (
     CashInput,
     DaysInput,
@@ -27,7 +28,6 @@ from app.schemas.inputs import (
 from app.schemas.outputs import (
     BalanceOutput,
     CashMovementOutput,
-    DryRunOutput,
     GainReportOutput,
     HoldingListOutput,
     HoldingOutput,

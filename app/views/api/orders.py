@@ -16,25 +16,16 @@ from app.models import ledger
 from app.models import orders as order_items
 from app.models.dry_runs import read_dry_run
 from app.models.reading import Place
+from app.schemas.dry_run_outputs import DryRunOutput, PreviewOutput
 from app.schemas.fields import ORDER_TYPES
-from app.schemas.inputs import (
-    CancelInput,
-    CancelOrdersInput,
-    OrderChangeInput,
-    OrderInput,
-    OrderListInput,
-    PageInput,
-    TradeExportInput,
-    TradePageInput,
-)
+from app.schemas.inputs import OrderListInput, PageInput, TradeExportInput, TradePageInput
+from app.schemas.order_inputs import CancelInput, CancelOrdersInput, OrderChangeInput, OrderInput
 from app.schemas.outputs import (
     AssetTransactionListOutput,
-    DryRunOutput,
     EndedOrdersOutput,
     OneOrderOutput,
     OrderChangeListOutput,
     OrderListOutput,
-    PreviewOutput,
 )
 from app.services import orders, statements
 from app.services.preview import get_preview

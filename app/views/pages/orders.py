@@ -17,7 +17,8 @@ from app.models import ledger
 from app.models import orders as order_items
 from app.models.reading import NOTHING, Found
 from app.schemas.fields import ORDER_TYPES
-from app.schemas.inputs import CancelOrdersInput, Input, OrderChangeForm, OrderPageInput, PageInput
+from app.schemas.inputs import Input, OrderPageInput, PageInput
+from app.schemas.order_inputs import CancelOrdersInput, OrderChangeForm
 from app.services import orders
 from app.services.preview import preview_change
 from app.views.http import prices

@@ -16,7 +16,7 @@ from flask.typing import ResponseReturnValue
 from app.domain.assets import get_asset
 from app.domain.errors import PriceMoved
 from app.domain.orders import ALLOWANCE_PERCENT, NewOrder, PriceType, Side, is_within
-from app.schemas.inputs import TradeInput
+from app.schemas.order_inputs import TradeInput
 from app.services import orders
 from app.services.preview import Preview, find_preview, get_preview
 from app.views.http import prices
