@@ -49,7 +49,7 @@ from app.views.api.blueprint import (
     replay_header,
 )
 from app.views.http import approval_over, prices, reset_link
-from app.views.limited import moves_money
+from app.views.limits import moves_money
 from app.views.paging import paged, read_page
 from app.views.proofs import factor_rules, require_fresh_proof, take_evidence
 from app.views.reads import approval_in_path, reads

@@ -41,7 +41,7 @@ from app.views.api.blueprint import (
     replay_header,
 )
 from app.views.http import csv_answer, prices
-from app.views.limited import moves_money, reads_statement
+from app.views.limits import moves_money, reads_statement
 from app.views.paging import paged, read_page
 from app.views.reads import balance_of, holding_of, order_in_path, reads
 

@@ -32,10 +32,10 @@ from app.schemas.inputs import (
     UserSearchForm,
 )
 from app.services import admin, recovery, tokens
-from app.services.front_page import get_front_page
+from app.services.admin_front_page import get_front_page
 from app.services.second_factor import offer_reset
 from app.views.http import approval_over, prices, reset_link
-from app.views.limited import moves_money
+from app.views.limits import moves_money
 from app.views.pages.formatters import write_short_time
 from app.views.pages.forms import Form, read_filter, sent_form, submits
 from app.views.pages.orders import checked_id

@@ -22,7 +22,7 @@ from app.schemas.order_inputs import CancelOrdersInput, OrderChangeForm
 from app.services import orders
 from app.services.preview import preview_change
 from app.views.http import prices
-from app.views.limited import moves_money
+from app.views.limits import moves_money
 from app.views.pages.forms import PERIOD, Form, read_filter, submits
 from app.views.pages.outcomes import flash_outcome
 from app.views.pages.sessions import current_username, found, only_for_users

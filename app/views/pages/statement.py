@@ -17,7 +17,7 @@ from app.models.ledger import BalanceTransaction
 from app.schemas.inputs import KeptHashInput, StatementInput
 from app.services import past, statements
 from app.views.http import csv_answer, prices
-from app.views.limited import reads_statement
+from app.views.limits import reads_statement
 from app.views.pages.formatters import TRANSACTION_NAMES
 from app.views.pages.forms import Form, read_filter
 from app.views.pages.sessions import logged_in_user, only_for_users

@@ -20,7 +20,7 @@ from app.schemas.order_inputs import TradeInput
 from app.services import orders
 from app.services.preview import Preview, find_preview, get_preview
 from app.views.http import prices
-from app.views.limited import moves_money
+from app.views.limits import moves_money
 from app.views.pages.forms import Form, sent_form, submits
 from app.views.pages.market import ORDER_FIELDS, asset_page
 from app.views.pages.outcomes import flash_outcome
