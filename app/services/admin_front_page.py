@@ -56,12 +56,6 @@ class Owed:
         return money.total_of([self.totals.cash, self.totals.reserved, self.assets_value])
 
     @property
-    def ended_at(self) -> datetime:
-        """When the audit had read all accounts."""
-        moment: datetime = self.totals.taken_at + timedelta(seconds=int(self.totals.seconds))
-        return moment
-
-    @property
     def is_old(self) -> bool:
         return clock.now() - self.totals.taken_at > AUDIT_HOLDS
 
