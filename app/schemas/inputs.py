@@ -167,7 +167,7 @@ class PasswordInput(Input):
 
 
 class SetupInput(Input):
-    """A second factor to set up: what began it, the code that the app shows, and the password where it is asked."""
+    """A second factor to set up: what began it, the code that the app shows, and the password."""
 
     setup = fields.String(required=True, metadata={"example": "what POST /auth/second-factor answered"})
     code = fields.String(required=True, metadata={"example": "123456"})

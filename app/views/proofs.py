@@ -12,7 +12,7 @@ from flask import current_app
 from app.models.addresses import must_be_proved
 from app.models.users import User
 from app.services.proving import Evidence, ProofRules, renew_proof
-from app.services.second_factor import FactorRules
+from app.services.second_factor import FactorRules, require_none
 from app.services.tokens import Authentication
 from app.views.http import begin_login
 from app.views.passkeys import passkey_site
@@ -44,6 +44,18 @@ def prove(authentication: Authentication, evidence: Evidence) -> User:
     """
     evidence.require_complete(authentication.user)
     return renew_proof(authentication, evidence, begin_login(authentication.user.username), factor_rules())
+
+
+def prove_to_enrol(authentication: Authentication, password: str | None) -> None:
+    """As `prove`, of a user who has no second factor. Raises SecondFactorExists."""
+    require_none(authentication.user)
+    evidence = Evidence(password)
+    evidence.require_complete(authentication.user)
+    attempt = begin_login(authentication.user.username)
+    # The user may have been read cheaply.
+    if attempt.user:
+        require_none(attempt.user)
+    renew_proof(authentication, evidence, attempt, factor_rules())
 
 
 def prove_profile(authentication: Authentication, changes: Mapping[str, Any], evidence: Evidence) -> bool:

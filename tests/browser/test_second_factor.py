@@ -13,10 +13,10 @@ def test_setting_it_up_saving_the_codes_and_logging_in(new_visitor: NewVisitor) 
     picture = page.locator(".qr svg").bounding_box()
     assert picture and picture["width"] == picture["height"] > 150
     phone = App(page.inner_text("#secret"))
-    visitor.fill(code=phone.show()).press("Set it up")
+    visitor.fill(code=phone.show(), current_password=PASSWORD).press("Set it up")
     if "This is not the code" in visitor.text:
         # A step ended in between.
-        visitor.fill(code=phone.show()).press("Set it up")
+        visitor.fill(code=phone.show(), current_password=PASSWORD).press("Set it up")
     visitor.sees("Save them now.")
     shown = page.inner_text("#secret").split()
     with page.expect_download() as download:

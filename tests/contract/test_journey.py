@@ -212,8 +212,7 @@ class Journey:
         self.send("POST", reset, "409 no_second_factor", who=self.admin)
         begun = self.send("POST", factor, "201", who=owner)
         sent = {"setup": begun["setup"], "code": "123456"}
-        self.send("POST", f"{factor}/confirm", "422 invalid_input", {**sent, "setup": "x"}, who=owner)
-        self.forget_proof(owner)
+        self.send("POST", f"{factor}/confirm", "422 invalid_input", {**sent, **PROOF, "setup": "x"}, who=owner)
         self.send("POST", f"{factor}/confirm", "403 proof_required", sent, who=owner)
         with clock.at(clock.now()):
             sent["code"] = App(begun["secret"]).show()

@@ -66,11 +66,11 @@ def test_setting_one_up(app: Flask, person: Person) -> None:
     personal = person.post("/auth/tokens", {"name": "script"}).json["access_token"]
     begun = person.post("/auth/second-factor")
     assert begun.status_code == 201 and factor_of(app, person.username) is None, "nothing is stored yet"
-    sent = {"setup": begun.json["setup"], "code": App(begun.json["secret"]).show()}
+    sent = {"setup": begun.json["setup"], "code": App(begun.json["secret"]).show(), "current_password": PASSWORD}
     done = person.post("/auth/second-factor/confirm", sent)
     assert done.status_code == 201 and len(done.json["recovery_codes"]) == RECOVERY_CODES
-    # The factor, the user, this token and the event, in one batch.
-    assert usage_of(done) == usage(2, 1, 6 + 2)
+    # The call that authenticates, the proof, and in one batch the factor, the user, this token and the event.
+    assert usage_of(done) == usage(1 + 3 + 1, 1 + 7, 1 + 6 + 2)
     state = person.get("/auth/second-factor")
     assert state.json["is_on"] and state.json["recovery_codes_left"] == 10 and usage_of(state) == usage(1, 3, 0)
     problem(person.post("/auth/second-factor/confirm", sent), 409, "second_factor_exists")
@@ -82,13 +82,16 @@ def test_setting_one_up(app: Flask, person: Person) -> None:
     assert person.get("/balance").status_code == 200
 
 
-def test_it_is_set_up_by_who_proves_to_be_there(person: Person) -> None:
-    with clock.at(clock.now() + timedelta(minutes=10)):
+@pytest.mark.parametrize("minutes", [0, 10])
+def test_it_is_set_up_by_who_gives_the_password_with_it(app: Flask, person: Person, minutes: int) -> None:
+    """However fresh the log-in is: a copied token would shut its owner out for good."""
+    with clock.at(clock.now() + timedelta(minutes=minutes)):
         begun = person.post("/auth/second-factor").json
         sent = {"setup": begun["setup"], "code": App(begun["secret"]).show()}
         problem(person.post("/auth/second-factor/confirm", sent), 403, "proof_required")
         wrong = person.post("/auth/second-factor/confirm", {**sent, "current_password": "wrong"})
         assert fields_named(problem(wrong, 422, "invalid_input")) == ["current_password"]
+    assert factor_of(app, person.username) is None
 
 
 def test_a_setup_is_for_its_user_and_its_time(person: Person, new_user: NewPerson) -> None:
@@ -96,18 +99,19 @@ def test_a_setup_is_for_its_user_and_its_time(person: Person, new_user: NewPerso
     begun = person.post("/auth/second-factor").json
     phone = App(begun["secret"])
     for setup in ("", "x", begun["setup"] + "x", begun["setup"][1:]):
-        body = problem(
-            person.post("/auth/second-factor/confirm", {"setup": setup, "code": phone.show()}), 422, "invalid_input"
-        )
-        assert fields_named(body) == ["setup"]
-    stolen = other.post("/auth/second-factor/confirm", {"setup": begun["setup"], "code": phone.show()})
+        sent = {"setup": setup, "code": phone.show(), "current_password": PASSWORD}
+        assert fields_named(problem(person.post("/auth/second-factor/confirm", sent), 422, "invalid_input")) == [
+            "setup"
+        ]
+    taken = {"setup": begun["setup"], "code": phone.show(), "current_password": PASSWORD}
+    stolen = other.post("/auth/second-factor/confirm", taken)
     assert fields_named(problem(stolen, 422, "invalid_input")) == ["setup"]
     with clock.at(clock.now() + timedelta(minutes=30)):
         late = {"setup": begun["setup"], "code": phone.show(), "current_password": PASSWORD}
         assert fields_named(problem(person.post("/auth/second-factor/confirm", late), 422, "invalid_input")) == [
             "setup"
         ]
-    wrong = {"setup": begun["setup"], "code": phone.show(steps_later(9))}
+    wrong = {**taken, "code": phone.show(steps_later(9))}
     assert fields_named(problem(person.post("/auth/second-factor/confirm", wrong), 422, "invalid_input")) == ["code"]
 
 
@@ -324,10 +328,11 @@ def test_the_page_sets_one_up_and_shows_the_codes_once(app: Flask, ann: Browser)
     page = ann.get("/account/second-factor")
     assert "<svg" in page.response.text and usage_of(page.response).calls == 1
     phone = App(page.shown.text_of("secret"))
-    wrong = ann.send(page.form(), code="123456" if phone.show() != "123456" else "654321")
+    code = "123456" if phone.show() != "123456" else "654321"
+    wrong = ann.send(page.form(), code=code, current_password=PASSWORD)
     assert wrong.status == 422 and wrong.error_of("code").startswith("This is not the code")
     assert wrong.shown.text_of("secret") == phone.secret, "the picture stays"
-    done = ann.send(wrong.form(), code=phone.show())
+    done = ann.send(wrong.form(), code=phone.show(), current_password=PASSWORD)
     assert done.status == 201
     codes = done.shown.text_of("secret").split()
     assert len(codes) == RECOVERY_CODES
@@ -338,14 +343,13 @@ def test_the_page_sets_one_up_and_shows_the_codes_once(app: Flask, ann: Browser)
     assert usage_of(again.response).calls == 1
 
 
-def test_the_page_asks_for_the_password_in_place(ann: Browser) -> None:
-    with clock.at(clock.now() + timedelta(minutes=10)):
-        page = ann.get("/account/second-factor")
-        phone = App(page.shown.text_of("secret"))
-        refused = ann.send(page.form(), code=phone.show())
-        assert refused.status == 403 and refused.error_of("current_password") == "Enter your password to go on."
-        assert refused.shown.text_of("secret") == phone.secret
-        assert ann.send(refused.form(), code=phone.show(), current_password=PASSWORD).status == 201
+def test_the_page_asks_for_the_password_beside_the_code(ann: Browser) -> None:
+    page = ann.get("/account/second-factor")
+    phone = App(page.shown.text_of("secret"))
+    refused = ann.send(page.form(), code=phone.show())
+    assert refused.status == 403 and refused.error_of("current_password") == "Enter your password to go on."
+    assert refused.shown.text_of("secret") == phone.secret
+    assert ann.send(refused.form(), code=phone.show(), current_password=PASSWORD).status == 201
 
 
 def test_a_browser_logs_in_in_two_steps(stranger: Browser, owner: Browser) -> None:

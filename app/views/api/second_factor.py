@@ -16,10 +16,9 @@ from app.schemas.outputs import (
 )
 from app.services import passkeys, second_factor
 from app.services.passkeys import Purpose
-from app.services.proving import Evidence
 from app.views.api.blueprint import JsonBlueprint, current_authentication, current_user, found
 from app.views.passkeys import passkey_site
-from app.views.proofs import factor_rules, prove, require_fresh_proof, take_evidence
+from app.views.proofs import factor_rules, prove, prove_to_enrol, take_evidence
 from app.views.reads import factor_of, reads
 from app.views.second_factor import new_setup, seed_of
 
@@ -62,10 +61,9 @@ def begin_second_factor() -> Any:
 def confirm_second_factor(data: dict[str, Any]) -> Any:
     """Set the second factor up, with a code that the app shows. The recovery codes are shown only in this answer.
 
-    Every other session and login token ends; personal tokens stay.
+    Needs `current_password`. Every other session and login token ends; personal tokens stay.
     """
-    second_factor.require_none(current_user())
-    require_fresh_proof(current_authentication(), Evidence(data["current_password"]))
+    prove_to_enrol(current_authentication(), data["current_password"])
     seed = seed_of(current_user(), data["setup"])
     codes = second_factor.enrol(current_authentication(), seed, data["code"], factor_rules().cipher)
     return {"recovery_codes": codes}

@@ -15,7 +15,6 @@ from app.models.reading import NOTHING, Found
 from app.schemas.inputs import Input, PasskeyInput, ProvenInput, SetupInput
 from app.services import passkeys, second_factor
 from app.services.passkeys import Purpose
-from app.services.proving import Evidence
 from app.views.devices import remember_device
 from app.views.pages.forms import Form, submits
 from app.views.pages.sessions import (
@@ -27,7 +26,7 @@ from app.views.pages.sessions import (
     only_for_users,
 )
 from app.views.passkeys import passkey_site
-from app.views.proofs import factor_rules, prove, require_fresh_proof, take_evidence
+from app.views.proofs import factor_rules, prove, prove_to_enrol, take_evidence
 from app.views.reads import factor_of, reads
 from app.views.second_factor import find_setup, new_setup, seed_of
 
@@ -67,8 +66,7 @@ def show() -> str:
 @blueprint.post("")
 @submits(SetupInput, again=_page)
 def set_up(form: Form, data: dict[str, Any]) -> ResponseReturnValue:
-    second_factor.require_none(logged_in_user())
-    require_fresh_proof(current_authentication(), Evidence(data["current_password"]))
+    prove_to_enrol(current_authentication(), data["current_password"])
     seed = seed_of(logged_in_user(), data["setup"])
     codes = second_factor.enrol(current_authentication(), seed, data["code"], factor_rules().cipher)
     # The mark ended with all other sessions.

@@ -272,7 +272,8 @@ def begin_factor(actor: Actor) -> None:
 
 def confirm_factor(actor: Actor) -> Answer:
     with clock.at(clock.now()):
-        sent = {"setup": actor.setup["setup"], "code": App(actor.setup["secret"]).show()}
+        code = App(actor.setup["secret"]).show()
+        sent = {"setup": actor.setup["setup"], "code": code, "current_password": PASSWORD}
         return answered(actor, actor.person.post("/auth/second-factor/confirm", sent))
 
 
