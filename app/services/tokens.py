@@ -44,7 +44,7 @@ PERSONAL_TOKEN_LIFETIME = timedelta(days=90)
 # How many sessions, and how many login tokens, a user may have at once. Another one ends the oldest. How many personal
 # tokens it is a setting.
 MOST_CREDENTIALS = 25
-_PRECISION = {CredentialKind.SESSION: timedelta(minutes=5), CredentialKind.PERSONAL: timedelta(hours=1)}
+_SESSION_PRECISION, _PERSONAL_PRECISION = timedelta(minutes=5), timedelta(hours=1)
 _BEARER = rf"({USERNAME})\.({TOKEN_ID})\.([A-Za-z0-9_-]{{43}})"
 
 
@@ -257,9 +257,9 @@ def authenticate(
 ) -> Authentication:
     """The user and the credential of a text, and what else its request needs of this user.
 
-    One call for a valid one. Another one notes its use: of a session once in 5 minutes, of a personal token once an
-    hour, if it can be noted. Raises NotAuthenticated, AccountSuspended; and ClosedSince for a session or login token
-    that was good until its user closed the account.
+    One call for a valid one. Another one notes its use: of a session once in 5 minutes, or in a sixth of its idle time,
+    of a personal token once an hour, if it can be noted. Raises NotAuthenticated, AccountSuspended; and ClosedSince for
+    a session or login token that was good until its user closed the account.
     """
     match = re.fullmatch(_BEARER, text)
     if not match:
@@ -294,7 +294,7 @@ def _has_closed(user: User, token: Token, secret: str) -> bool:
 
 def _note_use(token: Token) -> None:
     """Note the use of a token with one write in a while, not one for each request; a later one, if it fails."""
-    precision = _PRECISION.get(token.kind)
+    precision = _precision_of(token.kind)
     now = clock.now()
     # A session is used when it begins; whether a personal token was ever used is worth knowing.
     last_use = token.last_used_at or (token.created_at if token.ends_at else None)
@@ -303,6 +303,14 @@ def _note_use(token: Token) -> None:
     expires_at = min(now + settings().session_idle, token.ends_at) if token.ends_at else None
     with suppress(Busy, StoreUnavailable):
         users.note_token_use(token, now=now, precision=precision, expires_at=expires_at)
+
+
+def _precision_of(kind: CredentialKind) -> timedelta | None:
+    """How exactly the use of a credential is noted; None for not at all."""
+    if kind is CredentialKind.SESSION:
+        # Noted too seldom, a session would end while it is used.
+        return min(_SESSION_PRECISION, settings().session_idle / 6)
+    return _PERSONAL_PRECISION if kind is CredentialKind.PERSONAL else None
 
 
 def _hash(secret: str) -> str:

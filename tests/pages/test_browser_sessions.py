@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Iterator
 from datetime import timedelta
 from typing import Any
 
@@ -13,6 +14,7 @@ from app.models.ledger import get_balance
 from app.models.users import end_sessions, get_user, list_tokens, set_password
 from app.services.tokens import MOST_CREDENTIALS, Origin, begin_session
 from tests.pages.conftest import NewBrowser
+from tests.support.applications import change_settings
 from tests.support.page_client import Browser
 from tests.support.people import LONG_AGO, NOON, PASSWORD, caller
 from tests.support.usage import usage, usage_of
@@ -85,6 +87,32 @@ def test_a_session_ends_without_use_and_after_half_a_day(app: Flask, pauses: lis
         with clock.at(now):
             is_last = is_in(browser)
     assert is_last == stays
+
+
+@pytest.fixture
+def set_idle(app: Flask) -> Iterator[Callable[[timedelta], None]]:
+    """Sets how long sessions last unused, until the test is over."""
+    before = app.extensions["services"].session_idle
+    yield lambda idle: change_settings(app, session_idle=idle)
+    change_settings(app, session_idle=before)
+
+
+@pytest.mark.parametrize("minutes", [1, 5, 6, 30, 60])
+def test_a_session_that_is_used_does_not_end(app: Flask, set_idle: Callable[[timedelta], None], minutes: int) -> None:
+    """Used at half of its idle time again and again; then left alone for the whole of it."""
+    idle = timedelta(minutes=minutes)
+    set_idle(idle)
+    with clock.at(LONG_AGO):
+        browser = Browser(app).enter()
+    now = NOON
+    with clock.at(now):
+        browser.log_in(browser.username)
+    for _ in range(12):
+        now += idle / 2
+        with clock.at(now):
+            assert is_in(browser)
+    with clock.at(now + idle):
+        assert not is_in(browser)
 
 
 def test_what_a_session_costs(ann: Browser) -> None:
