@@ -11,7 +11,7 @@ import hashlib
 import hmac
 import re
 import secrets
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Collection, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from datetime import datetime, timedelta
@@ -113,7 +113,7 @@ def _begin(user: User, token: Token) -> NewToken:
 def create_personal_token(
     user: User, *, name: str, scopes: str, expires_at: datetime | None, idempotency_key: str | None = None
 ) -> NewToken:
-    """A named token for scripts, with scopes in the order of SCOPES. Two calls, and one more for a repeated key.
+    """A named token for scripts, with scopes in the order of SCOPES. Three calls, also for a repeated key.
 
     Without `expires_at` it lasts for PERSONAL_TOKEN_LIFETIME. While the token of a key exists, the key makes no other.
     Raises IdempotencyKeyReused when that token was made by another request, and TooManyTokens.
@@ -170,6 +170,8 @@ def _issue(user: User, token: Token) -> NewToken:
     token.secret_hash = _hash(secret)
     made = _make_room(user, token)
     if made is None and users.add_token(token):
+        if token.is_personal:
+            _keep_to_the_most(user, token)
         return NewToken(token, f"{token.username}.{token.token_id}.{secret}")
     made = made or users.find_token(token.username, token.token_id)
     if made is None:
@@ -188,9 +190,7 @@ def _make_room(user: User, token: Token) -> Token | None:
     if made := next((each for each in others if each.token_id == token.token_id), None):
         return made
     ended = [each for each in others if each.has_expired(now) or each.is_older_than_epoch_of(user)]
-    living = sorted(
-        (each for each in others if each.kind is token.kind and each not in ended), key=lambda each: each.created_at
-    )
+    living = sorted(_living(user, token.kind, others), key=lambda each: each.created_at)
     most = settings().limits.personal_tokens if token.is_personal else MOST_CREDENTIALS
     surplus = living[: max(0, len(living) + 1 - most)]
     if token.is_personal and surplus:
@@ -199,6 +199,27 @@ def _make_room(user: User, token: Token) -> Token | None:
     for each in [*surplus, *ended[:2]]:
         users.delete_token(each)
     return None
+
+
+def _living(user: User, kind: CredentialKind, among: Sequence[Token]) -> list[Token]:
+    now = clock.now()
+    return [
+        each
+        for each in among
+        if each.kind is kind and not each.has_expired(now) and not each.is_older_than_epoch_of(user)
+    ]
+
+
+def _keep_to_the_most(user: User, token: Token) -> None:
+    """Take a new personal token away again where others that were made at the same moment fill the limit with it.
+
+    The last of them sees all of them. One call, and one more to take it away. Raises TooManyTokens.
+    """
+    most = settings().limits.personal_tokens
+    with suppress(Busy, StoreUnavailable):
+        if len(_living(user, token.kind, users.list_tokens(token.username))) > most:
+            users.delete_token(token)
+            raise TooManyTokens(most)
 
 
 def list_credentials(user: User) -> list[Token]:

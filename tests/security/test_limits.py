@@ -12,11 +12,15 @@ from flask import Flask
 from werkzeug.test import TestResponse
 
 from app.domain import clock
+from app.domain.errors import TooManyTokens
 from app.domain.limits import Limits
 from app.factory import create_app
+from app.models.users import get_user
 from app.services.settings import settings
+from app.services.tokens import create_personal_token
 from tests.security.conftest import SetLimits
 from tests.support.applications import LIMITS, config
+from tests.support.faults import FaultyStore, let, refuse
 from tests.support.page_client import Browser
 from tests.support.people import NOON, PASSWORD, Person, caller, problem, registration
 from tests.support.usage import usage, usage_of
@@ -160,3 +164,34 @@ def test_each_application_has_its_own_settings(app: Flask, endpoint: str) -> Non
     assert (of_other.bcrypt_rounds, of_other.session_lifetime, of_other.limits) == (12, timedelta(hours=1), Limits())
     with pytest.raises(LookupError):
         settings()
+
+
+def test_a_personal_token_that_another_one_comes_between(
+    app: Flask, faulty_app: Flask, faults: FaultyStore, person: Person, set_limits: SetLimits
+) -> None:
+    """It looks before it is written, and again: in the end there are no more than the limit."""
+    for each in (app, faulty_app):
+        set_limits(replace(LIMITS, personal_tokens=2), each)
+    names = iter(("second", "third"))
+
+    def make_another() -> None:
+        create_personal_token(get_user(person.username), name=next(names), scopes="read", expires_at=None)
+
+    with app.app_context():
+        make_another()
+    faults.inject("PutItem", let(app, make_another))
+    with faulty_app.app_context(), pytest.raises(TooManyTokens):
+        create_personal_token(get_user(person.username), name="too late", scopes="read", expires_at=None)
+    assert faults.waiting == 0
+    assert {each["name"] for each in person.get("/auth/tokens").json["data"]} == {"second", "third"}
+
+
+def test_a_personal_token_is_made_where_it_cannot_be_seen_whether_there_are_too_many(
+    app: Flask, faulty_app: Flask, faults: FaultyStore, person: Person
+) -> None:
+    """The second look fails: the token is there, and its secret is shown but once."""
+    faults.inject("Query", let(app, lambda: None), *[refuse("InternalServerError", status=500)] * 3)
+    with faulty_app.app_context():
+        made = create_personal_token(get_user(person.username), name="script", scopes="read", expires_at=None)
+    assert faults.waiting == 0
+    assert made.bearer and len(person.get("/auth/tokens").json["data"]) == 1
