@@ -10,10 +10,20 @@ leave_to_gunicorn()  # before the counters are made, which importing the applica
 # later make each worker copy what it shares with its parent.
 gc.disable()
 
+import click  # noqa: E402
+
 from app.config import Config  # noqa: E402
 from app.factory import create_app  # noqa: E402
 
-app = create_app(Config.or_exit())
+settings = Config.or_exit()
+# gunicorn looks at its addresses itself (gunicorn.conf.py). `flask run` is told its own, which BIND does not say.
+command = click.get_current_context(silent=True)
+if command and (host := command.params.get("host")):
+    from app.server import check_addresses  # of gunicorn, which no command needs
+
+    port = command.params["port"]
+    check_addresses(settings, [f"[{host}]:{port}" if ":" in host else f"{host}:{port}"])
+app = create_app(settings)
 
 gc.freeze()
 gc.enable()

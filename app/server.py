@@ -449,13 +449,14 @@ def limit_pauses(listeners: Iterable[socket.socket]) -> None:
 def check_addresses(settings: Config, addresses: Iterable[str]) -> None:
     """Say what is relaxed where only this machine's programs come in.
 
-    Ends the process with a message where others do: gunicorn may have been told to listen elsewhere than BIND says.
+    Ends the process with a message where others do: gunicorn, or `flask run`, may have been told to listen elsewhere
+    than BIND says.
     """
     listening = replace(settings, bind=tuple(set(addresses) - set(settings.metrics_addresses)))
     try:
         check_public(listening)
         if listening.second_factor_demand is not settings.second_factor_demand:
-            raise WrongSetting("SECOND_FACTOR must be set where gunicorn listens elsewhere than BIND says, and is not.")
+            raise WrongSetting("SECOND_FACTOR must be set where the server listens elsewhere than at BIND, and is not.")
     except WrongSetting as wrong:
         print(wrong, file=sys.stderr)
         sys.exit(2)

@@ -76,6 +76,7 @@ LISTENING = {
     "BIND": (["-m", "gunicorn", "wsgi:app"], True),
     "gunicorn --bind": (["-m", "gunicorn", "--bind", "0.0.0.0:{port}", "wsgi:app"], False),
     "make run": (["dev/launcher.py"], True),
+    "flask run": (["-m", "flask", "--app", "wsgi", "run", "--host", "0.0.0.0", "--port", "{port}"], False),
 }
 
 
