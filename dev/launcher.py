@@ -250,9 +250,18 @@ def hold_port(settings: Mapping[str, str]) -> socket.socket:
 
 
 def free_port() -> int:
-    """Return a loopback port that nothing listens on at this moment."""
-    with socket.create_server(("127.0.0.1", 0)) as server:
-        return int(server.getsockname()[1])
+    """Return a loopback port that nothing listens on at this moment.
+
+    It lies below those that the system gives to outgoing connections. One of these could take it before it is used, or
+    while the engine starts again, and keep it from others for a minute after its own end.
+    """
+    while True:
+        port = 20_000 + int.from_bytes(os.urandom(4)) % 12_000
+        try:
+            socket.create_server(("127.0.0.1", port)).close()
+        except OSError:
+            continue
+        return port
 
 
 def engine_file() -> Path:

@@ -170,6 +170,12 @@ def test_what_others_use_is_left_to_them(project: Project) -> None:
     assert answers(endpoint)
 
 
+def test_a_free_port_is_none_that_outgoing_connections_take() -> None:
+    ports = {launcher.free_port() for _ in range(50)}
+    first, _ = Path("/proc/sys/net/ipv4/ip_local_port_range").read_text().split()
+    assert len(ports) > 40 and max(ports) < int(first)
+
+
 def test_a_folder_that_cannot_hold_data_is_refused(project: Project) -> None:
     (project.folder / "file").touch()
     status, _, errors = project.run(DATA_DIR="file")
