@@ -147,13 +147,14 @@ proxy-test: $(DEV) $(ENGINE)  ## Run the service behind Debian's nginx as docs/n
 	REQUIRE_NGINX=1 $(BIN)/pytest tests/proxy -rP --show-capture=stdout
 
 .PHONY: image
-image:  ## Build the container image $IMAGE (order-processor), with docker, podman or buildah
+image:  ## Build the container image $IMAGE (order-processor) of $LOCK (requirements.lock), with docker, podman or buildah
 	@builder=$$(command -v docker || command -v podman || command -v buildah) || \
 		{ echo 'docker, podman or buildah is needed, and none was found.' >&2; exit 2; }; \
-	"$$builder" build --file Containerfile --tag "$(or $(IMAGE),order-processor)" .
+	"$$builder" build --file Containerfile --build-arg "LOCK=$(or $(LOCK),requirements.lock)" \
+		--tag "$(or $(IMAGE),order-processor)" .
 
 .PHONY: image-test
-image-test: $(DEV) $(ENGINE)  ## As root on Debian: build the image with buildah, on a base that debootstrap makes, and run it
+image-test: $(DEV) $(ENGINE)  ## As root on Debian: build the image with buildah, on a base of debootstrap; run it and compose.yaml
 	IMAGE_TEST=1 $(BIN)/pytest tests/image -rP --show-capture=stdout
 
 .PHONY: upgrade-test

@@ -20,7 +20,7 @@ import pytest
 
 ROOT = Path(__file__).parents[2]
 BASE = "docker.io/library/debian:bookworm-slim"
-NEEDED = ("buildah", "debootstrap", "unshare", "nsenter")
+NEEDED = ("buildah", "debootstrap", "docker-compose", "nsenter", "podman", "unshare")
 # As `docker run --read-only --tmpfs /tmp -v data:/data`, for a program that is process 1 there.
 SEALED = """
 mount --bind "$ROOT" "$ROOT"
@@ -42,6 +42,7 @@ class Image:
     """The image, unpacked once; programs of it run in a chroot, with the network of this machine."""
 
     settings: dict[str, str]
+    name: str = "order-processor"
     container: str = ""
 
     def buildah(self, *arguments: str) -> str:
@@ -50,9 +51,13 @@ class Image:
         assert done.returncode == 0, done.stderr
         return done.stdout.strip()
 
+    def build(self, *arguments: str) -> None:
+        self.buildah("build", "--pull-never", "--file", "Containerfile", *arguments, "--tag", self.name, ".")
+        self.container = self.buildah("from", "--pull-never", self.name)
+
     @property
     def configuration(self) -> dict[str, Any]:
-        inspected: dict[str, Any] = json.loads(self.buildah("inspect", "--type", "image", "order-processor"))
+        inspected: dict[str, Any] = json.loads(self.buildah("inspect", "--type", "image", self.name))
         return dict(inspected["Docker"]["config"])
 
     def command(self, *arguments: str, user: str = "12345", **settings: str) -> list[str]:
@@ -132,11 +137,18 @@ def image(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Image]:
     )
     try:
         _make_base(image, folder / "base")
-        image.buildah("build", "--pull-never", "--file", "Containerfile", "--tag", "order-processor", ".")
-        image.container = image.buildah("from", "--pull-never", "order-processor")
+        image.build()
         yield image
     finally:
         shutil.rmtree(folder, ignore_errors=True)
+
+
+@pytest.fixture(scope="session")
+def traced_image(image: Image) -> Image:
+    """As `make image LOCK=requirements-traces.lock`; beside the other one."""
+    traced = Image(image.settings, "order-processor-traced")
+    traced.build("--build-arg", "LOCK=requirements-traces.lock")
+    return traced
 
 
 def _make_base(image: Image, folder: Path) -> None:

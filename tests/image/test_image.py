@@ -9,8 +9,10 @@ import subprocess
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
-from typing import Any
+from threading import Thread
+from typing import Any, ClassVar
 
 import pytest
 import requests
@@ -42,23 +44,42 @@ def test_it_says_what_is_missing(image: Image) -> None:
     assert lost.stderr.startswith("For a trial that needs no settings, ") and lost.returncode != 0
 
 
+def settings_for(endpoint: str, port: int) -> dict[str, str]:
+    """What the service needs where others can come in, on the tables at this endpoint."""
+    return {
+        "SECRET_KEY": secrets.token_hex(32),
+        "DYNAMODB_ENDPOINT": endpoint,
+        "AWS_ACCESS_KEY_ID": "test",
+        "AWS_SECRET_ACCESS_KEY": "test",
+        "AWS_REGION": "us-east-1",
+        "SITE_HOSTS": "127.0.0.1",
+        "TRUSTED_PROXIES": "0",
+        "METRICS_PORT": str(free_port()),
+        "BIND": f"0.0.0.0:{port}",
+        "WEB_CONCURRENCY": "1",
+    }
+
+
+@contextmanager
+def web(image: Image, log: Path, port: int, settings: dict[str, str]) -> Iterator[None]:
+    """The web server of the image, once it is ready at this port."""
+    with log.open("w") as output:
+        process = subprocess.Popen(image.command("web", **settings), env=image.settings, stdout=output, stderr=output)
+    try:
+        while not is_ready(port):
+            assert process.poll() is None, log.read_text()
+        yield
+    finally:
+        process.terminate()
+        process.wait(timeout=30)
+
+
 def test_its_programs_run_and_write_nothing(image: Image, tmp_path: Path) -> None:
     """As a user whom it does not know, who could write nowhere but in /tmp and /dev/shm."""
     mounted = Path(image.buildah("mount", image.container))
     with engine() as endpoint:
         port = free_port()
-        settings = {
-            "SECRET_KEY": secrets.token_hex(32),
-            "DYNAMODB_ENDPOINT": endpoint,
-            "AWS_ACCESS_KEY_ID": "test",
-            "AWS_SECRET_ACCESS_KEY": "test",
-            "AWS_REGION": "us-east-1",
-            "SITE_HOSTS": "127.0.0.1",
-            "TRUSTED_PROXIES": "0",
-            "METRICS_PORT": str(free_port()),
-            "BIND": f"0.0.0.0:{port}",
-            "WEB_CONCURRENCY": "1",
-        }
+        settings = settings_for(endpoint, port)
         made = image.run("flask", "tables", "create", **settings)
         assert made.returncode == 0, made.stderr
         worked = image.run("flask", "orders", "run", "--once", **settings)
@@ -66,24 +87,56 @@ def test_its_programs_run_and_write_nothing(image: Image, tmp_path: Path) -> Non
         assert image.run("healthy", **settings).returncode != 0, "nothing serves yet"
         stamp = tmp_path / "stamp"
         stamp.touch()
-        log = tmp_path / "log.txt"
         begun = time.monotonic()
-        with log.open("w") as output:
-            process = subprocess.Popen(
-                image.command("web", **settings), env=image.settings, stdout=output, stderr=output
-            )
-        try:
-            while not is_ready(port):
-                assert process.poll() is None, log.read_text()
+        with web(image, tmp_path / "log.txt", port, settings):
             print(f"ready after {time.monotonic() - begun:.1f} seconds")
             assert image.run("healthy", **settings).returncode == 0
-        finally:
-            process.terminate()
-            process.wait(timeout=30)
         found = ["find", str(mounted), "-xdev", "-newer", str(stamp), "-type", "f"]
         assert not subprocess.run(found, capture_output=True, text=True, check=True).stdout
     print(f"{megabytes_in(mounted)} MB, of which {megabytes_in(mounted / 'service')} MB are not Debian and its Python")
     print(f"{megabytes_in(mounted / 'service/node_modules')} MB are the engine of a trial")
+
+
+class Collector(BaseHTTPRequestHandler):
+    """Takes what is sent over OTLP. Texts stand in it as they are."""
+
+    taken: ClassVar[list[bytes]] = []
+
+    def do_POST(self) -> None:
+        assert self.path == "/v1/traces"
+        self.taken.append(self.rfile.read(int(self.headers["Content-Length"])))
+        self.send_response(200)
+        self.send_header("Content-Length", "0")
+        self.end_headers()
+
+    def log_message(self, *_: object) -> None:
+        pass
+
+
+def test_an_image_with_traces(traced_image: Image, image: Image, tmp_path: Path) -> None:
+    """Web server and worker send spans to a collector; an image without the extra refuses to start."""
+    with engine() as endpoint, ThreadingHTTPServer(("127.0.0.1", 0), Collector) as collector:
+        Thread(target=collector.serve_forever, daemon=True).start()
+        port = free_port()
+        settings = settings_for(endpoint, port) | {
+            "TRACES": "on",
+            "OTEL_SERVICE_NAME": "orders-here",
+            "OTEL_EXPORTER_OTLP_ENDPOINT": f"http://127.0.0.1:{collector.server_port}",
+        }
+        refused = image.run("web", **settings)
+        assert "TRACES must be off, unless requirements-traces.lock is installed" in refused.stderr
+        made = traced_image.run("flask", "tables", "create", **settings)
+        assert made.returncode == 0, made.stderr
+        with web(traced_image, tmp_path / "log.txt", port, settings):
+            assert requests.get(f"http://127.0.0.1:{port}/login", timeout=30).ok
+        worked = traced_image.run("flask", "orders", "run", "--once", **settings)
+        assert worked.returncode == 0, worked.stderr
+        collector.shutdown()
+    sent = b"".join(Collector.taken)
+    for text in (b"orders-here", b"GET /login", b"orders run", b"Query orders"):
+        assert text in sent, text
+    mounted = Path(traced_image.buildah("mount", traced_image.container))
+    print(f"with traces {megabytes_in(mounted)} MB")
 
 
 def megabytes_in(folder: Path) -> int:
