@@ -62,9 +62,13 @@ class Project:
     def up(self) -> None:
         """Start all. Meanwhile look at the health of web, which docker does each 30 seconds."""
         with self.start_compose("up", "-d", "--no-build") as process:
+            deadline = time.monotonic() + 120
             while process.poll() is None:
                 self.podman.run("healthcheck", "run", "shop_web_1")
                 time.sleep(0.2)
+                if time.monotonic() > deadline:
+                    process.kill()
+                    raise AssertionError(f"it does not become healthy:\n{self.podman.run('logs', 'shop_web_1')}")
             said, _ = process.communicate()
         assert process.returncode == 0, said
 
