@@ -52,6 +52,14 @@ def test_trades_show_what_sales_gained(seller: Browser) -> None:
     assert "$80.00 at $8.00 \N{MINUS SIGN}$20.00 loss" in text and "$150.00 at $150.00 +$50.00 gain" in text
 
 
+def test_the_page_of_an_order_shows_what_its_sale_gained(seller: Browser) -> None:
+    ether, bitcoin = [link for link in seller.get("/activity/trades").shown.links if "/orders/order_" in link][:2]
+    assert "Total received $150.00" in (text := seller.get(bitcoin).text) and "Gain +$50.00 gain" in text
+    assert "Gain \N{MINUS SIGN}$20.00 loss" in seller.get(ether).text
+    bought = seller.done("/assets/BTC", quantity="1").text
+    assert "Total paid $80.00" in bought and "Gain" not in bought.partition("Total paid")[2]
+
+
 def test_the_gains_of_a_year(seller: Browser) -> None:
     year = clock.now().year
     page = seller.get("/activity/trades")
