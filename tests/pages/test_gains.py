@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 from typing import Any
 
@@ -37,8 +38,14 @@ def test_the_dashboard_shows_what_was_gained(seller: Browser) -> None:
     """Sales gained 50.00 and lost 20.00, and what is left has lost 40.00."""
     text = seller.get("/dashboard").text
     assert "Total value $9,990.00 Gain since you began \N{MINUS SIGN}$10.00 loss Cash to spend" in text
-    assert "Bitcoin 2 BTC $160.00 at $80.00 \N{MINUS SIGN}$40.00 loss, \N{MINUS SIGN}20.00% 1.60%" in text
+    assert re.search(r"Bitcoin 2 BTC \$160.00 at \$80.00 (. .\d+.\d\d|0.00)% in 24 hours", text)
+    assert "\N{MINUS SIGN}$40.00 loss, \N{MINUS SIGN}20.00% 1.60%" in text
     assert "Sales so far: +$30.00 gain. See the gains of each year" in text
+
+
+def test_the_value_over_time_says_what_was_gained_today(seller: Browser) -> None:
+    text = seller.get("/history?days=7").text.replace("\N{MINUS SIGN}", "-")
+    assert "-$10.00 loss since you began, -0.10% return (a loss) in 7 days. Today: -$10.00 loss, -0.10%." in text
 
 
 def test_the_page_of_an_asset_shows_what_it_cost(seller: Browser) -> None:
