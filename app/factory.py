@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import re
 from collections.abc import Callable, Iterable
+from contextlib import ExitStack
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any
 
@@ -20,10 +21,10 @@ from app.config import Config
 from app.models.database import Database
 from app.models.shared_text import StoredText
 from app.prices import create_price_source
-from app.services import breaches, limits, passwords, tokens
 from app.services.proving import ProofRules
 from app.services.second_factor import FactorRules
 from app.services.seeds import SeedCipher
+from app.services.settings import ServiceSettings
 from app.views import api, errors, http, pages, request_log
 from app.views.context import this_g
 from app.views.pages import origins
@@ -41,39 +42,13 @@ EXPOSED_HEADERS = ("X-Request-ID", "Idempotent-Replayed", "Retry-After", "ETag",
 def create_app(config: Config, *, tracer: Any = None) -> Flask:
     """The application with this configuration. A `tracer` of OpenTelemetry takes the place of that of the settings.
 
-    The work factor of password hashes, the service of breached ones, the length of sessions, all limits and the level
-    of the log hold for the whole process.
+    The level of the log holds for the whole process.
     """
     logs.configure(config.log_level)
-    passwords.configure(config.bcrypt_rounds)
-    breaches.configure(config.breached_passwords_url)
-    limits.configure(config.limits)
-    tokens.configure(idle_minutes=config.session_idle_minutes, hours=config.session_hours)
     app = _SyncFlask("app", static_folder=None)
     # Flask-WTF has no setting for it, and the default of the library that signs is SHA-1.
     Signer.default_digest_method = staticmethod(hashlib.sha256)
-    app.config.update(
-        SECRET_KEY=config.secret_key,
-        SECRET_KEY_FALLBACKS=list(config.secret_key_fallbacks),
-        # The last signs, each of them is accepted.
-        WTF_CSRF_SECRET_KEY=[*config.secret_key_fallbacks, config.secret_key],
-        # app.views.pages.origins looks at what browsers say today instead of the Referer, which some remove.
-        WTF_CSRF_SSL_STRICT=False,
-        SESSION_COOKIE_HTTPONLY=True,
-        SESSION_COOKIE_SAMESITE="Lax",
-        SESSION_COOKIE_SECURE=config.cookie_secure,
-        MAX_CONTENT_LENGTH=MAX_BODY_BYTES,
-        # A form stays valid as long as the session that it was made in.
-        WTF_CSRF_TIME_LIMIT=None,
-        SITE_HOSTS=config.site_hosts,
-        SECURITY_CONTACT=config.security_contact,
-        WORKER_METRICS=config.worker_metrics,
-        ADJUSTMENT_APPROVAL_OVER=config.adjustment_approval_over,
-        MARKET_SPEED=config.market_speed,
-        PRICE_SOURCE=config.price_source,
-        IS_TRIAL=config.trial_over_http,
-        DATABASE_IS_LOCAL=config.database_is_local,
-    )
+    app.config.update(_flask_settings(config))
     if config.traces and tracer is None:
         tracer = traces.open_tracer()
     app.extensions["tracer"] = tracer
@@ -86,6 +61,13 @@ def create_app(config: Config, *, tracer: Any = None) -> Flask:
         sends_mail=config.mail.is_on,
         key_shards=config.key_shards,
         tracer=tracer,
+    )
+    app.extensions["services"] = ServiceSettings(
+        limits=config.limits,
+        bcrypt_rounds=config.bcrypt_rounds,
+        breached_passwords_url=config.breached_passwords_url,
+        session_idle=timedelta(minutes=config.session_idle_minutes),
+        session_lifetime=timedelta(hours=config.session_hours),
     )
     app.extensions["mail"] = config.mail
     app.extensions["prices"] = create_price_source(
@@ -119,17 +101,39 @@ def create_app(config: Config, *, tracer: Any = None) -> Flask:
     return app
 
 
-class _OrderIdConverter(BaseConverter):
-    """Any text but the words that are addresses of their own beside those of orders, which take other methods."""
-
-    regex = r"(?!(?:cancel|preview)\Z)[^/]+"
+def _flask_settings(config: Config) -> dict[str, Any]:
+    """What Flask, its extensions and the views read by name."""
+    return {
+        "SECRET_KEY": config.secret_key,
+        "SECRET_KEY_FALLBACKS": list(config.secret_key_fallbacks),
+        # The last signs, each of them is accepted.
+        "WTF_CSRF_SECRET_KEY": [*config.secret_key_fallbacks, config.secret_key],
+        # app.views.pages.origins looks at what browsers say today instead of the Referer, which some remove.
+        "WTF_CSRF_SSL_STRICT": False,
+        "SESSION_COOKIE_HTTPONLY": True,
+        "SESSION_COOKIE_SAMESITE": "Lax",
+        "SESSION_COOKIE_SECURE": config.cookie_secure,
+        "MAX_CONTENT_LENGTH": MAX_BODY_BYTES,
+        # A form stays valid as long as the session that it was made in.
+        "WTF_CSRF_TIME_LIMIT": None,
+        "SITE_HOSTS": config.site_hosts,
+        "SECURITY_CONTACT": config.security_contact,
+        "WORKER_METRICS": config.worker_metrics,
+        "ADJUSTMENT_APPROVAL_OVER": config.adjustment_approval_over,
+        "MARKET_SPEED": config.market_speed,
+        "PRICE_SOURCE": config.price_source,
+        "IS_TRIAL": config.trial_over_http,
+        "DATABASE_IS_LOCAL": config.database_is_local,
+    }
 
 
 class _Rule(Rule):
     def get_converter(self, variable_name: str, *args: Any, **kwargs: Any) -> BaseConverter:
-        if variable_name == "order_id":
-            return _OrderIdConverter(self.map)
-        return super().get_converter(variable_name, *args, **kwargs)
+        """Take no word for an order id that ends an address of its own: another method of that is a 405."""
+        converter = super().get_converter(variable_name, *args, **kwargs)
+        if variable_name == "order_id" and self.rule.endswith("<order_id>"):
+            converter.regex = rf"(?!(?:cancel|preview)\Z){converter.regex}"
+        return converter
 
 
 class _SyncFlask(Flask):
@@ -154,14 +158,15 @@ def _believe_proxies(application: WSGIApplication, number: int) -> WSGIApplicati
 
 
 def _use_in_every_context(app: Flask, database: Database) -> None:
-    """Requests and commands use the tables of their own application, even where two run in one process."""
+    """Requests and commands use the tables and settings of their own application, even where two run in one process."""
 
     def enter(_: Flask, **__: object) -> None:
-        this_g().database = active = database.active()
-        active.__enter__()
+        this_g().active = active = ExitStack()
+        active.enter_context(database.active())
+        active.enter_context(app.extensions["services"].active())
 
     def leave(_: BaseException | None) -> None:
-        this_g().database.__exit__(None, None, None)
+        this_g().active.close()
 
     appcontext_pushed.connect(enter, app, weak=False)
     app.teardown_appcontext(leave)

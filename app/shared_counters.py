@@ -23,8 +23,8 @@ def share_counters(parent: str | None) -> None:
     """Set PROMETHEUS_MULTIPROC_DIR to an empty folder for this process and its children.
 
     A folder that the variable names is emptied and kept. Otherwise one is made in `parent` (None: TMPDIR) and removed
-    at the end. COUNTERS_SHARED_BY says who set the variable, because a reload comes here again, and because the process
-    of an upgrade inherits the variable but must not use the folder of the process that it replaces.
+    at the end. COUNTERS_SHARED_BY says who set the variable, because a reload comes here again. The process of an
+    upgrade inherits the variable, and must not use the folder of the process that it replaces.
     """
     folder = os.environ.get("PROMETHEUS_MULTIPROC_DIR")
     process_id, _, was_made = os.environ.get("COUNTERS_SHARED_BY", "").partition(" ")

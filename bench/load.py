@@ -189,8 +189,9 @@ def recorded() -> Iterator[list[tuple[str, dict[str, Any]]]]:
 
 @dataclass(frozen=True)
 class Load:
-    """What clients did: how often in a second, how often refused, and how long it took, in milliseconds."""
+    """What clients did: how often in all and in a second, how often refused, and how long it took, in milliseconds."""
 
+    answered: int
     per_second: float
     refused: int
     p50: float
@@ -213,7 +214,7 @@ def drive(makers: Sequence[Callable[[], Client]], seconds: float) -> Load:
     hundredths = quantiles(times, n=100) if len(times) > 1 else (times or [float("nan")]) * 99
     # What is under way at the end is waited for and counted, so its time counts too.
     elapsed = max(took for *_, took in told)
-    return Load(len(times) / elapsed, refused, 1000 * hundredths[49], 1000 * hundredths[98])
+    return Load(len(times), len(times) / elapsed, refused, 1000 * hundredths[49], 1000 * hundredths[98])
 
 
 def _run_part(makers: Sequence[Callable[[], Client]], seconds: float, barrier: Any, results: Any) -> None:

@@ -14,6 +14,7 @@ import json
 import multiprocessing
 import os
 import platform
+import resource
 import subprocess
 import sys
 import tempfile
@@ -41,6 +42,7 @@ from app.models.ledger import find_holding, get_balance
 from app.models.users import get_user
 from app.services import passwords
 from app.services.tokens import issue_login_token
+from bench.layers import LAYERS, OTHER, SERVER, in_process, processor_seconds
 from bench.load import Account, Bare, Client, Connection, Load, Product, Recording, Request, drive, recorded
 from dev.child import CHILD
 from dev.launcher import LAUNCHER, free_port
@@ -49,7 +51,7 @@ from tests.support.applications import make_app
 from tests.support.deposits import write_deposits
 from tests.support.engine import engine
 from tests.support.people import LONG_AGO, PASSWORD
-from tests.support.server import WORKERS, Server, resident_megabytes, serve
+from tests.support.server import WORKERS, Server, children_of, resident_megabytes, serve
 
 os.environ.update(AWS_ACCESS_KEY_ID="bench", AWS_SECRET_ACCESS_KEY="bench", AWS_EC2_METADATA_DISABLED="true")
 os.environ["CONNECTIONS_PER_ADDRESS"] = "10000"  # all clients have one address
@@ -152,7 +154,9 @@ class Bench:
     def __init__(self, stack: ExitStack) -> None:
         self.folder = Path(stack.enter_context(tempfile.TemporaryDirectory()))
         self.endpoint = stack.enter_context(engine(self.folder / "orders.db"))
-        self.server = stack.enter_context(serve(self.endpoint, self.folder / "log"))
+        self.engine = children_of(os.getpid())
+        # As `make run` sets it.
+        self.server = stack.enter_context(serve(self.endpoint, self.folder / "log", MALLOC_ARENA_MAX="2"))
         self.app = make_app(self.endpoint, log_level="ERROR")
         self.store = botocore.session.get_session().create_client(
             "dynamodb", endpoint_url=self.endpoint, region_name="us-east-1"
@@ -312,7 +316,7 @@ def over_a_network(bench: Bench) -> Iterator[str]:
 
 def beside_logins(bench: Bench) -> Iterator[str]:
     """Balance reads of 8 clients, while two others log in with passwords of cost 12."""
-    passwords.configure(12)
+    bench.app.extensions["services"] = replace(bench.app.extensions["services"], bcrypt_rounds=12)
     logins = []
     for name in ("bench_login_1", "bench_login_2"):
         with bench.app.app_context(), clock.at(LONG_AGO):
@@ -338,6 +342,52 @@ def beside_logins(bench: Bench) -> Iterator[str]:
         p50, p99 = (spread([getattr(each, name) for each in reads], ".1f") for name in ("p50", "p99"))
         logged_in = spread([beside.per_second for _, beside in rounds if beside], ".1f") if others else "0"
         yield f"| {what} | {spread([each.per_second for each in reads], '.0f')} | {p50} | {p99} | {logged_in} |"
+
+
+def layers(bench: Bench) -> Iterator[str]:
+    names = ("balance", "deposit", "buy")
+    app = make_app(bench.endpoint)  # whose log has a line for each request, as in service
+    columns = []
+    for name in names:
+        tell(f"layers of {name}")
+        rounds = []
+        for _ in range(ROUNDS):
+            inside, parts = in_process(app, bench.accounts[0], BY_NAME[name], SECONDS)
+            began = processor_seconds(bench.server.workers)
+            load = drive(bench.product(BY_NAME[name], 8), SECONDS)
+            served = 1e6 * (processor_seconds(bench.server.workers) - began) / load.answered
+            rounds.append({**parts, SERVER: served - inside, "in all": served})
+        columns.append({layer: median(each.get(layer, 0) for each in rounds) for layer in rounds[0]})
+    yield "| layer | " + " | ".join(f"{name}, \u00b5s | % " for name in names) + "|"
+    yield "|---|" + "---|---|" * len(names)
+    for layer in (*(layer for layer, _ in LAYERS), OTHER, SERVER, "in all"):
+        cells = [(column.get(layer, 0), 100 * column.get(layer, 0) / column["in all"]) for column in columns]
+        yield f"| {layer} | " + " | ".join(f"{taken:.0f} | {share:.0f}" for taken, share in cells) + " |"
+
+
+def shares(bench: Bench) -> Iterator[str]:
+    yield "| request | clients | per second | workers, \u00b5s | engine, \u00b5s | clients, \u00b5s | cores in use |"
+    yield "|---|---|---|---|---|---|---|"
+    for name in ("balance", "deposit", "buy"):
+        for clients in sorted({min(clients, max(CLIENTS)) for clients in (8, 256)}):
+            tell(f"shares of {name}, {clients} clients")
+            rounds = []
+            for _ in range(ROUNDS):
+                began, before = time.monotonic(), _used(bench)
+                load = drive(bench.product(BY_NAME[name], clients), SECONDS)
+                used = [now - then for now, then in zip(_used(bench), before, strict=True)]
+                # Each client did it once more, before the time was taken.
+                each = [1e6 * seconds / (load.answered + clients) for seconds in used]
+                rounds.append((load.per_second, *each, sum(used) / (time.monotonic() - began)))
+            rate, *each, cores = map(median, zip(*rounds, strict=True))
+            cells = " | ".join(f"{taken:.0f}" for taken in each)
+            yield f"| {name} | {clients} | {rate:.0f} | {cells} | {cores:.2f} |"
+
+
+def _used(bench: Bench) -> tuple[float, float, float]:
+    """Seconds of processor time so far: of the workers, of the engine, and of clients that have ended."""
+    ended = resource.getrusage(resource.RUSAGE_CHILDREN)
+    return processor_seconds(bench.server.workers), processor_seconds(bench.engine), ended.ru_utime + ended.ru_stime
 
 
 def seconds_to_start(folder: Path) -> float:
@@ -404,6 +454,16 @@ SECTIONS: Sequence[tuple[str, str, Callable[[Bench], Iterator[str]]]] = (
     ("Growth", "One client of an account with a short history, and of one with a long history.", growth),
     ("Over a network", f"Each call takes {1000 * LATENCY:.0f} ms longer.", over_a_network),
     ("Log-ins beside reads", "The passwords are hashed at cost 12.", beside_logins),
+    (
+        "Where the processor time goes",
+        "Of the worker processes for one request, at 8 clients. bench/layers.py says how the layers are told apart.",
+        layers,
+    ),
+    (
+        "Who uses the processors",
+        "Processor time for one request. What the cores do not use waits for the disk, or for another thread.",
+        shares,
+    ),
     ("Memory and start", "A start is that of everything that `make run` starts.", memory_and_start),
 )
 

@@ -3,8 +3,8 @@
     python -m dev.backup backup [FILE]    copy the data to a new file, also while the copy runs
     python -m dev.backup restore FILE     put such a file in the place of the data; REPLACE=yes if there is some
 
-DATA_DIR says where the data is. SQLite makes the copies: what its newest writes are may stand in a file beside the
-database, so that a copy by `cp` holds an older state, or nothing.
+DATA_DIR says where the data is. SQLite makes the copies. Its newest writes may stand in a file beside the database, so
+a copy by `cp` holds an older state, or nothing.
 """
 
 import os

@@ -253,8 +253,7 @@ def _check_stray(change: ChangeRecord) -> Iterator[Violation]:
 
 
 def _is_found_elsewhere(claim: Row) -> bool:
-    """Whether a claim refers to a transaction of another user, to what waits, as that of an adjustment does, or to a
-    plan, whose orders all exist."""
+    """Whether a claim refers elsewhere: to a transaction of another user, an Approval, or all orders of a plan."""
     username, reference = claim.text("username"), claim.text("reference") or ""
     if reference.split()[:1] == [PLAN]:
         orders = [word for word in reference.split() if matches(ORDER_ID, word)]
@@ -272,7 +271,7 @@ def _lost_reference(row: Row) -> Violation:
 
 
 def _check_act(event: EventRecord) -> Iterator[Violation]:
-    """What an operator did to the account of another is in the list of that, and nothing else is."""
+    """An act is in the list of acts, and no other event is."""
     is_act = event.actor not in {None, event.username}
     expected = month_of(event.created_at) if is_act else None
     yield from differs("act_month_wrong", event.item, "act_month", found=event.act_month, expected=expected)

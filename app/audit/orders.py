@@ -118,7 +118,7 @@ def _check_market(order: OrderRecord) -> Iterator[Violation]:
 
 
 def _check_limit(order: OrderRecord) -> Iterator[Violation]:
-    """An order that may wait has a price to wait for and an end, and is executed at no worse price than its limit."""
+    """An order that may wait has a price to wait for and an end. It is executed at no worse price than its limit."""
     price, limit_price = order.order_price, order.worst_price
     yield from _check_time_in_force(order)
     nominal_price = order.stop_price if order.price_type == PriceType.STOP else limit_price

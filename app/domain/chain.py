@@ -1,6 +1,6 @@
 """The chain of hashes through the transactions of a balance: who keeps a hash can tell that nothing before it changed.
 
-A hash is the SHA-256, in lower-case hexadecimal, of a JSON list in UTF-8 without spaces, which begins with `op1` and
+A hash is the SHA-256, in lower-case hexadecimal, of a JSON list in UTF-8 without spaces. The list begins with `op1` and
 has only texts and nulls. Amounts and times stand in it as they are stored. So a program of a few lines computes it
 anew: `app/static/verify.py` is one.
 """

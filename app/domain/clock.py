@@ -51,7 +51,7 @@ def end_of(day: date) -> datetime:
 
 
 def end_advice(max_ahead: timedelta) -> str:
-    """What to do about an end that has passed or is too far ahead: days end in UTC, which may be another day here."""
+    """What to do about an end that has passed or is too far ahead. Days end in UTC, which may be another day here."""
     return (
         f"Choose a time in the future, at most {max_ahead.days} days ahead. "
         f"Days end at midnight UTC, where it is now {now():%Y-%m-%d %H:%M}."

@@ -1,8 +1,8 @@
 """Every error that the product answers by its own rules, each with all that is known of it.
 
-The class says what went wrong, `code` is the stable word for programs, and the message is a sentence that tells people
-what to do. What is answered, the documentation of the API and the forms are made from these classes. Errors without a
-rule, which Flask and Werkzeug find, are in `app/views/errors.py`.
+The class says what went wrong. `code` is the stable word for programs, and the message tells people what to do. What is
+answered, the documentation of the API and the forms are made from these classes. Errors without a rule, which Flask and
+Werkzeug find, are in `app/views/errors.py`.
 """
 
 from __future__ import annotations

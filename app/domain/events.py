@@ -1,4 +1,4 @@
-"""Security events: acts that change who somebody is or what they may do, and what is refused."""
+"""Security events: what changes who somebody is or what they may do, and what is refused."""
 
 from __future__ import annotations
 

@@ -129,9 +129,9 @@ class Day:
 def returns(days: Iterable[Day]) -> list[Decimal]:
     """The return from the end of the first day to that of each day, in percent with 2 decimals; 0.00 of the first.
 
-    A day's return is its gain, as a part of the value of the day before and of what was paid in on it. It takes money
-    for paid in when the day begins, and for paid out when it ends; so a payment alone returns nothing, and the day on
-    which all began counts. The returns of days multiply. A day with nothing to gain from returns nothing.
+    A day's return is its gain as a part of its base. That is the value of the day before and what was paid in on it. It
+    takes money for paid in when the day begins, and for paid out when it ends; so a payment alone returns nothing, and
+    the day on which all began counts. The returns of days multiply. A day with nothing to gain from returns nothing.
     """
     found: list[Decimal] = []
     growth, before = Decimal(1), money.ZERO
@@ -145,7 +145,7 @@ def returns(days: Iterable[Day]) -> list[Decimal]:
     return found
 
 
-class InOrder(Generic[T]):
+class TradeQueue(Generic[T]):
     """Puts the trades of one asset, which come by time, in an order in which no sale precedes its purchases.
 
     `effect` is what a trade adds to the owned quantity. Where clocks of an older version differed, a sale may have an
@@ -172,9 +172,9 @@ class InOrder(Generic[T]):
         return True
 
 
-def in_order(trades: Iterable[T], effect: Callable[[T], Decimal]) -> Iterator[T]:
-    """Trades as `InOrder` has them, and at last those that no purchase explains."""
-    queue = InOrder(effect)
+def sales_after_purchases(trades: Iterable[T], effect: Callable[[T], Decimal]) -> Iterator[T]:
+    """Trades as `TradeQueue` has them, and at last those that no purchase explains."""
+    queue = TradeQueue(effect)
     for trade in trades:
         yield from queue.add(trade)
     yield from queue.waiting

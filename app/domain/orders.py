@@ -207,7 +207,7 @@ def reaches(direction: Direction, awaited: Decimal, price: Decimal) -> bool:
 
 
 def accepts(side: Side, limit_price: Decimal | None, price: Decimal) -> bool:
-    """Whether the market's price is as good as the limit: at or below it for a buyer, at or above it for a seller.
+    """Whether the market's price is as good as the limit: for a buyer not above it, for a seller not below it.
 
     An order without a limit accepts every price.
     """

@@ -1,7 +1,7 @@
 """Periods of whole days (UTC), and the search for the transactions of one among the numbered ones of an account.
 
-Transactions are numbered 1, 2, 3, ... in the order of time, and only a number can be looked up. So the search reads
-the times of a few numbers, and repeats that between the two that enclose each end of the period.
+Transactions are numbered 1, 2, 3, ... in the order of time, and only a number can be looked up. So the search reads the
+times of a few numbers. It repeats that between the two that enclose each end of the period.
 
 A period has the transactions after the last one that was made before it, up to the last one made before its end. So
 its rows have no gap, even where an older version, on machines whose clocks differ, wrote times that go back.
@@ -53,8 +53,8 @@ class Span:
 class Bounds:
     """Where a period begins and ends.
 
-    In `before` lies the last transaction that was made before the period, and in `until` the last one made up to its
-    end, if there is such a transaction: else the number is that of `low`.
+    In `before` lies the last transaction that was made before the period, in `until` the last one made up to its end.
+    Where there is none, the number is that of `low`.
     """
 
     before: Span

@@ -94,9 +94,9 @@ def judge(
 ) -> Verdict:
     """What a code is worth that was typed now.
 
-    A code of the app counts in its own step alone, and only while no code of that step or a later one was used:
-    30 seconds, once. Without the `seed`, which may be unreadable, only recovery codes count. `wrong` is how many were
-    wrong in this window.
+    A code of the app counts in its own step of 30 seconds alone. It counts once: while no code of that step or a later
+    one was used. Without the `seed`, which may be unreadable, only recovery codes count. `wrong` is how many were wrong
+    in this window.
     """
     if hash_recovery_code(typed) in recovery_hashes:
         return Verdict.RECOVERY

@@ -9,16 +9,14 @@ from decimal import Decimal, InvalidOperation
 
 from app.domain import money
 
-NONE = Decimal(0)
-
 
 @dataclass(frozen=True)
 class AssetTotal:
     """How much of an asset all users own, and how much of that open orders to sell reserve."""
 
     asset_id: str
-    owned: Decimal = NONE
-    reserved: Decimal = NONE
+    owned: Decimal = Decimal(0)
+    reserved: Decimal = Decimal(0)
 
 
 def asset_totals_to_text(totals: Iterable[AssetTotal]) -> str:

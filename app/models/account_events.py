@@ -4,9 +4,9 @@
 |---|---|---|
 | AccountEvent | `{username}` | `ACCOUNT_EVENT#{event_number}` |
 
-The number is one more than the `event_version` of the Balance, which the batch of the change raises, on condition that
+The number is one more than the `event_version` of the Balance. The batch of the change raises that, on condition that
 it is the one read. So a number is there exactly if its change is, and no later one is there before it. Times or ULIDs
-would not do: two batches may be applied in the other order, and a reader would have passed the first.
+would not do. Two batches may be applied in the other order, and a reader would have passed the first.
 
 | access pattern | operation |
 |---|---|

@@ -191,7 +191,7 @@ def _give_up(batch: Batch, user: User, claim: EmailClaim | None) -> None:
 
 
 def _update(batch: Batch, user: User, values: Mapping[str, Any]) -> None:
-    """Set attributes of a user in a batch, and on the item that was read, which nobody uses if the batch is refused."""
+    """Set attributes of a user in a batch, and on the item that was read. Nobody uses that if the batch is refused."""
     batch.update("user", user, _actions(values), condition=_is_unchanged(user))
     for name, value in values.items():
         setattr(user, name, value)

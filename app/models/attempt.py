@@ -1,7 +1,7 @@
 """One operation of DynamoDB with all its sends, and what a failure says about its outcome.
 
-A request is sent again after some failures. What the last send is answered says nothing about the earlier
-ones: a write whose answer was lost may have been applied, even when its resend is throttled.
+A request is sent again after some failures. What the last send is answered says nothing about the earlier ones. A write
+whose answer was lost may have been applied, even when its resend is throttled.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
 """The only code that writes balances and holdings; `order_changes.py` writes them through this.
 
-Only what a holding of an older version cost and gained, with its `updated_at`, is written by `cost_upgrade.py`, under
-the same condition and that of `updated_at`. It also writes what sales had cost and gained.
+The exception is `cost_upgrade.py`: it writes what a holding of an older version cost and gained, with its `updated_at`.
+Its condition is the same, with that of `updated_at`. It also writes what sales had cost and gained.
 
 Each change is one read, one decision of `app.domain`, and one batch of conditional writes. When another change came
 first, it runs again with a fresh read. A refusal writes nothing. docs/architecture.md lists the conditions.
@@ -144,9 +144,9 @@ def write_posting(
     return transaction
 
 
-# Of a balance. A reserve that is used up whole changes `reserved_cash` without a transaction, so without a new version.
-# An event may change neither. That of a closed account takes no change.
-OPEN = ("version", "reserved_cash", "event_version", "closed_at")
+# What a change of a balance is conditional on. A reserve that is used up whole changes `reserved_cash` without a
+# transaction, so without a new version. An event may change neither. A closed account takes no change.
+BALANCE_AS_READ = ("version", "reserved_cash", "event_version", "closed_at")
 
 
 def write_balance(
@@ -180,7 +180,7 @@ def write_balance(
     if event:
         values |= {"event_version": event.number}
         batch.put("account event", event)
-    batch.set("balance", balance, values, unchanged=OPEN)
+    batch.set("balance", balance, values, unchanged=BALANCE_AS_READ)
 
 
 def tell(
@@ -194,7 +194,7 @@ def tell(
     write_balance(batch, balance, balance.cash_account, now, event=event)
 
 
-def told(username: str, event_type: AccountEventType) -> Steps:
+def telling(username: str, event_type: AccountEventType) -> Steps:
     """The step of a batch that is made elsewhere: see `tell`. One call, as it reads the balance."""
 
     def step(batch: Batch) -> None:
@@ -206,11 +206,11 @@ def told(username: str, event_type: AccountEventType) -> Steps:
 
 def close_balance(batch: Batch, balance: Balance, now: datetime) -> None:
     """Add the end of a balance that was read as empty to a batch: no change that was begun before can follow."""
-    batch.set("balance", balance, {"closed_at": now, "updated_at": now}, unchanged=OPEN)
+    batch.set("balance", balance, {"closed_at": now, "updated_at": now}, unchanged=BALANCE_AS_READ)
 
 
-# Of a holding. Two trades can restore the quantity, and leave another cost or gain.
-FIGURES = ("quantity", "reserved_quantity", "cost_total", "realised_gain")
+# That of a holding. Two trades can restore the quantity, and leave another cost or gain.
+HOLDING_AS_READ = ("quantity", "reserved_quantity", "cost_total", "realised_gain")
 
 
 def write_holding(batch: Batch, username: str, holding: Holding | None, after: AssetAccount, now: datetime) -> None:
@@ -223,4 +223,4 @@ def write_holding(batch: Batch, username: str, holding: Holding | None, after: A
         made = Holding(*key, username=username, asset_id=asset_id, **figures, created_at=now, updated_at=now)
         batch.put("holding", made)
         return
-    batch.set("holding", holding, {**figures, "updated_at": now}, unchanged=FIGURES)
+    batch.set("holding", holding, {**figures, "updated_at": now}, unchanged=HOLDING_AS_READ)

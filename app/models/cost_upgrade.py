@@ -7,10 +7,10 @@ from decimal import Decimal
 from operator import attrgetter
 
 from app.domain import gains, money
-from app.domain.gains import Basis, Gain, InOrder
+from app.domain.gains import Basis, Gain, TradeQueue
 from app.domain.orders import Side
 from app.domain.periods import BEGINNING, END, Period
-from app.models.balance_changes import FIGURES
+from app.models.balance_changes import HOLDING_AS_READ
 from app.models.batch import MOST_STEPS, Batch, retry_while_busy
 from app.models.ledger import Trade, get_holding, iterate_trades
 
@@ -31,13 +31,13 @@ class _Costs:
     """The cost of a holding after the trades that were read so far.
 
     What was traded never changes, and each new trade is later than all before. So what was computed stays right,
-    whatever is traded meanwhile, and another attempt only reads on: it keeps up with an owner who trades all the time.
+    whatever is traded meanwhile, and another attempt only reads on. It keeps up with an owner who trades all the time.
     """
 
     def __init__(self, username: str, asset_id: str) -> None:
         self._username, self._asset_id = username, asset_id
         self._basis, self._owned = Basis(), Decimal(0)
-        self._queue: InOrder[Trade] = InOrder(attrgetter("effect"))
+        self._queue: TradeQueue[Trade] = TradeQueue(attrgetter("effect"))
         self._latest = BEGINNING
         self._unwritten: list[tuple[Trade, Gain]] = []
         self._is_changed = False
@@ -68,7 +68,7 @@ class _Costs:
                 "updated_at": max(holding.updated_at, self._latest),
             }
             # A change that does not know the cost may restore all figures. It leaves another time.
-            batch.set("holding", holding, values, unchanged=(*FIGURES, "updated_at"))
+            batch.set("holding", holding, values, unchanged=(*HOLDING_AS_READ, "updated_at"))
         self._commit(batch)
         return self._is_changed
 

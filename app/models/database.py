@@ -1,8 +1,8 @@
 """The connection to DynamoDB: one per process, and its two tables.
 
-Models find their tables through the database that is active in the current context (`Database.active`), so that two
-applications in one process can have different tables. A failure leaves here as `Busy` (nothing was written, try
-again) or `StoreUnavailable` (the outcome is unknown), not as botocore's exceptions.
+Models find their tables through the database that is active in the current context (`Database.active`). So two
+applications in one process can have different tables. A failure leaves here as `Busy` (nothing was written, try again)
+or `StoreUnavailable` (the outcome is unknown), not as botocore's exceptions.
 """
 
 from __future__ import annotations

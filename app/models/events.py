@@ -4,13 +4,13 @@
 |---|---|---|
 | SecurityEvent | `{username}` | `EVENT#{created_at}#{event_id}` |
 
-What was done is an item and a line. What was refused is a line alone: a refusal writes nothing, so nobody can fill the
-items of another, or cost writes, by being refused.
+What was done is an item and a line. What was refused is a line alone. A refusal writes nothing, so nobody can fill the
+items of another, or cost writes.
 
 | access pattern | operation |
 |---|---|
 | events of a user, newest first | Query PK, SK begins with `EVENT#` |
-| what operators did in a month, newest first | Query OperatorActsIndex |
+| acts of a month, newest first | Query OperatorActsIndex |
 """
 
 from __future__ import annotations
@@ -91,7 +91,7 @@ class SecurityEvent(UsersItem, discriminator="EVENT"):
     address = UnicodeAttribute(null=True)
     agent = UnicodeAttribute(null=True)
     request_id = UnicodeAttribute(null=True)
-    # That of `created_at`, of an act of an operator alone.
+    # That of `created_at`, of an act alone.
     act_month = UnicodeAttribute(null=True)
     created_at = TimeAttribute()
     ttl = TTLAttribute()
@@ -122,7 +122,7 @@ def device_of(agent: str | None) -> str | None:
 
 
 def add_event(batch: Batch, username: str, kind: EventKind, *, outcome: str = DONE, via_link: bool = False) -> None:
-    """Add an event to the batch of the act that it tells of: 2 write units, for an act of an operator 3.
+    """Add an event to the batch of what it tells of: 2 write units, 3 for an act.
 
     The line follows when that is applied.
     """
@@ -137,9 +137,9 @@ def event_of(username: str, kind: EventKind) -> Steps:
 
 
 def record(username: str, kind: EventKind) -> None:
-    """Keep an act that was done by one write rather than a batch. One call and 1 write unit.
+    """Keep what was done by one write rather than a batch. One call and 1 write unit.
 
-    Raises nothing: where the database does not take the item now, the log alone has the act.
+    Raises nothing: where the database does not take the item now, the log alone has it.
     """
     event = _new(username, kind, DONE)
     _log(kind, event, subject=username, outcome=DONE)
@@ -153,7 +153,7 @@ def note(kind: EventKind, *, subject: str | None = None, outcome: str) -> None:
 
 
 def list_acts(month: str, page: PageRequest = FIRST_PAGE) -> Page[SecurityEvent]:
-    """What operators did to the accounts of others in a month (`2026-11`), newest first, for EVENT_LIFETIME. One call.
+    """The acts of a month (`2026-11`), newest first, for EVENT_LIFETIME. One call.
 
     Eventually consistent. No event says from where.
     """

@@ -7,7 +7,7 @@
 The User's `second_factor` says that there is one, so that logging in without one costs no call. It is the moment at
 which the factor was made, which tells it from an earlier one.
 
-Every use of a code raises `version`, on condition that it is the one read: of two uses at once, one reads again.
+Every use of a code raises `version`, on condition that it is the one read. Of two uses at once, one reads again.
 """
 
 from __future__ import annotations

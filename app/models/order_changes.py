@@ -235,8 +235,7 @@ def _decide_terms(order: Order, wanted: NewTerms, now: datetime) -> Terms:
         raise OrderNotPending(OrderStatus.EXPIRED)
     if order.has_stop:
         raise StopNotChangeable()
-    stands = TimeInForce(order.stands) if order.stands else None
-    return wanted.applied_to(order.terms, placed_at=order.created_at, time_in_force=stands, now=now)
+    return wanted.applied_to(order.terms, placed_at=order.created_at, time_in_force=order.time_in_force, now=now)
 
 
 def _move_reserve(
@@ -471,7 +470,7 @@ def _order_item(username: str, order: NewOrder, price: Decimal, total_amount: De
         stop_price=order.stop_price,
         stop_limit_price=order.limit_price if order.stop_price else None,
         expires_at=order.expires_at if may_wait else None,
-        time_in_force=time_in_force and time_in_force.value,
+        stored_time_in_force=time_in_force and time_in_force.value,
         client_order_id=order.client_order_id,
         status=OrderStatus.PENDING.value,
         revision=1,

@@ -147,9 +147,9 @@ class Order(OrdersItem, discriminator="ORDER"):
     `book_price` is what it waits for in its book: the limit, or the stop until that has triggered it.
 
     `reserved_amount` (a buyer's) or `reserved_quantity` (a seller's) stays on record when the order has ended.
-    `open_owner`, `open_book` and `expiry_day`, which keep it in the indexes of open orders, do not.
-    Every change of an open order is conditional on its `revision`, which counts how often it was given other values,
-    and of a stop order on its `triggered_at`.
+    `open_owner`, `open_book` and `expiry_day`, which keep it in the indexes of open orders, do not. Every change of an
+    open order is conditional on its `revision`, and that of a stop order on its `triggered_at`. `revision` counts how
+    often the order was given other values.
     """
 
     order_id = UnicodeAttribute()
@@ -170,7 +170,7 @@ class Order(OrdersItem, discriminator="ORDER"):
     stop_limit_price = QuantityAttribute(null=True)
     triggered_at = TimeAttribute(null=True)
     # Absent on a market order that says nothing about it, and on orders that were placed before this attribute existed.
-    time_in_force = UnicodeAttribute(null=True)
+    stored_time_in_force = UnicodeAttribute(null=True, attr_name="time_in_force")
     client_order_id = UnicodeAttribute(null=True)
     reserved_amount = MoneyAttribute(null=True)
     reserved_quantity = QuantityAttribute(null=True)
@@ -250,9 +250,11 @@ class Order(OrdersItem, discriminator="ORDER"):
         return Terms(self.side, self.quantity, price, self.expires_at)
 
     @property
-    def stands(self) -> str | None:
-        """Its time in force. None for a market order that says nothing about it."""
-        return self.time_in_force or (None if self.price_type == PriceType.MARKET else TimeInForce.GTC.value)
+    def time_in_force(self) -> TimeInForce | None:
+        """None for a market order that says nothing about it."""
+        if self.stored_time_in_force:
+            return TimeInForce(self.stored_time_in_force)
+        return None if self.price_type == PriceType.MARKET else TimeInForce.GTC
 
     @property
     def is_pending(self) -> bool:

@@ -59,8 +59,8 @@ def list_page(
     """One page of a query, newest (largest sort key) first. One call; a filtered list may take up to MOST_CALLS.
 
     A call for a filtered list looks at EXAMINED_ROWS rows at most, and another follows while none of them fits. The
-    page may hold fewer rows than asked, and beyond that bound even none, while `next_start_key` says that there is
-    more to look at.
+    page may hold fewer rows than asked, and beyond that bound even none. `next_start_key` then says that there is more
+    to look at.
     """
     last_row = page.offset + page.limit
     pages = item.query(

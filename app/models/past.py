@@ -1,7 +1,7 @@
 """The cash and the holdings of a user as they were: those of now, from which each later change is taken back.
 
-What is owned changes by trades, deposits, withdrawals and adjustments. They are read from the base table, consistently:
-an index that lags would leave a trade of the last moment in the past of all times. A change that is made up to a moment
+What is owned changes by trades, deposits, withdrawals and adjustments. They are read from the base table, consistently.
+An index that lags would leave a trade of the last moment in the past of all times. A change that is made up to a moment
 has happened at it. What is changed while this reads is left out, as it is in none of the figures that were read first.
 """
 
@@ -21,9 +21,9 @@ from app.models.ledger import Balance, Holding, Portfolio, Trade
 def get_portfolio_at(username: str, time: datetime) -> Portfolio:
     """The portfolio at a past moment; before the account began, nothing. Of the balance it has the amounts of cash.
 
-    One call; one for each asset that was ever held; and one for each further 500 trades since in one asset, for each
-    500 transactions since, and for each 1 MB of the orders of the 100 days before. Only how much of a holding waited to
-    be sold is read from an index, which may lag by a moment.
+    One call, and one for each asset that was ever held. Then one for each further 500 trades in one asset, and each 500
+    transactions, since that moment. The orders of the 100 days before it take one for each 1 MB. Only how much of a
+    holding waited to be sold is read from an index, which may lag by a moment.
     """
     now = ledger.get_portfolio(username)
     if time < now.balance.created_at:

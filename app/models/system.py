@@ -1,4 +1,4 @@
-"""Table `users`: what the service says of itself, for operators.
+"""Table `users`: what the service says of itself, for admins.
 
 | item | PK | SK |
 |---|---|---|

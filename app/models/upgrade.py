@@ -6,8 +6,8 @@
 
 Formats: 1 has no StoreFormat. 2 has UserOpenOrdersIndex, and holdings with `reserved_quantity`. 3 has holdings with
 `cost_total` and `realised_gain`, and sales with `cost_total` and `gain`. 4 has UsersByJoinIndex and OperatorActsIndex,
-with users and security events in them. 5 may have orders whose `revision` is above 1, which copies of a version before
-it would end with the reserve that they had at first, and stop orders, which they would take for limit orders.
+with users and security events in them. 5 may have stop orders, and orders whose `revision` is above 1. Copies of a
+version before it would take a stop for a limit, and end a changed order with the reserve that it had at first.
 """
 
 from __future__ import annotations
@@ -153,7 +153,7 @@ def _compute_costs() -> int:
 
 
 def _list_by_month() -> int:
-    """How many users and acts of operators got their month. Scans table `users` twice."""
+    """How many users and acts got their month. Scans table `users` twice."""
     is_unlisted = (User.status != UserStatus.CLOSED.value) & User.join_month.does_not_exist()
     of_another = SecurityEvent.actor.exists() & (SecurityEvent.actor != SecurityEvent.username)
     is_unlisted_act = of_another & SecurityEvent.act_month.does_not_exist()

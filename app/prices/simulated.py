@@ -1,9 +1,9 @@
 """The simulated market, a price source that needs no network and no state.
 
-A price is a pure function of the asset and the time, made of value noise: pseudo-random values at regular
-instants, joined by smooth curves, at ten time scales from a minute to half a year. The arithmetic uses only
-integers, because floats and libm differ between platforms. So every process and machine sees the same market.
-Every price has exactly the asset's `price_decimals`.
+A price is a pure function of the asset and the time, made of value noise. That is pseudo-random values at regular
+instants, joined by smooth curves, at ten time scales from a minute to half a year. The arithmetic uses only integers,
+because floats and libm differ between platforms. So every process and machine sees the same market. Every price has
+exactly the asset's `price_decimals`.
 """
 
 from __future__ import annotations

@@ -11,24 +11,22 @@ are their members. A field that was left out loads as None, unless the schema ha
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from decimal import Decimal
 from functools import cache
 from typing import Any, ClassVar
 
-from marshmallow import EXCLUDE, RAISE, Schema, ValidationError, fields, post_load, pre_load, validate, validates_schema
+from marshmallow import EXCLUDE, Schema, ValidationError, fields, post_load, pre_load, validate, validates_schema
 
 from app.domain import clock
 from app.domain.approvals import ApprovalStatus
 from app.domain.gains import CostMethod
 from app.domain.ledger import TransactionType
-from app.domain.orders import ENDS_WITH_DAY, IMMEDIATE, MAX_LIFETIME, OrderStatus, PriceType, Side, TimeInForce
+from app.domain.orders import OrderStatus
 from app.domain.users import MAX_TOKEN_LIFETIME, NAME_ADVICE, READ, UserStatus, contains_name
-from app.schemas.amounts import Adjustment, Money, Price, Quantity
+from app.schemas.amounts import Adjustment, Money
 from app.schemas.fields import (
     ORDER_TYPES,
     AssetId,
     Choice,
-    ClientOrderId,
     DateOfBirth,
     Day,
     EmailAddress,
@@ -49,7 +47,7 @@ from app.schemas.fields import (
     Username,
     WholeNumber,
 )
-from app.schemas.order_fields import FOREIGN_DRY_RUN_FIELDS, FOREIGN_ORDER_FIELDS, WITHOUT_DRY_RUN
+from app.schemas.foreign_fields import FOREIGN_DRY_RUN_FIELDS, WITHOUT_DRY_RUN
 
 
 def _one_of(choices: Iterable[str], error: str = "Choose one of: {choices}.") -> validate.OneOf:
@@ -80,10 +78,15 @@ def _code() -> fields.String:
     return fields.String(load_default=None, metadata={"example": "123456"})
 
 
+def _current_password(**kwargs: Any) -> fields.String:
+    """Any text too. Required, or None where it is left out."""
+    return fields.String(metadata={"example": "seven green kettles"}, **kwargs)
+
+
 class ProvenInput(Input):
     """A change that may ask again who is there; alone, the answer to that."""
 
-    current_password = fields.String(load_default=None, metadata={"example": "seven green kettles"})
+    current_password = _current_password(load_default=None)
     code = _code()
 
 
@@ -157,18 +160,18 @@ class ProfileForm(ProfileInput):
 class PasswordInput(Input):
     """A new password, and the current one as proof."""
 
-    current_password = fields.String(required=True, metadata={"example": "seven green kettles"})
+    current_password = _current_password(required=True)
     code = _code()
     new_password = NewPassword(required=True, metadata={"example": "nine yellow saucers"})
     keep_tokens = StrictBoolean(load_default=False)
 
 
 class SetupInput(Input):
-    """A second factor to set up: what began it, the code that the app shows now, and the password where it is asked."""
+    """A second factor to set up: what began it, the code that the app shows, and the password where it is asked."""
 
     setup = fields.String(required=True, metadata={"example": "what POST /auth/second-factor answered"})
     code = fields.String(required=True, metadata={"example": "123456"})
-    current_password = fields.String(load_default=None, metadata={"example": "seven green kettles"})
+    current_password = _current_password(load_default=None)
 
 
 class PasskeyInput(ProvenInput):
@@ -195,7 +198,7 @@ class CloseInput(Input):
 
     foreign_fields = WITHOUT_DRY_RUN
 
-    current_password = fields.String(required=True, metadata={"example": "seven green kettles"})
+    current_password = _current_password(required=True)
     code = _code()
 
 
@@ -304,165 +307,6 @@ class WithdrawalForm(WithdrawalInput):
 
     class Meta(Input.Meta):
         exclude = ("dry_run",)
-
-
-class _OrderType(validate.OneOf):
-    """One of ORDER_TYPES; of the one that is missing there, it says why."""
-
-    def __call__(self, value: Any) -> Any:
-        if value == "stop_buy":
-            raise ValidationError("A stop to buy needs a limit, which says what to reserve: choose stop_limit_buy.")
-        return super().__call__(value)
-
-
-class OrderInput(DryRunInput):
-    """An order. `limit_price` is the worst price that it accepts; one with a limit has it. JSON calls it `price`."""
-
-    foreign_fields = FOREIGN_ORDER_FIELDS
-
-    order_type = fields.String(required=True, validate=_OrderType(list(ORDER_TYPES), error="Choose one of: {choices}."))
-    asset_id = AssetId(required=True, metadata={"example": "BTC"})
-    quantity = Quantity(load_default=None, allow_none=True, metadata={"example": "0.005"})
-    spend = Money(
-        load_default=None,
-        allow_none=True,
-        metadata={
-            "example": None,
-            "description": "To buy, instead of `quantity`: as much as these dollars buy at `price`, or without one at "
-            "the current price with 0.5 % to spare. It costs no more",
-        },
-    )
-    limit_price = Price(data_key="price", load_default=None, allow_none=True, metadata={"example": None})
-    expires_at = EndTime(max_ahead=MAX_LIFETIME, past_allowed=True, load_default=None, allow_none=True)
-    time_in_force = Choice(TimeInForce, load_default=None, allow_none=True)
-    client_order_id = ClientOrderId(load_default=None, allow_none=True)
-    stop_price = Price(load_default=None, allow_none=True, metadata={"example": None})
-
-    takes_both: ClassVar[bool] = False
-    """Whether a quantity may come with the amount that it was computed for."""
-
-    @validates_schema(skip_on_field_errors=False, pass_original=True)
-    def check_quantity_or_spend(self, data: dict[str, Any], original: Any, **kwargs: Any) -> None:
-        sent = original if isinstance(original, Mapping) else {}
-        given = [name for name in ("quantity", "spend") if sent.get(name) is not None]
-        if not given:
-            raise ValidationError("Send quantity or, to buy for an amount in USD, spend.", "quantity")
-        if len(given) == 2 and not self.takes_both:
-            raise ValidationError("Send quantity or spend, not both.", "spend")
-        if given == ["spend"] and str(sent.get("order_type")).endswith("_sell"):
-            raise ValidationError("An amount in USD is for buying. Write how much of the asset to sell.", "spend")
-
-    @validates_schema
-    def check_prices(self, data: dict[str, Any], **kwargs: Any) -> None:
-        _, price_type = ORDER_TYPES[data["order_type"]]
-        if price_type in {PriceType.LIMIT, PriceType.STOP_LIMIT} and data["limit_price"] is None:
-            raise ValidationError("Write the limit: the highest price to buy at, or the lowest to sell at.", "price")
-        if price_type is PriceType.STOP and data["limit_price"] is not None:
-            raise ValidationError(
-                "A stop without a limit sells at any price. Leave this out, or choose a stop with a limit.", "price"
-            )
-
-    @validates_schema
-    def check_stop(self, data: dict[str, Any], **kwargs: Any) -> None:
-        _, price_type = ORDER_TYPES[data["order_type"]]
-        has_stop = price_type in {PriceType.STOP, PriceType.STOP_LIMIT}
-        if has_stop and data["stop_price"] is None:
-            raise ValidationError(
-                "Write the stop: a price below the current one to sell, or above it to buy.", "stop_price"
-            )
-        if not has_stop and data["stop_price"] is not None:
-            raise ValidationError("Only a stop order has a stop. Leave this out, or choose a stop order.", "stop_price")
-
-    @validates_schema
-    def check_end_fields(self, data: dict[str, Any], **kwargs: Any) -> None:
-        _, price_type = ORDER_TYPES[data["order_type"]]
-        stands = data["time_in_force"]
-        if price_type is PriceType.MARKET and stands is not None and stands not in IMMEDIATE:
-            raise ValidationError(
-                "A market order is executed at once. Leave this out, or choose ioc or fok.", "time_in_force"
-            )
-        if data["stop_price"] is not None and stands in IMMEDIATE:
-            raise ValidationError("A stop order waits. Leave this out, or choose gtc or day.", "time_in_force")
-        if data["expires_at"] is None:
-            return
-        if price_type is PriceType.MARKET:
-            raise ValidationError("A market order is executed at once. Leave this out.", "expires_at")
-        if stands in IMMEDIATE:
-            raise ValidationError("This order is executed at once or not at all. Leave this out.", "expires_at")
-        if stands is TimeInForce.DAY:
-            raise ValidationError(ENDS_WITH_DAY, "expires_at")
-
-    @post_load
-    def split_type(self, data: dict[str, Any], **kwargs: Any) -> dict[str, Any]:
-        side, price_type = ORDER_TYPES[data.pop("order_type")]
-        # What is usual is the same order as without it.
-        usual = None if price_type is PriceType.MARKET else TimeInForce.GTC
-        stands = data.pop("time_in_force")
-        return {
-            **data,
-            "side": side,
-            "price_type": price_type,
-            "quantity": data["quantity"] or Decimal(0),
-            "time_in_force": None if stands is usual else stands,
-        }
-
-
-class CancelInput(DryRunInput):
-    """The cancellation of one order. Its body may be left out."""
-
-    has_optional_body = True
-
-
-class OrderChangeInput(DryRunInput):
-    """What to change of an open order; what is left out stays. A misspelt field, dropped, would change less."""
-
-    class Meta(Input.Meta):
-        unknown = RAISE
-
-    error_messages = {
-        "unknown": "This cannot be changed. Send price, quantity or expires_at; for another change, cancel the order."
-    }
-
-    quantity = Quantity(load_default=None, metadata={"example": "0.005"})
-    limit_price = Price(data_key="price", load_default=None, metadata={"example": "55000"})
-    expires_at = EndTime(max_ahead=MAX_LIFETIME, past_allowed=True, load_default=None)
-
-    @validates_schema
-    def check_change(self, data: dict[str, Any], **kwargs: Any) -> None:
-        if all(data[name] is None for name in ("quantity", "limit_price", "expires_at")):
-            raise ValidationError("Say what to change: the price, the quantity or the end (expires_at).", "price")
-
-
-class OrderChangeForm(OrderChangeInput):
-    """The same, as its page sends it."""
-
-    class Meta(Input.Meta):
-        exclude = ("dry_run",)
-
-
-_UNKNOWN_FILTER = {"unknown": "There is no such field here. Send asset_id, side, or nothing."}
-
-
-class CancelOrdersInput(Input):
-    """Which open orders to cancel; all, if nothing is said. A misspelt filter, dropped, would mean all of them."""
-
-    class Meta(Input.Meta):
-        unknown = RAISE
-
-    error_messages = _UNKNOWN_FILTER
-
-    asset_id = AssetId(load_default=None, allow_none=True, metadata={"example": "BTC"})
-    side = Choice(Side, load_default=None, allow_none=True)
-
-
-class TradeInput(OrderInput):
-    """An order by quantity or, to buy, by the amount to spend; with both, the quantity was computed for the amount."""
-
-    class Meta(OrderInput.Meta):
-        # Forms have a key of their own, and a review instead of a dry run.
-        exclude = ("client_order_id", "dry_run")
-
-    takes_both = True
 
 
 # Administration

@@ -9,7 +9,6 @@ from __future__ import annotations
 from marshmallow import Schema, fields
 
 from app.domain.account_events import AccountEventType
-from app.domain.approvals import ApprovalStatus
 from app.domain.events import DONE, REFUSED, WAITS, EventKind, Means
 from app.domain.gains import CostMethod
 from app.domain.ledger import TransactionType
@@ -63,19 +62,6 @@ class UserOutput(Output):
     role = LowerCase(Role)
     created_at = Timestamp()
     updated_at = Timestamp()
-
-
-class ResetLinkOutput(Output):
-    """A link for a new password. It is as good as the password until it is used or ends."""
-
-    reset_link = fields.String()
-    expires_at = Timestamp()
-
-
-class FactorResetOutput(Output):
-    """From when on a log-in with the password alone removes the second factor."""
-
-    falls_at = Timestamp()
 
 
 class PasskeyOutput(Output):
@@ -246,7 +232,7 @@ class OrderOutput(Output):
     executed_price = Price(allow_none=True)
     reserved_amount = Money(allow_none=True)
     reserved_quantity = Quantity(allow_none=True)
-    time_in_force = LowerCase(TimeInForce, attribute="stands", allow_none=True)
+    time_in_force = LowerCase(TimeInForce, allow_none=True)
     status = LowerCase(OrderStatus)
     revision = fields.Integer(attribute="revision_number")
     total_amount = Money()
@@ -430,83 +416,6 @@ class OneOrderOutput(Output):
     data = fields.Nested(OrderOutput)
 
 
-class EntryOutput(Output):
-    """A balance transaction that a change would add. It gets its number when the change is made."""
-
-    transaction_type = LowerCase(TransactionType)
-    amount = Money()
-    previous_balance = Money()
-    new_balance = Money()
-    description = fields.String(allow_none=True)
-
-
-class TriedOrderOutput(OrderOutput):
-    """An order as it would be. Its id is null while it is not placed; times that are not known yet are left out."""
-
-    class Meta:
-        exclude = ("executed_at", "created_at", "updated_at")
-
-    order_id = fields.String(allow_none=True)
-
-
-class EffectsOutput(Output):
-    """What a change would do: the transactions, the balance, and what can be sold of the asset, before and after it.
-
-    What it does not look at is null. A sale has what its units had cost, by average, and its gain, which is signed.
-    """
-
-    entries = fields.List(fields.Nested(EntryOutput))
-    cash_before = Money(allow_none=True)
-    cash_after = Money(allow_none=True)
-    holding_before = Quantity(allow_none=True)
-    holding_after = Quantity(allow_none=True)
-    cost_total = Money(allow_none=True)
-    gain = Money(allow_none=True)
-    order = fields.Nested(TriedOrderOutput, allow_none=True)
-
-
-class DryRunOutput(Output):
-    """What a change would do at this moment. Nothing was done."""
-
-    dry_run = fields.Constant(True, metadata={"type": "boolean", "enum": [True]})
-    data = fields.Nested(EffectsOutput)
-
-
-class TriedAdjustmentOutput(EffectsOutput):
-    """What an adjustment would do. One that needs an approval would wait, and book nothing yet."""
-
-    needs_approval = fields.Boolean()
-
-
-class AdjustmentDryRunOutput(DryRunOutput):
-    """What an adjustment would do at this moment. Nothing was done."""
-
-    data = fields.Nested(TriedAdjustmentOutput)
-
-
-class TriedPlacingOutput(EffectsOutput):
-    """What placing an order would do, at the market's current `price`: it `executes` at once, or `waits`.
-
-    `total` is the cost or the proceeds; of an order that waits, at its limit, or at its stop where it has none.
-    `worst_total` is the same at `worst_price`, which is `price` of the request. Without one it is the current price
-    with 0.5 % to spare, and binds nothing until it is sent; both are null for a stop without a limit. The gain of a
-    sale that waits is that at the price of `total`. Prices are null for an order that is there already, by its
-    `client_order_id`: placing it again would do nothing.
-    """
-
-    outcome = fields.String(metadata={"enum": ["executes", "waits"]})
-    price = Price(allow_none=True)
-    total = Money()
-    worst_price = Price(allow_none=True)
-    worst_total = Money(allow_none=True)
-
-
-class PreviewOutput(DryRunOutput):
-    """What placing an order would do at this moment. Nothing was done."""
-
-    data = fields.Nested(TriedPlacingOutput)
-
-
 class EndedOrderOutput(Output):
     """How an order ended that was to be cancelled: something else may have come first."""
 
@@ -543,8 +452,9 @@ class HistoryPointOutput(Output):
     """The value of a portfolio at the end of a day (UTC), or now for the last point.
 
     `net_deposits` are deposits less withdrawals, with adjustments, and `gain` is what the total is beyond them.
-    `return_percent` is the return since the first point, whatever was paid in or out meanwhile: the gain of each day as
-    a part of the value of the day before and of what was paid in, multiplied. They are null while they are not known.
+    `return_percent` is the return since the first point, whatever was paid in or out meanwhile. It multiplies the
+    returns of days: each is the gain as a part of the value before and of what was paid in. They are null while they
+    are not known.
     """
 
     date = fields.Date()
@@ -613,145 +523,3 @@ class UserWithStatusOutput(UserOutput):
     first_name = fields.String(allow_none=True)
     last_name = fields.String(allow_none=True)
     status = LowerCase(UserStatus)
-
-
-class UserListOutput(PageOutput):
-    """The users that a search found, or a page of those who joined in a month, newest first."""
-
-    data = fields.List(fields.Nested(UserWithStatusOutput))
-
-
-class AssetTotalOutput(Output):
-    """What all users own of an asset, and how much of that is in open orders to sell."""
-
-    asset_id = fields.String()
-    owned_quantity = Quantity(attribute="owned")
-    reserved_quantity = Quantity(attribute="reserved")
-
-
-class TotalsOutput(Output):
-    """What all accounts had together, as an audit saw it.
-
-    It began to read at `taken_at`, and took `seconds`. What changed meanwhile may be in it or not.
-    """
-
-    taken_at = Timestamp()
-    seconds = fields.Integer()
-    accounts = fields.Integer(metadata={"description": "All, also those that are suspended or closed"})
-    suspended = fields.Integer()
-    closed = fields.Integer()
-    cash = Money()
-    reserved = Money(metadata={"description": "Cash in open orders to buy"})
-    deposits = Money()
-    withdrawals = Money()
-    adjustments = Money(metadata={"description": "Signed"})
-    assets = fields.List(fields.Nested(AssetTotalOutput))
-    open_orders = fields.Integer()
-    items = fields.Integer()
-    violations = fields.Integer(metadata={"description": "0 where the books were sound"})
-
-
-class TotalsListOutput(PageOutput):
-    """The totals of all audits that kept them, newest first."""
-
-    data = fields.List(fields.Nested(TotalsOutput))
-
-
-class ActOutput(Output):
-    """What an operator did to the account of `username`: a username, or `command line`."""
-
-    event = fields.String(attribute="kind", metadata={"enum": STORED_EVENTS})
-    outcome = fields.String(metadata={"enum": [DONE, WAITS]})
-    actor = fields.String()
-    username = fields.String()
-    via = LowerCase(Means, allow_none=True)
-    created_at = Timestamp()
-
-
-class ActListOutput(PageOutput):
-    """A page of what operators did in a month, newest first."""
-
-    data = fields.List(fields.Nested(ActOutput))
-
-
-class AccountOutput(Output):
-    """A user with balance and portfolio, for an admin."""
-
-    user = fields.Nested(UserWithStatusOutput)
-    balance = fields.Nested(BalanceOutput, attribute="portfolio.balance")
-    portfolio = fields.Nested(PortfolioOutput)
-
-
-class AdminEventOutput(EventOutput):
-    """A security event with who did it: a username, `command line`, or null for who was not logged in."""
-
-    actor = fields.String(allow_none=True)
-
-
-class AdminEventListOutput(PageOutput):
-    """A page of a user's security events, for an admin."""
-
-    data = fields.List(fields.Nested(AdminEventOutput))
-
-
-class ApprovalOutput(Output):
-    """An adjustment that waits, or waited, for a second admin."""
-
-    approval_id = fields.String()
-    username = fields.String()
-    amount = Money()
-    reason = fields.String()
-    status = LowerCase(ApprovalStatus)
-    asked_by = fields.String()
-    decided_by = fields.String(allow_none=True)
-    decided_at = Timestamp(allow_none=True)
-    transaction_id = fields.String(allow_none=True)
-    created_at = Timestamp()
-    expires_at = Timestamp()
-
-
-class OneApprovalOutput(Output):
-    """One adjustment that waits, or waited, for a second admin."""
-
-    data = fields.Nested(ApprovalOutput)
-
-
-class ApprovalListOutput(PageOutput):
-    """A page of adjustments that wait, or waited, for a second admin."""
-
-    data = fields.List(fields.Nested(ApprovalOutput))
-
-
-class AdjustmentOutput(Output):
-    """An adjustment that was made."""
-
-    data = fields.Nested(TransactionOutput)
-
-
-class HolderOutput(Output):
-    """What one user owns of an asset, for an admin."""
-
-    username = fields.String()
-    asset_id = fields.String()
-    quantity = Quantity()
-    reserved_quantity = Quantity(attribute="asset_account.reserved_quantity")
-    created_at = Timestamp()
-    updated_at = Timestamp()
-
-
-class HolderListOutput(PageOutput):
-    """A page of the holders of an asset."""
-
-    data = fields.List(fields.Nested(HolderOutput))
-
-
-class UserAssetTransactionOutput(AssetTransactionOutput):
-    """A trade with the user who made it, for an admin."""
-
-    username = fields.String()
-
-
-class UserAssetTransactionListOutput(PageOutput):
-    """A page of the trades of an asset."""
-
-    data = fields.List(fields.Nested(UserAssetTransactionOutput))

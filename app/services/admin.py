@@ -15,7 +15,7 @@ from app.domain.ledger import Posting, TransactionType, post
 from app.domain.users import UserStatus
 from app.models import adjustments, ledger, users
 from app.models.adjustments import Approval
-from app.models.balance_changes import told
+from app.models.balance_changes import telling
 from app.models.batch import Batch
 from app.models.dry_runs import DryRun, read_dry_run
 from app.models.events import add_event, event_of
@@ -106,7 +106,7 @@ def set_status(admin: User, username: str, status: UserStatus) -> User:
 
     def also(batch: Batch) -> None:
         add_event(batch, username, kind)
-        told(username, event_type)(batch)
+        telling(username, event_type)(batch)
 
     return users.set_status(username, status, now=clock.now(), also=also)
 

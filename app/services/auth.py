@@ -19,8 +19,9 @@ from app.models.rate_limits import RateLimit
 from app.models.users import User, check_is_free, replace_hash
 from app.services.breaches import is_breached
 from app.services.guesses import LoginAttempt, confirm, note_failure
-from app.services.limits import HOUR, current, take, take_log_in
+from app.services.limits import HOUR, take, take_log_in
 from app.services.passwords import equalize_timing, hash_password, is_password, is_weaker_than_new
+from app.services.settings import settings
 
 BREACHED = "This password is known from a breach of another site. Choose another one."
 
@@ -50,7 +51,7 @@ def register(registration: Registration, *, address: str | None = None) -> User:
     hashed. Raises TooManyRequests when too many came from the address.
     """
     now = clock.now()
-    if (most := current().registrations_per_hour) and address is not None:
+    if (most := settings().limits.registrations_per_hour) and address is not None:
         take(RateLimit("register-address", hits=most, seconds=HOUR), address)
     # The batch below decides. To look first spares the hash of a refused registration.
     claims_email = check_is_free(registration.username, registration.email, now=now)

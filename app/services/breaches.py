@@ -14,6 +14,8 @@ from io import BytesIO
 import pycurl
 from botocore.httpsession import get_cert_path
 
+from app.services.settings import settings
+
 CONNECT_MILLISECONDS = 1000
 # Of the whole exchange, whatever it waits for.
 MOST_MILLISECONDS = 2000
@@ -23,14 +25,8 @@ PAUSE_SECONDS = 60
 
 log = logging.getLogger(__name__)
 
-_url = ""
-_paused_until = 0.0
-
-
-def configure(url: str | None) -> None:
-    """Set the address of the service for this process; None asks nobody. `create_app` does so."""
-    global _url, _paused_until
-    _url, _paused_until = url or "", 0.0
+# By the address of the service.
+_paused_until: dict[str, float] = {}
 
 
 def is_breached(password: str) -> bool:
@@ -38,23 +34,23 @@ def is_breached(password: str) -> bool:
 
     Takes up to 2 seconds, and no call of DynamoDB.
     """
-    global _paused_until
-    if not _url or time.monotonic() < _paused_until:
+    url = settings().breached_passwords_url
+    if not url or time.monotonic() < _paused_until.get(url, 0):
         return False
     digest = hashlib.sha1(password.encode(), usedforsecurity=False).hexdigest().upper()
     try:
-        return _is_in(_ask(digest[:5]), digest[5:])
+        return _is_in(_ask(f"{url}/{digest[:5]}"), digest[5:])
     except (pycurl.error, ValueError) as error:
         log.warning("breached passwords: no answer (%s); not asked for %s seconds", type(error).__name__, PAUSE_SECONDS)
-        _paused_until = time.monotonic() + PAUSE_SECONDS
+        _paused_until[url] = time.monotonic() + PAUSE_SECONDS
         return False
 
 
-def _ask(prefix: str) -> str:
-    """The rests of all digests that begin so, with how often each was found. Raises pycurl.error, ValueError."""
+def _ask(url: str) -> str:
+    """The rests of digests that begin as `url` ends, and how often each was found. Raises pycurl.error, ValueError."""
     body, curl = BytesIO(), pycurl.Curl()
     options = (
-        (pycurl.URL, f"{_url}/{prefix}"),
+        (pycurl.URL, url),
         # With padding, the length of the answer does not tell which prefix was asked for.
         (pycurl.HTTPHEADER, ["Add-Padding: true", "User-Agent: order-processor"]),
         (pycurl.CAINFO, get_cert_path(True)),

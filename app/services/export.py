@@ -128,7 +128,7 @@ ORDERS: Mapping[str, Column] = {
     "reserved_amount": Column("The cash that it reserved when it had to wait.", _amount("reserved_amount")),
     "reserved_quantity": Column("The units that it reserved when it had to wait.", _plain("reserved_quantity")),
     "client_order_id": Column("What a script of yours calls it.", _text("client_order_id")),
-    "time_in_force": Column("How long it stands: GTC, DAY, IOC or FOK.", _text("stands")),
+    "time_in_force": Column("How long it stands: GTC, DAY, IOC or FOK.", _text("time_in_force")),
     "expires_at": Column("Until when it is open.", _time("expires_at")),
     "triggered_at": Column("When the price reached its stop.", _time("triggered_at")),
     "executed_at": Column("When it was executed.", _time("executed_at")),
@@ -211,8 +211,8 @@ def open_export(user: User, *, now: datetime) -> Iterator[bytes]:
     """All that is stored of a user's account as a ZIP archive, in chunks, to be read as a stream.
 
     Two calls at once: where one fails, nothing has been answered yet. Then one for each 500 transactions, trades,
-    orders and events, at least one for each but the transactions, and one for each order that was changed. The memory
-    that it takes does not grow with the account, but for the ids of orders that were changed.
+    orders and events, and one for each order that was changed. Each kind but the transactions takes at least one. The
+    memory that it takes does not grow with the account, but for the ids of orders that were changed.
     """
     portfolio, tokens = ledger.get_portfolio(user.username), users.list_tokens(user.username)
     files = _files(user, portfolio, tokens)

@@ -17,7 +17,7 @@ from itertools import chain, islice
 from operator import attrgetter
 
 from app.domain import clock, money
-from app.domain.gains import CostMethod, Lots, in_order
+from app.domain.gains import CostMethod, Lots, sales_after_purchases
 from app.domain.orders import Side
 from app.domain.periods import BEGINNING, Period, period_of
 from app.models import ledger
@@ -130,7 +130,7 @@ def _line_of(sale: Trade) -> GainLine:
 def _iterate_lots(username: str, asset_id: str, within: Period) -> Iterator[GainLine]:
     lots = Lots()
     trades = ledger.iterate_trades(username, Period(BEGINNING, within.end), asset_id=asset_id)
-    for trade in in_order(trades, attrgetter("effect")):
+    for trade in sales_after_purchases(trades, attrgetter("effect")):
         if trade.transaction_type == Side.BUY:
             lots.buy(trade.quantity, trade.total_amount, trade.traded_at)
             continue

@@ -23,7 +23,8 @@ from app.models.events import note
 from app.models.rate_limits import RateLimit, add_hit, hits_left, seconds_left, window_of
 from app.models.reading import Found, read_together
 from app.models.users import NOBODY, EmailClaim, User
-from app.services.limits import DAY, QUARTER, current
+from app.services.limits import DAY, QUARTER
+from app.services.settings import settings
 
 Count = tuple[RateLimit, str]
 """A limit, and for what it counts."""
@@ -97,13 +98,13 @@ def _username_of(name: str) -> str:
 
 
 def _counts_of_device(account: str, mark: Mark) -> list[Count]:
-    limit = RateLimit("guess-device", hits=current().guesses_per_device, seconds=QUARTER)
+    limit = RateLimit("guess-device", hits=settings().limits.guesses_per_device, seconds=QUARTER)
     return [(limit, f"{account} {mark.device_id}")]
 
 
 def _counts_of_others(account: str, address: str) -> list[Count]:
     """Those that fill soonest come first: what one refuses is not counted for the others."""
-    limits = current()
+    limits = settings().limits
     both = RateLimit("guess-account-address", hits=limits.guesses_per_account_and_address, seconds=QUARTER)
     of_account = RateLimit("guess-account", hits=limits.guesses_per_account, seconds=DAY)
     of_address = RateLimit("guess-address", hits=limits.guesses_per_address, seconds=QUARTER)

@@ -86,7 +86,7 @@ class _Prices:
 def get_portfolio_history(username: str, prices: PriceSource, *, days: int) -> PortfolioHistory:
     """One point for each of the last `days` days (1 to 365) and one for now, oldest first.
 
-    Begins with what the user owns now, and takes back each trade and each movement of cash since the first day. What
+    Begins with what the user owns now, and takes back each trade and each flow of cash since the first day. What
     open orders reserve is owned all the time, so they are not read. The last point is worth what `get_portfolio` says.
     Reads the portfolio, and the transactions and trades of that time: the cost follows what happened in it, not the
     age of the account.
@@ -96,9 +96,9 @@ def get_portfolio_history(username: str, prices: PriceSource, *, days: int) -> P
     # Not before the newest change: the clock of the machine that made it may be ahead.
     today = clock.now_after(portfolio.balance.updated_at).date()
     days_before = [today - timedelta(days=ago) for ago in range(days, 0, -1)]
-    cash, owned, movements = _read_changes(username, portfolio, clock.start_of(days_before[0]))
+    cash, owned, cash_flows = _read_changes(username, portfolio, clock.start_of(days_before[0]))
     past_prices, without_prices = _past_prices(owned, prices, days)
-    paid = [(each.created_at, each.effect) for each in movements]
+    paid = [(each.created_at, each.effect) for each in cash_flows]
     net_deposits = None if valued.net_deposits is None else _Timeline(valued.net_deposits, paid)
     points = []
     for day in days_before:
@@ -117,21 +117,21 @@ def get_portfolio_history(username: str, prices: PriceSource, *, days: int) -> P
     gain_today = return_today = None
     if yesterday.gain is not None and latest.gain is not None:
         gain_today = money.subtract(latest.gain, yesterday.gain)
-        return_today = _returns([yesterday, latest], movements)[-1]
-    return PortfolioHistory(_with_returns(points, movements), without_prices, gain_today, return_today)
+        return_today = _returns([yesterday, latest], cash_flows)[-1]
+    return PortfolioHistory(_with_returns(points, cash_flows), without_prices, gain_today, return_today)
 
 
-def _with_returns(points: list[HistoryPoint], movements: Sequence[BalanceTransaction]) -> list[HistoryPoint]:
+def _with_returns(points: list[HistoryPoint], cash_flows: Sequence[BalanceTransaction]) -> list[HistoryPoint]:
     if any(point.gain is None for point in points):
         return points
-    returns = _returns(points, movements)
+    returns = _returns(points, cash_flows)
     return [replace(point, return_percent=each) for point, each in zip(points, returns, strict=True)]
 
 
-def _returns(points: list[HistoryPoint], movements: Sequence[BalanceTransaction]) -> list[Decimal]:
+def _returns(points: list[HistoryPoint], cash_flows: Sequence[BalanceTransaction]) -> list[Decimal]:
     paid: dict[date, list[Decimal]] = defaultdict(list)
-    for movement in movements:
-        paid[movement.created_at.date()].append(movement.effect)
+    for flow in cash_flows:
+        paid[flow.created_at.date()].append(flow.effect)
     return gains.returns(
         gains.Day(
             point.total,
@@ -155,9 +155,9 @@ def _read_changes(
     found = ledger.iterate_trades_between(username, start, max([start, *read_at.values()]))
     trades = [each for each in found if each.asset_id in read_at and each.traded_at <= read_at[each.asset_id]]
     newest = ledger.iterate_newest_transactions(username, int(balance.version))
-    movements = [each for each in takewhile(lambda each: each.created_at >= start, newest) if each.order_id is None]
+    cash_flows = [each for each in takewhile(lambda each: each.created_at >= start, newest) if each.order_id is None]
     cash = [(trade.traded_at, trade.cash_effect) for trade in trades]
-    cash += [(movement.created_at, movement.effect) for movement in movements]
+    cash += [(flow.created_at, flow.effect) for flow in cash_flows]
     changes: dict[str, list[tuple[datetime, Decimal]]] = defaultdict(list)
     for trade in trades:
         changes[trade.asset_id].append((trade.traded_at, trade.effect))
@@ -165,7 +165,7 @@ def _read_changes(
     return (
         _Timeline(money.add(balance.current_balance, balance.reserved_cash), cash),
         {asset_id: _Timeline(quantity, changes[asset_id]) for asset_id, quantity in owned.items()},
-        movements,
+        cash_flows,
     )
 
 

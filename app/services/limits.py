@@ -7,23 +7,10 @@ from threading import Lock
 
 from app.domain import clock
 from app.domain.errors import TooManyRequests
-from app.domain.limits import Limits
 from app.models.rate_limits import RateLimit, add_hit, seconds_left
+from app.services.settings import settings
 
 QUARTER, HOUR, DAY = 15 * 60, 60 * 60, 24 * 60 * 60
-
-_limits = Limits()
-
-
-def configure(limits: Limits) -> None:
-    """Set the limits of this process. `create_app` does so."""
-    global _limits
-    _limits = limits
-
-
-def current() -> Limits:
-    """The limits of this process."""
-    return _limits
 
 
 def take(limit: RateLimit, subject: str) -> None:
@@ -63,14 +50,14 @@ _log_ins, _money_changes, _statements = PerMinute(), PerMinute(), PerMinute()
 
 def take_log_in(username: str) -> None:
     """Count a log-in that succeeds. No call. Raises TooManyRequests."""
-    _log_ins.take(username, _limits.log_ins_per_minute)
+    _log_ins.take(username, settings().limits.log_ins_per_minute)
 
 
 def take_money_change(username: str) -> None:
     """Count a request that moves money or changes an order. No call. Raises TooManyRequests."""
-    _money_changes.take(username, _limits.money_changes_per_minute)
+    _money_changes.take(username, settings().limits.money_changes_per_minute)
 
 
 def take_statement(username: str) -> None:
     """Count a statement, gains or an export. No call. Raises TooManyRequests."""
-    _statements.take(username, _limits.statements_per_minute)
+    _statements.take(username, settings().limits.statements_per_minute)

@@ -30,7 +30,7 @@ NO_NEWS = News({})
 def read_news(user: User, balance: Balance) -> News:
     """The news that the dashboard has not told yet, which are then told. No call where nothing happened, else two.
 
-    What was told is an attribute of the user, who is read with each page: so it counts for all devices, and is written
+    What was told is an attribute of the user, who is read with each page. So it counts for all devices, and is written
     only after something happened. Where that cannot be written now, the news come again.
     """
     seen, newest = int(user.events_seen or 0), balance.events

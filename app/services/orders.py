@@ -39,10 +39,9 @@ def place_order(
     """Buy or sell at the market's price, or at a limit; an order that must wait reserves what it needs.
 
     Two calls, or one with an `early` balance and holding, and one for a `dry_run`, which writes nothing. An order that
-    may wait and has no end ends with the day where it is a DAY order, else LIMIT_ORDER_LIFETIME from now.
-    Raises AssetNotTradeable, InvalidInput when `expires_at` has passed, PriceUnavailable, PriceMoved, StopReached,
-    OrderTooSmall, OrderTooLarge, InsufficientFunds, InsufficientHolding, IdempotencyKeyReused, ClientOrderIdTaken,
-    UpgradeUnfinished for a stop order, Busy.
+    may wait and has no end gets its `usual_end`. Raises AssetNotTradeable, InvalidInput when `expires_at` has passed,
+    PriceUnavailable, PriceMoved, StopReached, OrderTooSmall, OrderTooLarge, InsufficientFunds, InsufficientHolding,
+    IdempotencyKeyReused, ClientOrderIdTaken, UpgradeUnfinished for a stop order, Busy.
     """
     asset = get_tradeable_asset(order.asset_id)
     if order.stop_price is not None:

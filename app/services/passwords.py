@@ -16,26 +16,20 @@ import bcrypt
 
 from app.domain.errors import Busy
 from app.domain.users import normalize_password
+from app.services.settings import settings
 
 WAITING = 2
 # In place of the hash of a closed account. No hash ends so: the last character of one has two bits that are 0.
 MATCHES_NOTHING = f"$2b$12${'.' * 52}/"
 
-_rounds = 12
 _hashing = Lock()
 _places = BoundedSemaphore(1 + WAITING)
-
-
-def configure(rounds: int) -> None:
-    """Set the work factor of every new hash of this process: 2 ** `rounds` steps. `create_app` does so."""
-    global _rounds
-    _rounds = rounds
 
 
 def hash_password(password: str) -> str:
     """A new salted hash, as it is stored. Raises Busy."""
     with _turn():
-        return bcrypt.hashpw(_digest(password), bcrypt.gensalt(_rounds)).decode()
+        return bcrypt.hashpw(_digest(password), bcrypt.gensalt(settings().bcrypt_rounds)).decode()
 
 
 def is_password(password: str, password_hash: str) -> bool:
@@ -46,7 +40,7 @@ def is_password(password: str, password_hash: str) -> bool:
 
 def is_weaker_than_new(password_hash: str) -> bool:
     """Whether the work factor rose since the hash was made."""
-    return int(password_hash.split("$")[2]) < _rounds
+    return int(password_hash.split("$")[2]) < settings().bcrypt_rounds
 
 
 def equalize_timing(password: str) -> None:

@@ -1,7 +1,7 @@
 """The portfolio of a past moment, at the prices of that moment.
 
 A price is the newest one that the source knows of the time before; each says its own time, which may be days earlier.
-What has no price then counts as 0.00: prices reach back 365 days, or some days less where a source has one for days.
+What has no price then counts as 0.00. Prices reach back 365 days, or some days less where a source has one for days.
 """
 
 from __future__ import annotations

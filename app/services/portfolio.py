@@ -4,9 +4,9 @@ All values are USD with 2 decimals, rounded down to the cent; quantities have up
 decimals and are parts of the total value. Values, percentages and totals count all that the user owns: also the cash
 and the assets that open orders reserve. What has no price at the moment counts as 0.00.
 
-Gains are signed, by average cost and without fees. A gain is None where it is not known: without a price, and without a
-cost until a store of an older version is upgraded. Where all is known, the total value is what was deposited, less what
-was withdrawn, with adjustments and with `total_gain`.
+Gains are signed, by average cost and without fees. A gain is None where it is not known: without a price, or without a
+cost. A store of an older version has no costs until it is upgraded. Where all is known, the total value is what was
+deposited, less what was withdrawn, with adjustments and with `total_gain`.
 """
 
 from __future__ import annotations

@@ -19,8 +19,9 @@ from app.models.proofs import get_user_and_proof, new_proof, put_proof, use_proo
 from app.models.rate_limits import RateLimit
 from app.models.users import User
 from app.services.auth import check_new_password
-from app.services.limits import HOUR, current, take
+from app.services.limits import HOUR, take
 from app.services.passwords import hash_password
+from app.services.settings import settings
 
 
 @dataclass(frozen=True)
@@ -45,7 +46,7 @@ def confirm_email(token: str) -> User:
 
 def confirmations() -> RateLimit:
     """The limit of links to confirm an address, for one user."""
-    return RateLimit("confirm-email", hits=current().confirmation_mails_per_hour, seconds=HOUR)
+    return RateLimit("confirm-email", hits=settings().limits.confirmation_mails_per_hour, seconds=HOUR)
 
 
 def send_confirmation(user: User) -> str | None:
@@ -66,12 +67,12 @@ def find_waiting_address(user: User) -> str | None:
 def ask_for_reset(email: str, *, address: str) -> None:
     """Mail a link for a new password to the user with this e-mail address, asked from what counts as one address.
 
-    Five calls. For an address without an account, not confirmed, or of a suspended user it does the same with a decoy:
-    as many calls, units and writes. Raises MailOff, TooManyRequests, Busy.
+    Five calls. An address without an account, not confirmed, or of a suspended user gets a decoy. That takes as many
+    calls, units and writes. Raises MailOff, TooManyRequests, Busy.
     """
     require_mail()
-    take(RateLimit("reset-address", hits=current().reset_mails_per_address, seconds=HOUR), address)
-    take(RateLimit("reset-email", hits=current().reset_mails_per_hour, seconds=HOUR), email)
+    take(RateLimit("reset-address", hits=settings().limits.reset_mails_per_address, seconds=HOUR), address)
+    take(RateLimit("reset-email", hits=settings().limits.reset_mails_per_hour, seconds=HOUR), email)
     user = users.find_user_by_email(email)
     if user and user.has_confirmed_email and not user.is_suspended:
         _mail_link(user.username, email, session_epoch=int(user.session_epoch))

@@ -41,6 +41,7 @@ from app.models import factors
 from app.models.batch import retry_while_busy
 from app.models.events import record
 from app.models.factors import SecondFactor
+from app.models.reading import NOTHING, Found
 from app.models.users import Token, User
 from app.services.guesses import LoginAttempt, note_failure
 from app.services.passkeys import Purpose, Site, find_used, request_options, with_used
@@ -60,14 +61,14 @@ class FactorRules:
     # That of the request; without one, no passkey is right.
     site: Site | None = None
 
-    def is_missing(self, user: User, *, operates: bool = False) -> bool:
-        """Whether a user must have a second factor to operate, or to move money out, and has none."""
-        asks = self.demand is Demand.ALL or (operates and self.demand is Demand.OPERATORS)
+    def is_missing(self, user: User, *, as_admin: bool = False) -> bool:
+        """Whether a user must have a second factor to act as an admin, or to move money out, and has none."""
+        asks = self.demand is Demand.ALL or (as_admin and self.demand is Demand.OPERATORS)
         return asks and not user.second_factor
 
-    def require(self, user: User, *, operates: bool = False) -> None:
+    def require(self, user: User, *, as_admin: bool = False) -> None:
         """Raises SecondFactorRequired."""
-        if self.is_missing(user, operates=operates):
+        if self.is_missing(user, as_admin=as_admin):
             raise SecondFactorRequired()
 
 
@@ -85,7 +86,8 @@ def pass_second_factor(user: User, code: str | None, attempt: LoginAttempt, rule
         return
     if not code:
         raise CodeRequired()
-    if not _use_code(user, code, Purpose.LOG_IN, rules, [factor]):
+    early = Found({(SecondFactor, SecondFactor.key(user.username)): factor})
+    if not _use_code(user, code, Purpose.LOG_IN, rules, early):
         note_failure(attempt, InvalidCode.code)
         raise InvalidCode()
 
@@ -98,21 +100,21 @@ def login_options(user: User, site: Site) -> dict[str, Any]:
 
 def check_code(user: User, code: str, attempt: LoginAttempt, rules: FactorRules) -> None:
     """Use a code as a part of a proof. Two calls. Raises InvalidInput, a failed log-in, TooManyRequests, Busy."""
-    if not _use_code(user, code, Purpose.PROOF, rules, []):
+    if not _use_code(user, code, Purpose.PROOF, rules):
         note_failure(attempt, InvalidCode.code)
         raise InvalidInput(FieldError("code", InvalidCode.message))
 
 
 @retry_while_busy
-def _use_code(user: User, code: str, purpose: Purpose, rules: FactorRules, early: list[SecondFactor | None]) -> bool:
-    """Whether a code is right, which uses it up. One write, and a read where there is no `early` one.
+def _use_code(user: User, code: str, purpose: Purpose, rules: FactorRules, early: Found = NOTHING) -> bool:
+    """Whether a code is right, which uses it up. One write, and a read where none was made `early`.
 
     What a passkey signed for this purpose counts as a code; like a recovery code, it cannot be guessed.
 
-    Every write is on condition that the factor is as it was read. So what comes at once is judged one after the other:
-    a code counts once, and after MOST_WRONG wrong ones none of the app is looked at. Raises TooManyRequests, Busy.
+    Every write is on condition that the factor is as it was read. So what comes at once is judged one after the other.
+    A code counts once, and after MOST_WRONG wrong ones none of the app is looked at. Raises TooManyRequests, Busy.
     """
-    factor = early.pop() if early else factors.find_factor(user.username)
+    factor = factors.find_factor(user.username, early.take())
     if factor is None:
         # Removed a moment ago.
         return False

@@ -57,8 +57,8 @@ class Statement:
 
     `transactions` is an iterator that reads on while it is used (`open_statement`), or a list of the first ones
     (`read_statement`). Figures that were not read are None. `effects` is what all transactions of each type did to the
-    balance together, signed: the opening balance with all of them is the closing balance.
-    `opening_hash` is what the first transaction follows in the chain of hashes (`app.domain.chain`).
+    balance together, signed. With the opening balance they make the closing balance. `opening_hash` is what the first
+    transaction follows in the chain of hashes (`app.domain.chain`).
     """
 
     opening_balance: Decimal

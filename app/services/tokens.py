@@ -37,7 +37,7 @@ from app.models import users
 from app.models.events import AGENT_LENGTH, identify, record
 from app.models.reading import NOTHING, Found, Needed, nothing_else, read_credentials
 from app.models.users import Token, User
-from app.services.limits import current
+from app.services.settings import settings
 
 LOGIN_TOKEN_LIFETIME = timedelta(hours=1)
 PERSONAL_TOKEN_LIFETIME = timedelta(days=90)
@@ -46,14 +46,6 @@ PERSONAL_TOKEN_LIFETIME = timedelta(days=90)
 MOST_CREDENTIALS = 25
 _PRECISION = {CredentialKind.SESSION: timedelta(minutes=5), CredentialKind.PERSONAL: timedelta(hours=1)}
 _BEARER = rf"({USERNAME})\.({TOKEN_ID})\.([A-Za-z0-9_-]{{43}})"
-
-_idle, _longest = timedelta(minutes=30), timedelta(hours=12)
-
-
-def configure(*, idle_minutes: int, hours: int) -> None:
-    """Set how long sessions of this process last: unused, and in all. `create_app` does so."""
-    global _idle, _longest
-    _idle, _longest = timedelta(minutes=idle_minutes), timedelta(hours=hours)
 
 
 @dataclass(frozen=True)
@@ -97,8 +89,9 @@ def begin_session(user: User, origin: Origin, *, proved_at: datetime | None = No
     `proved_at` is when the password was given, by default now.
     """
     now = clock.now()
-    ends_at = now + _longest
-    token = _new(user, CredentialKind.SESSION, expires_at=min(now + _idle, ends_at), ends_at=ends_at, origin=origin)
+    ends_at = now + settings().session_lifetime
+    expires_at = min(now + settings().session_idle, ends_at)
+    token = _new(user, CredentialKind.SESSION, expires_at=expires_at, ends_at=ends_at, origin=origin)
     token.proved_at = proved_at or now
     return _begin(user, token)
 
@@ -198,7 +191,7 @@ def _make_room(user: User, token: Token) -> Token | None:
     living = sorted(
         (each for each in others if each.kind is token.kind and each not in ended), key=lambda each: each.created_at
     )
-    most = current().personal_tokens if token.is_personal else MOST_CREDENTIALS
+    most = settings().limits.personal_tokens if token.is_personal else MOST_CREDENTIALS
     surplus = living[: max(0, len(living) + 1 - most)]
     if token.is_personal and surplus:
         raise TooManyTokens(most)
@@ -307,7 +300,7 @@ def _note_use(token: Token) -> None:
     last_use = token.last_used_at or (token.created_at if token.ends_at else None)
     if precision is None or (last_use and now - last_use < precision):
         return
-    expires_at = min(now + _idle, token.ends_at) if token.ends_at else None
+    expires_at = min(now + settings().session_idle, token.ends_at) if token.ends_at else None
     with suppress(Busy, StoreUnavailable):
         users.note_token_use(token, now=now, precision=precision, expires_at=expires_at)
 

@@ -91,9 +91,9 @@ class Worker:
 
         For each shard one query for today, and in its first hour one for yesterday; at times one for each earlier day.
         One scan of a few open orders. If these are all, one query for each book with an order that the price reaches;
-        if there are more, for each whose price has moved or that was not asked for a while. A book is one shard of
-        one asset and direction. One call more for each order that is triggered, two for each that is filled, and three
-        for each that expires: the cost follows what is done, not how many orders wait. Raises StoreUnavailable when the
+        if there are more, for each whose price has moved or that was not asked for a while. A book is one shard of one
+        asset and direction. One call more for each order that is triggered, two for each that is filled, and three for
+        each that expires. The cost follows what is done, not how many orders wait. Raises StoreUnavailable when the
         database does not answer.
         """
         done = Round()

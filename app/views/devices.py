@@ -10,10 +10,11 @@ import re
 import secrets
 from datetime import timedelta
 
-from flask import Flask, Response, after_this_request, current_app, request
+from flask import Response, after_this_request, current_app, request
 
 from app.models.users import User
 from app.services.guesses import Mark
+from app.views.cookies import cookie_name, keep_cookie
 from app.views.errors import wants_json
 from app.views.signed import read_signed, sign
 
@@ -23,20 +24,6 @@ LIFETIME = timedelta(days=365)
 MOST_MARKS = 5
 _SEPARATOR = "~"
 _MARK = re.compile(r"[A-Za-z0-9_.-]{1,200}")
-
-
-def cookie_name(app: Flask, word: str) -> str:
-    """Browsers send a cookie to all ports of a host, so that two copies on one host need names of their own.
-
-    Other sub-domains, and pages over http, can set a cookie of this host, but none with a prefix of its name. The port
-    is the one that the browser sees.
-    """
-    port = re.search(r":([0-9]{1,5})\Z", request.headers.get("Host", ""))
-    name = f"{word}_{port[1]}" if port else word
-    if not app.config["SESSION_COOKIE_SECURE"]:
-        return name
-    # Browsers keep such a cookie only from https, and `__Host-` from this host alone and for all its paths.
-    return f"__Secure-{name}" if request.script_root else f"__Host-{name}"
 
 
 def new_mark(user: User) -> str:
@@ -56,15 +43,7 @@ def remember_device(user: User) -> None:
 
     @after_this_request
     def keep(response: Response) -> Response:
-        response.set_cookie(
-            cookie_name(current_app, "device"),
-            marks,
-            max_age=LIFETIME,
-            path=request.script_root or "/",
-            secure=current_app.config["SESSION_COOKIE_SECURE"],
-            httponly=True,
-            samesite="Lax",
-        )
+        keep_cookie(response, "device", marks, lifetime=LIFETIME)
         return response
 
 

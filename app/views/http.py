@@ -30,7 +30,8 @@ from app.prices import PriceSource
 from app.services import export, guesses, recovery
 from app.services.tokens import Origin
 from app.views.context import this_g, this_request
-from app.views.devices import cookie_name, find_mark
+from app.views.cookies import cookie_name
+from app.views.devices import find_mark
 from app.views.errors import UnknownHost, answer_error, show_rate_limit
 from app.views.request_log import report
 
@@ -106,14 +107,9 @@ def current_path() -> str:
     return request.script_root + request.path
 
 
-def theme_cookie() -> str:
-    """The name of the cookie that has the chosen theme."""
-    return cookie_name(current_app, "theme")
-
-
 def chosen_theme() -> str:
     """The theme that was chosen in this browser: one of THEMES; empty for that of the device."""
-    theme = request.cookies.get(theme_cookie(), "")
+    theme = request.cookies.get(cookie_name(current_app, "theme"), "")
     return theme if theme in THEMES else ""
 
 

@@ -20,7 +20,7 @@ HASHES = 1 + passwords.WAITING
 
 
 @pytest.fixture
-def full_queue(monkeypatch):
+def full_queue(app, monkeypatch):
     """A context in which as many hashes are made and wait as may; how many were made at once at most."""
 
     @contextmanager
@@ -35,9 +35,13 @@ def full_queue(monkeypatch):
             begun.pop()
             return b"hash"
 
+        def hash_in_context():
+            with app.app_context():
+                return passwords.hash_password(PASSWORD)
+
         with monkeypatch.context() as patched, ThreadPoolExecutor(HASHES) as pool:
             patched.setattr(bcrypt, "hashpw", hash_slowly)
-            hashes = [pool.submit(passwords.hash_password, PASSWORD) for _ in range(HASHES)]
+            hashes = [pool.submit(hash_in_context) for _ in range(HASHES)]
             while not begun or passwords._places._value:  # until all have a place
                 time.sleep(0.005)
             try:

@@ -64,8 +64,16 @@ def _leave(username: str) -> None:
 
 def _live(username: str) -> None:
     """Everything that can happen to an account happens to this one."""
-    now = clock.now()
     open_account(user_item(username))
+    _trade(username)
+    _stop(username)
+    _hold_credentials(username)
+    _adjust(username)
+    _leave_traces(username)
+
+
+def _trade(username: str) -> None:
+    """Cash that moves, and orders that are executed, filled, cancelled, changed and expired, or still wait."""
     post_transaction(username, TransactionType.DEPOSIT, Decimal("10000.00"), idempotency=identify("cash", "deposit"))
     post_transaction(username, TransactionType.WITHDRAW, Decimal("100.00"), description="Rent")
     post_transaction(username, TransactionType.SYSTEM_ADJUSTMENT, Decimal("-5.00"), description="A fee", actor="admin")
@@ -91,7 +99,11 @@ def _live(username: str) -> None:
     order_changes.expire_order(place(username, Side.BUY, "100", asset_id="ADA", price="0.4", limit="0.3"))
     place(username, Side.BUY, "0.5", asset_id="ETH", price="2500", limit="1000")
     place(username, Side.SELL, "0.01", price="50000", limit="90000")
-    _stop(username)
+
+
+def _hold_credentials(username: str) -> None:
+    """A token, a second factor, a link and its mail."""
+    now = clock.now()
     add_token(
         Token(
             *Token.key(username, "0" * 16),
@@ -121,6 +133,11 @@ def _live(username: str) -> None:
         ttl=now,
     ).save()
     proof.save()
+
+
+def _adjust(username: str) -> None:
+    """Large adjustments that were approved and rejected, and one that waits, with the claim of who asked for it."""
+    now = clock.now()
     for decide, amount in ((adjustments.approve, "20000.00"), (adjustments.reject, "-20000.00")):
         asked = adjustments.adjust(username, Decimal(amount), reason="A prize", actor="admin", waits=True).item
         decide(asked.reference, actor="boss")
@@ -145,6 +162,11 @@ def _live(username: str) -> None:
         ttl=now,
     )
     claim.save()
+
+
+def _leave_traces(username: str) -> None:
+    """Security events, a rate limit that counts, and a text that processes share."""
+    now = clock.now()
     for event_id, kind, actor in (("0" * 16, "log_in", None), ("1" * 16, "suspended", "admin")):
         SecurityEvent(
             *SecurityEvent.key(username, LONG_AGO, event_id),

@@ -13,12 +13,14 @@ from openapi_spec_validator import OpenAPIV31SpecValidator
 
 from app.factory import create_app
 from app.mail import MailSettings
-from app.schemas import inputs, market_outputs, outputs
+from app.schemas import admin_outputs, dry_run_outputs, inputs, market_outputs, order_inputs, outputs
 from app.schemas.fields import Output
 from app.views.errors import ALL
 from tests.contract.specification import Specification
 from tests.support.applications import config
 from tests.support.people import PASSWORD, register
+
+OUTPUTS = (outputs, admin_outputs, dry_run_outputs, market_outputs)
 
 
 def test_it_is_valid(specification: Specification) -> None:
@@ -66,7 +68,8 @@ def test_links_lead_to_parameters_of_operations(specification: Specification) ->
 
 def test_every_field_is_there(specification: Specification) -> None:
     schemas = specification.document["components"]["schemas"]
-    for module, suffix in ((inputs, ""), (outputs, "Output"), (market_outputs, "Output")):
+    for module in (inputs, order_inputs, *OUTPUTS):
+        suffix = "Output" if module in OUTPUTS else ""
         for name, schema in vars(module).items():
             written = isinstance(schema, type) and issubclass(schema, Schema) and name.endswith(suffix)
             if written and name.removesuffix(suffix) in schemas:
@@ -78,7 +81,7 @@ def test_every_field_is_there(specification: Specification) -> None:
 
 def test_every_key_of_an_answer_is_required_and_no_other_allowed(specification: Specification) -> None:
     schemas = specification.document["components"]["schemas"]
-    classes = vars(outputs) | vars(market_outputs)
+    classes = {name: value for module in OUTPUTS for name, value in vars(module).items()}
     written = [name for name in classes if name.endswith("Output") and issubclass(classes[name], Output)]
     used = [schemas[name.removesuffix("Output")] for name in written if name.removesuffix("Output") in schemas]
     assert len(used) > 30

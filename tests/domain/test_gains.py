@@ -15,7 +15,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from app.domain import gains, holdings, money
-from app.domain.gains import Basis, Gain, Lots, LotSale, in_order
+from app.domain.gains import Basis, Gain, Lots, LotSale, sales_after_purchases
 from app.domain.holdings import AssetAccount
 
 # The same in each bounded run; AMOUNT_EXAMPLES makes it long and random: that many of each property.
@@ -215,7 +215,7 @@ ORDERS = {
 def test_no_sale_comes_before_its_purchase(written, read):
     """Clocks of version 0.1.0 could differ."""
     trades = [Trade(Decimal(each), money.CENT) for each in written]
-    assert [int(each.quantity) for each in in_order(trades, attrgetter("quantity"))] == read
+    assert [int(each.quantity) for each in sales_after_purchases(trades, attrgetter("quantity"))] == read
 
 
 # Value at the end of each day, paid in, paid out; the return since the first day.

@@ -8,13 +8,13 @@ import pytest
 from marshmallow import ValidationError
 
 from app.domain.users import normalize_password
-from app.schemas import inputs
+from app.schemas import inputs, order_inputs
 from app.schemas.fields import Text
 
 MARKS = "a" + "\u0315\u0300" * 15_900
 FIELDS = {
     f"{schema.__name__}.{name}": field
-    for schema in vars(inputs).values()
+    for schema in (vars(inputs) | vars(order_inputs)).values()
     if isinstance(schema, type) and issubclass(schema, inputs.Input)
     for name, field in schema().fields.items()
     if isinstance(field, Text)

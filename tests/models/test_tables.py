@@ -12,7 +12,7 @@ import pytest
 from app.domain.account_events import AccountEventType
 from app.mail import MailSettings
 from app.models.adjustments import adjust
-from app.models.balance_changes import told
+from app.models.balance_changes import telling
 from app.models.batch import Batch
 from app.models.create_tables import create_tables, tables_answer
 from app.models.outbox import SHARDS
@@ -166,7 +166,7 @@ def items(new_user, endpoint, store):
     with app.app_context():
         waiting = adjust(person.username, Decimal(5), reason="x", actor="admin", waits=True).item
         batch = Batch()
-        told(person.username, AccountEventType.REINSTATED)(batch)
+        telling(person.username, AccountEventType.REINSTATED)(batch)
         batch.commit()
     key = {"PK": {"S": waiting.PK}, "SK": {"S": waiting.SK}}
     approval = store.get_item(TableName="users", Key=key)["Item"]

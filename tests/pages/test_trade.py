@@ -14,7 +14,7 @@ from app.cli.orders import SECONDS_BETWEEN_ROUNDS
 from app.domain import clock
 from app.prices import MarketStats, MarketSummary
 from app.prices.simulated import SimulatedMarket
-from app.schemas.inputs import OrderInput
+from app.schemas.order_inputs import OrderInput
 from tests.support.page_client import Answer, Browser
 from tests.support.usage import usage_of
 

@@ -41,6 +41,7 @@ PER_PAIR, PER_ADDRESS = FEWER.guesses_per_account_and_address, FEWER.guesses_per
 def fewer(proxied: Flask, set_limits: SetLimits) -> Iterator[None]:
     """No window ends while a test counts."""
     set_limits(FEWER)
+    set_limits(FEWER, proxied)
     with clock.at(NOON):
         yield
 
@@ -238,7 +239,7 @@ def test_a_mark_outlives_the_rotation_of_secrets(
 ) -> None:
     device = caller(app).post(LOG_IN, json=_login(person)).json["device"]
     other = make_app(endpoint)
-    set_limits(FEWER)
+    set_limits(FEWER, other)
     for fallbacks, limit in (([app.config["SECRET_KEY"]], PER_DEVICE), ([], PER_PAIR)):
         other.config.update(SECRET_KEY="another secret for tests", SECRET_KEY_FALLBACKS=fallbacks)
         answer = caller(other).post(LOG_IN, json=_login(person), headers={"X-Device": device})

@@ -12,8 +12,11 @@ from flask import Flask
 from werkzeug.test import TestResponse
 
 from app.domain import clock
+from app.domain.limits import Limits
+from app.factory import create_app
+from app.services.settings import settings
 from tests.security.conftest import SetLimits
-from tests.support.applications import LIMITS
+from tests.support.applications import LIMITS, config
 from tests.support.page_client import Browser
 from tests.support.people import NOON, PASSWORD, Person, caller, problem, registration
 from tests.support.usage import usage, usage_of
@@ -143,3 +146,17 @@ def test_how_many_personal_tokens_one_user_has(person: Person, set_limits: SetLi
     made = [person.post("/auth/tokens", {"name": "script", "scopes": "read"}) for _ in range(3)]
     assert [each.status_code for each in made] == [201, 201, 409]
     assert problem(made[-1], 409, "too_many_tokens")["detail"].startswith("You have 2 personal tokens")
+
+
+def test_each_application_has_its_own_settings(app: Flask, endpoint: str) -> None:
+    """Also where two run in one process: the last one that was made decides nothing for the others."""
+    mine = app.extensions["services"]
+    other = create_app(replace(config(endpoint), limits=Limits(), bcrypt_rounds=12, session_hours=1))
+    with app.app_context():
+        assert settings() is mine
+        with other.app_context():
+            of_other = settings()
+        assert settings() is mine
+    assert (of_other.bcrypt_rounds, of_other.session_lifetime, of_other.limits) == (12, timedelta(hours=1), Limits())
+    with pytest.raises(LookupError):
+        settings()

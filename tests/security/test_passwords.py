@@ -19,6 +19,7 @@ from app.models.users import get_user, replace_hash, set_password
 from app.services import breaches, passwords
 from app.services.auth import BREACHED
 from dev.common_passwords import write
+from tests.support.applications import change_settings
 from tests.support.faults import refuse
 from tests.support.page_client import Browser
 from tests.support.people import PASSWORD, fields_named, problem, registration
@@ -160,17 +161,17 @@ def serving(service: Breaches) -> Iterator[str]:
 
 
 @pytest.fixture
-def asking() -> Iterator[Callable[[Breaches], contextmanager]]:
-    """A context in which this process asks a service about breached passwords."""
+def asking(app: Flask) -> Iterator[Callable[[Breaches], contextmanager]]:
+    """A context in which the application asks a service about breached passwords."""
 
     @contextmanager
     def ask(service: Breaches) -> Iterator[None]:
         with serving(service) as url:
-            breaches.configure(url)
+            change_settings(app, breached_passwords_url=url)
             yield
 
     yield ask
-    breaches.configure(None)
+    change_settings(app, breached_passwords_url=None)
 
 
 def test_a_breached_password_is_refused(client, person, asking) -> None:
@@ -188,10 +189,10 @@ def test_a_breached_password_is_refused(client, person, asking) -> None:
     assert service.asked[2] == (f"/range/{sha1_of('ten purple lanterns')[:5]}", "true")
 
 
-def test_padding_is_no_breach(asking) -> None:
+def test_padding_is_no_breach(app: Flask, asking) -> None:
     service = Breaches()
     service.answer = f"{sha1_of('nine purple lanterns')[5:]}:0\r\n".encode()
-    with asking(service):
+    with asking(service), app.app_context():
         assert not breaches.is_breached("nine purple lanterns")
 
 
@@ -208,27 +209,27 @@ def test_padding_is_no_breach(asking) -> None:
     ids=["fails", "leads elsewhere", "no text", "no number", "too long", "too slow"],
 )
 def test_a_service_that_does_not_answer_refuses_nothing(
-    asking, monkeypatch: pytest.MonkeyPatch, status: int, answer: bytes, pause: float
+    app: Flask, asking, monkeypatch: pytest.MonkeyPatch, status: int, answer: bytes, pause: float
 ) -> None:
     monkeypatch.setattr(breaches, "MOST_MILLISECONDS", 500)
     service = Breaches()
     service.status, service.answer, service.pause = status, answer.replace(b"A", sha1_of(PASSWORD)[5:].encode()), pause
-    with asking(service):
+    with asking(service), app.app_context():
         assert not breaches.is_breached(PASSWORD)
         assert not breaches.is_breached(PASSWORD)
     assert len(service.asked) == 1, "it has a pause"
 
 
-def test_nobody_is_asked_unless_it_is_set() -> None:
+def test_nobody_is_asked_unless_it_is_set(in_app) -> None:
     assert not breaches.is_breached(PASSWORD)
 
 
 @pytest.fixture
-def risen() -> Iterator[None]:
+def risen(app: Flask) -> Iterator[None]:
     """The work factor rises after people have registered."""
-    passwords.configure(5)
+    change_settings(app, bcrypt_rounds=5)
     yield
-    passwords.configure(4)
+    change_settings(app, bcrypt_rounds=4)
 
 
 def log_in(app: Flask, username: str):
@@ -247,15 +248,14 @@ def test_a_log_in_hashes_anew_when_the_work_factor_rose(app: Flask, person, rise
     assert (first.status_code, second.status_code) == (200, 200)
     assert hash_of(app, person.username) == ("$2b$05$", 0), "and no session ends"
     assert usage_of(first).calls - usage_of(second).calls == 1
-    passwords.configure(4)
+    change_settings(app, bcrypt_rounds=4)
     assert log_in(app, person.username).status_code == 200
     assert hash_of(app, person.username)[0] == "$2b$05$", "it never falls"
 
 
-def test_a_log_in_does_not_fail_with_it(faulty_app: Flask, faults, new_user, risen: None) -> None:
-    passwords.configure(4)
-    person = new_user(faulty_app)
-    passwords.configure(5)
+def test_a_log_in_does_not_fail_with_it(faulty_app: Flask, faults, person, request: pytest.FixtureRequest) -> None:
+    request.addfinalizer(lambda: change_settings(faulty_app, bcrypt_rounds=4))
+    change_settings(faulty_app, bcrypt_rounds=5)
     faults.inject("UpdateItem", *[refuse("ThrottlingException")] * 3)
     assert log_in(faulty_app, person.username).status_code == 200
     assert faults.waiting == 0 and hash_of(faulty_app, person.username)[0] == "$2b$04$"

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import json
 import re
+from dataclasses import replace
 from functools import cache
 from typing import Any
 
@@ -38,6 +39,11 @@ def config(endpoint: str | None, *, secret_key: str = SECRET_KEY, **settings: An
         cookie_secure=False,
         **settings,
     )
+
+
+def change_settings(app: Flask, **changed: Any) -> None:
+    """Change settings of the services of an application that runs."""
+    app.extensions["services"] = replace(app.extensions["services"], **changed)
 
 
 def tables_named(prefix: str) -> dict[str, str]:

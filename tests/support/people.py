@@ -17,6 +17,7 @@ from app.domain import clock
 from app.models.balance_changes import open_account
 from app.models.users import Token, User
 from app.services.passwords import hash_password
+from app.services.settings import settings
 from app.services.tokens import issue_login_token
 
 PASSWORD = "seven green kettles"
@@ -139,7 +140,8 @@ def new_address() -> str:
 
 
 @cache
-def _hash(password: str) -> str:
+def _hash(password: str, rounds: int) -> str:
+    """The hash as the application of the context makes it, whose work factor is `rounds`."""
     return hash_password(password)
 
 
@@ -149,10 +151,11 @@ def register(app: Flask, *, password: str = PASSWORD, **fields: Any) -> Person:
     The account is old, because nothing can happen in it before it was opened.
     """
     filled = registration(password=None, **fields)
-    user = User(
-        *User.key(filled["username"]), **filled, password_hash=_hash(password), created_at=LONG_AGO, updated_at=LONG_AGO
-    )
     with app.app_context():
+        hashed = _hash(password, settings().bcrypt_rounds)
+        user = User(
+            *User.key(filled["username"]), **filled, password_hash=hashed, created_at=LONG_AGO, updated_at=LONG_AGO
+        )
         token = issue_login_token(open_account(user)).bearer
     return Person(caller(app), user.username, user.email, token)
 

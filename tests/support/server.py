@@ -79,8 +79,7 @@ class Server:
 
     @property
     def workers(self) -> list[int]:
-        pid = self.process.pid
-        return [int(child) for child in Path(f"/proc/{pid}/task/{pid}/children").read_text().split()]
+        return children_of(self.process.pid)
 
     def kill(self) -> None:
         """kill -9 of the master and of every worker."""
@@ -103,6 +102,11 @@ class Server:
             if deposit:
                 assert made[0].post("/balance/deposit", {"amount": deposit}).status_code == 201
             yield Account(body["username"], made)
+
+
+def children_of(pid: int) -> list[int]:
+    """The processes that the main thread of a process started."""
+    return [int(child) for child in Path(f"/proc/{pid}/task/{pid}/children").read_text().split()]
 
 
 def settings_for(endpoint: str, port: int, **settings: str) -> dict[str, str]:

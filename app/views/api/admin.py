@@ -9,6 +9,21 @@ from flask import jsonify
 from app.domain import clock, errors
 from app.models import adjustments, events, ledger, orders, system, users
 from app.models.adjustments import Approval
+from app.schemas.admin_outputs import (
+    AccountOutput,
+    ActListOutput,
+    AdjustmentDryRunOutput,
+    AdjustmentOutput,
+    AdminEventListOutput,
+    ApprovalListOutput,
+    FactorResetOutput,
+    HolderListOutput,
+    OneApprovalOutput,
+    ResetLinkOutput,
+    TotalsListOutput,
+    UserAssetTransactionListOutput,
+    UserListOutput,
+)
 from app.schemas.inputs import (
     AdjustmentInput,
     ApprovalInput,
@@ -19,24 +34,7 @@ from app.schemas.inputs import (
     StatusInput,
     UserSearchInput,
 )
-from app.schemas.outputs import (
-    AccountOutput,
-    ActListOutput,
-    AdjustmentDryRunOutput,
-    AdjustmentOutput,
-    AdminEventListOutput,
-    ApprovalListOutput,
-    FactorResetOutput,
-    HolderListOutput,
-    OneApprovalOutput,
-    OrderListOutput,
-    ResetLinkOutput,
-    TotalsListOutput,
-    TransactionListOutput,
-    UserAssetTransactionListOutput,
-    UserListOutput,
-    UserWithStatusOutput,
-)
+from app.schemas.outputs import OrderListOutput, TransactionListOutput, UserWithStatusOutput
 from app.services import admin, recovery
 from app.services.proving import Evidence
 from app.services.second_factor import offer_reset
@@ -51,7 +49,7 @@ from app.views.api.blueprint import (
     replay_header,
 )
 from app.views.http import approval_over, prices, reset_link
-from app.views.limited import moves_money
+from app.views.limits import moves_money
 from app.views.paging import paged, read_page
 from app.views.proofs import factor_rules, require_fresh_proof, take_evidence
 from app.views.reads import approval_in_path, reads
@@ -93,7 +91,7 @@ def list_totals(query: dict[str, Any]) -> Any:
 @blueprint.refuses(errors.InvalidCursor)
 @blueprint.response(200, ActListOutput)
 def list_acts(query: dict[str, Any]) -> Any:
-    """What operators did to the accounts of others in a month, newest first; of the last 90 days."""
+    """What administrators did to the accounts of others in a month, newest first; of the last 90 days."""
     page = events.list_acts(query["month"] or users.month_of(clock.now()), read_page(query))
     return {"data": page.items, **paged(page, query)}
 

@@ -66,8 +66,8 @@ def login(data: dict[str, Any]) -> dict[str, Any]:
     """Exchange username or e-mail and password for a bearer token of one hour.
 
     `device` is for the header `X-Device` of the next log-in: wrong passwords from elsewhere then do not count for it.
-    An account with a second factor is answered `code_required` without its `code`: of the app, a recovery code, or
-    what a passkey signed.
+    An account with a second factor is answered `code_required` without `code`. That is a code of the app, a recovery
+    code, or what a passkey signed.
     """
     attempt = begin_login(data["username"])
     user = auth.check_password(attempt, data["password"])

@@ -14,6 +14,7 @@ from app.models import ledger
 from app.models.dry_runs import read_dry_run
 from app.models.idempotency import Applied
 from app.models.ledger import BalanceTransaction
+from app.schemas.dry_run_outputs import DryRunOutput
 from app.schemas.inputs import (
     CashInput,
     DaysInput,
@@ -27,7 +28,6 @@ from app.schemas.inputs import (
 from app.schemas.outputs import (
     BalanceOutput,
     CashMovementOutput,
-    DryRunOutput,
     GainReportOutput,
     HoldingListOutput,
     HoldingOutput,
@@ -48,7 +48,7 @@ from app.views.api.blueprint import (
     replay_header,
 )
 from app.views.http import csv_answer, prices
-from app.views.limited import moves_money, reads_statement
+from app.views.limits import moves_money, reads_statement
 from app.views.paging import paged, part_of, read_page
 from app.views.proofs import require_proof_to_withdraw, take_evidence
 from app.views.reads import balance_of, holding_in_path, reads, transaction_in_path

@@ -35,9 +35,9 @@ from app.models.idempotency import Applied
 from app.models.reading import Found
 from app.models.users import User
 from app.schemas.amounts import JsonNumber
+from app.schemas.dry_run_outputs import DryRunOutput
 from app.schemas.fields import AssetId, ClientOrderId
 from app.schemas.inputs import Input
-from app.schemas.outputs import DryRunOutput
 from app.services import tokens
 from app.services.admin import require_admin
 from app.services.orders import EndedOrders
@@ -256,7 +256,7 @@ class JsonBlueprint(Blueprint):
         def wrapper(*args: Any, **kwargs: Any) -> Any:
             current_authentication().require_login()
             require_admin(current_user())
-            factor_rules().require(current_user(), operates=True)
+            factor_rules().require(current_user(), as_admin=True)
             return view(*args, **kwargs)
 
         wrapper.needs_admin = True  # type: ignore[attr-defined]

@@ -13,7 +13,7 @@ from app.schemas.inputs import CloseInput
 from app.services import closing
 from app.views.api.blueprint import JsonBlueprint, current_user
 from app.views.http import archive_of, begin_login
-from app.views.limited import reads_statement
+from app.views.limits import reads_statement
 from app.views.proofs import factor_rules, take_evidence
 
 ViewT = TypeVar("ViewT", bound=Callable[..., Any])

@@ -16,25 +16,16 @@ from app.models import ledger
 from app.models import orders as order_items
 from app.models.dry_runs import read_dry_run
 from app.models.reading import Place
+from app.schemas.dry_run_outputs import DryRunOutput, PreviewOutput
 from app.schemas.fields import ORDER_TYPES
-from app.schemas.inputs import (
-    CancelInput,
-    CancelOrdersInput,
-    OrderChangeInput,
-    OrderInput,
-    OrderListInput,
-    PageInput,
-    TradeExportInput,
-    TradePageInput,
-)
+from app.schemas.inputs import OrderListInput, PageInput, TradeExportInput, TradePageInput
+from app.schemas.order_inputs import CancelInput, CancelOrdersInput, OrderChangeInput, OrderInput
 from app.schemas.outputs import (
     AssetTransactionListOutput,
-    DryRunOutput,
     EndedOrdersOutput,
     OneOrderOutput,
     OrderChangeListOutput,
     OrderListOutput,
-    PreviewOutput,
 )
 from app.services import orders, statements
 from app.services.preview import get_preview
@@ -50,7 +41,7 @@ from app.views.api.blueprint import (
     replay_header,
 )
 from app.views.http import csv_answer, prices
-from app.views.limited import moves_money, reads_statement
+from app.views.limits import moves_money, reads_statement
 from app.views.paging import paged, read_page
 from app.views.reads import balance_of, holding_of, order_in_path, reads
 
@@ -99,7 +90,7 @@ def place_order(data: dict[str, Any]) -> Any:
     stay so whatever the price does next. The price is looked at about every 2 seconds: what it reaches between two
     looks does not count.
 
-    `client_order_id` is an id of your own, which one order has for good: sent again with the same values, it answers
+    `client_order_id` is an id of your own, which one order has for good. Sent again with the same values, it answers
     with that order. With `dry_run`, `POST /api/v1/orders/preview` is the same.
     """
     key, is_dry_run = idempotency_key(), data.pop("dry_run")

@@ -17,7 +17,7 @@ from app.schemas.inputs import GainsInput, TradeExportInput, TradeListInput, Tra
 from app.services import statements
 from app.services.gains import MOST_LINES, file_name, open_gains, read_gains, write_gains_csv
 from app.views.http import csv_answer
-from app.views.limited import reads_statement
+from app.views.limits import reads_statement
 from app.views.pages.forms import PERIOD, Form, read_filter
 from app.views.pages.sessions import current_username, found, logged_in_user, only_for_users
 from app.views.paging import Listing, listing, read_page

@@ -13,8 +13,7 @@ from flask.typing import ResponseReturnValue
 from app.domain import clock, money
 from app.domain.approvals import ApprovalStatus
 from app.domain.assets import CATALOGUE, get_asset
-from app.domain.errors import InvalidInput, OrderNotFound, ProofRequired, Refusal, UserNotFound
-from app.domain.identifiers import ORDER_ID, matches
+from app.domain.errors import InvalidInput, ProofRequired, Refusal, UserNotFound
 from app.domain.orders import OrderStatus
 from app.domain.users import UserStatus
 from app.models import adjustments, events, ledger, orders, users
@@ -33,12 +32,13 @@ from app.schemas.inputs import (
     UserSearchForm,
 )
 from app.services import admin, recovery, tokens
-from app.services.front_page import get_front_page
+from app.services.admin_front_page import get_front_page
 from app.services.second_factor import offer_reset
 from app.views.http import approval_over, prices, reset_link
-from app.views.limited import moves_money
+from app.views.limits import moves_money
 from app.views.pages.formatters import write_short_time
 from app.views.pages.forms import Form, read_filter, sent_form, submits
+from app.views.pages.orders import checked_id
 from app.views.pages.outcomes import already_done, flash_outcome
 from app.views.pages.sessions import current_authentication, found, logged_in_user, only_for_admins
 from app.views.paging import listing, read_page, read_query
@@ -142,10 +142,7 @@ def order_list(username: str) -> str:
 @blueprint.get("/users/<username>/orders/<order_id>")
 def order(username: str, order_id: str) -> str:
     user = admin.get_user(username, even_closed=True)
-    # Not looked up: DynamoDB refuses keys over 2 KB.
-    if not matches(ORDER_ID, order_id):
-        raise OrderNotFound()
-    order = orders.get_order(username, order_id)
+    order = orders.get_order(username, checked_id(order_id))
     query = read_query(PageInput())
     page = ledger.list_transactions_of_order(username, order_id, read_page(query))
     return render_template("admin_order.html", user=user, order=order, listing=listing(page, query))

@@ -14,7 +14,7 @@ from app.models.ledger import BalanceTransaction
 from app.models.reading import NOTHING, Found
 from app.schemas.inputs import CashForm, WithdrawalForm
 from app.services import cash
-from app.views.limited import moves_money
+from app.views.limits import moves_money
 from app.views.pages.forms import Form, submits
 from app.views.pages.outcomes import flash_outcome
 from app.views.pages.sessions import (

@@ -78,7 +78,6 @@ def init_app(app: Flask) -> None:
         percent=write_percent,
         signed_percent=write_signed_percent,
         time=write_time,
-        short_time=write_short_time,
         days=write_days,
         month=write_month,
         ago=write_ago,

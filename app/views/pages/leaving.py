@@ -12,7 +12,7 @@ from app.domain.errors import ClosedSince
 from app.schemas.inputs import CloseInput
 from app.services import closing
 from app.views.http import archive_of, begin_login
-from app.views.limited import reads_statement
+from app.views.limits import reads_statement
 from app.views.pages.forms import Form, submits
 from app.views.pages.sessions import current_username, forget_session, has_closed, logged_in_user, only_for_users
 from app.views.proofs import factor_rules, take_evidence

@@ -13,7 +13,8 @@ from app.models import ledger
 from app.models.paging import PageRequest
 from app.prices import MAX_HISTORY_DAYS, MarketStats
 from app.schemas.fields import ORDER_TYPES
-from app.schemas.inputs import ChartInput, MarketInput, TradeInput
+from app.schemas.inputs import ChartInput, MarketInput
+from app.schemas.order_inputs import TradeInput
 from app.services import market, portfolio
 from app.services.portfolio import ValuedHolding, ValuedPortfolio
 from app.views.http import current_path, prices

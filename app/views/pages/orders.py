@@ -17,11 +17,12 @@ from app.models import ledger
 from app.models import orders as order_items
 from app.models.reading import NOTHING, Found
 from app.schemas.fields import ORDER_TYPES
-from app.schemas.inputs import CancelOrdersInput, Input, OrderChangeForm, OrderPageInput, PageInput
+from app.schemas.inputs import Input, OrderPageInput, PageInput
+from app.schemas.order_inputs import CancelOrdersInput, OrderChangeForm
 from app.services import orders
 from app.services.preview import preview_change
 from app.views.http import prices
-from app.views.limited import moves_money
+from app.views.limits import moves_money
 from app.views.pages.forms import PERIOD, Form, read_filter, submits
 from app.views.pages.outcomes import flash_outcome
 from app.views.pages.sessions import current_username, found, only_for_users
@@ -69,7 +70,7 @@ def _listed(query: dict[str, Any]) -> dict[str, Any]:
 
 
 def _order_page(form: Form, order_id: str, read: Found = NOTHING) -> str:
-    order = order_items.get_order(current_username(), _checked(order_id), read)
+    order = order_items.get_order(current_username(), checked_id(order_id), read)
     changes = order_items.read_changes(order)
     return render_template(
         "order.html",
@@ -83,8 +84,8 @@ def _order_page(form: Form, order_id: str, read: Found = NOTHING) -> str:
     )
 
 
-def _checked(order_id: str) -> str:
-    # Not looked up: DynamoDB refuses keys over 2 KB.
+def checked_id(order_id: str) -> str:
+    """An order id of a path. Raises OrderNotFound for other text, as DynamoDB refuses to look up long keys."""
     if not matches(ORDER_ID, order_id):
         raise OrderNotFound()
     return order_id
@@ -133,7 +134,7 @@ def order(order_id: str) -> str:
 @reads(order_in_path)
 def transactions(order_id: str) -> str:
     """The transactions of an order, searched for only on this page: the order does not name them."""
-    order_items.get_order(current_username(), _checked(order_id), found())
+    order_items.get_order(current_username(), checked_id(order_id), found())
     query = read_query(PageInput())
     page = ledger.list_transactions_of_order(current_username(), order_id, read_page(query))
     return render_template("order_transactions.html", listing=listing(page, query), order_id=order_id)
@@ -143,7 +144,7 @@ CHANGE_FIELDS = OrderChangeForm.names()
 
 
 def _change_page(form: Form, order_id: str, read: Found = NOTHING) -> str:
-    order = order_items.get_order(current_username(), _checked(order_id), read)
+    order = order_items.get_order(current_username(), checked_id(order_id), read)
     if not order.is_pending:
         raise OrderNotPending(order.status)
     if order.has_stop:
@@ -171,7 +172,7 @@ def change_form(order_id: str) -> str:
 @blueprint.post("/orders/<order_id>/change")
 @submits(OrderChangeForm, again=_change_page, writes=False)
 def review_change(form: Form, data: dict[str, Any], order_id: str) -> str:
-    preview = preview_change(current_username(), _checked(order_id), NewTerms(**data), prices())
+    preview = preview_change(current_username(), checked_id(order_id), NewTerms(**data), prices())
     order = preview.order
     typed = {name: form.value(name) for name in CHANGE_FIELDS if form.value(name)}
     return render_template("order_change_review.html", form=form, preview=preview, order=order, typed=typed)
@@ -183,7 +184,7 @@ def review_change(form: Form, data: dict[str, Any], order_id: str) -> str:
 @reads(order_in_path, balance_of)
 def change(form: Form, data: dict[str, Any], order_id: str) -> ResponseReturnValue:
     changed = orders.change_order(
-        current_username(), _checked(order_id), NewTerms(**data), idempotency_key=form.sent_key(), early=found()
+        current_username(), checked_id(order_id), NewTerms(**data), idempotency_key=form.sent_key(), early=found()
     )
     replay_of = changed.item.updated_at if changed.is_replay else None
     flash_outcome("change", current_username(), f"{order_id}/{changed.item.asset_id}", replay_of=replay_of)
@@ -196,7 +197,7 @@ def change(form: Form, data: dict[str, Any], order_id: str) -> ResponseReturnVal
 @reads(order_in_path)
 def cancel(form: Form, data: dict[str, Any], order_id: str) -> ResponseReturnValue:
     cancelled = orders.cancel_order(
-        current_username(), _checked(order_id), idempotency_key=form.sent_key(), early=found()
+        current_username(), checked_id(order_id), idempotency_key=form.sent_key(), early=found()
     )
     replay_of = cancelled.item.updated_at if cancelled.is_replay else None
     flash_outcome("cancellation", current_username(), f"{order_id}/{cancelled.item.asset_id}", replay_of=replay_of)

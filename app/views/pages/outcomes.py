@@ -1,6 +1,6 @@
 """What the page after a form tells of it.
 
-Browsers show a session cookie to who can open them. So no message in it has an amount, a name or an e-mail address: the
+Browsers show a session cookie to who can open them. So no message in it has an amount, a name or an e-mail address. The
 cookie says what was made, and the next page reads that and tells it.
 """
 
@@ -53,8 +53,8 @@ def flash_outcome(kind: str, username: str, key: str, *, replay_of: datetime | N
     """Tell with the next page what a form did; it costs that page one call.
 
     `kind` is one of KINDS. `key` names the transaction of `username`, or the order and after a `/` its asset.
-    `replay_of` is when it was made if this is not the first time that the form was sent: then nothing was changed, and
-    the balance is told as it is by then.
+    `replay_of` is when it was made, if the form was sent before. Then nothing was changed, and the balance is told as
+    it is by then.
     """
     flash(f"{username} {key} {clock.to_text(replay_of) if replay_of else ''}", kind)
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from datetime import timedelta
 from typing import Any
 
-from flask import Blueprint, current_app, flash, redirect, render_template, request, url_for
+from flask import Blueprint, flash, redirect, render_template, url_for
 from flask.typing import ResponseReturnValue
 
 from app.domain import clock
@@ -14,7 +14,8 @@ from app.domain.users import READ, SCOPES, TRADE, TRANSFER
 from app.models.users import Token, User
 from app.schemas.inputs import EndSessionsForm, Input, PageInput, PasswordInput, ProfileForm, ThemeInput, TokenForm
 from app.services import profile, recovery, tokens
-from app.views.http import THEMES, begin_login, chosen_theme, site_root, theme_cookie
+from app.views.cookies import keep_cookie
+from app.views.http import THEMES, begin_login, chosen_theme, site_root
 from app.views.pages.forms import Form, submits
 from app.views.pages.links import mail_note
 from app.views.pages.outcomes import already_done
@@ -79,15 +80,8 @@ def back_to_profile() -> ResponseReturnValue:
 def choose_theme(form: Form, data: dict[str, Any]) -> ResponseReturnValue:
     """Kept for a year in a cookie of this browser, also when it logs out."""
     response = redirect(url_for("profile.show"), 303)
-    response.set_cookie(
-        theme_cookie(),
-        data["theme"],
-        max_age=timedelta(days=365) if data["theme"] in THEMES else 0,
-        path=request.script_root or "/",
-        secure=current_app.config["SESSION_COOKIE_SECURE"],
-        httponly=True,
-        samesite="Lax",
-    )
+    lifetime = timedelta(days=365 if data["theme"] in THEMES else 0)
+    keep_cookie(response, "theme", data["theme"], lifetime=lifetime)
     return response
 
 

@@ -44,7 +44,7 @@ def _page(form: Form, found: Found = NOTHING) -> str:
             raise NoSecondFactor()
         return render_template("second_factor.html", form=form, factor=factor)
     setup = find_setup(user, form.value("setup")) or new_setup(user)
-    is_missing = factor_rules().is_missing(user, operates=user.is_admin)
+    is_missing = factor_rules().is_missing(user, as_admin=user.is_admin)
     return render_template(
         "second_factor_setup.html", form=form, setup=setup, picture=_draw(setup.otpauth_uri), is_missing=is_missing
     )

@@ -23,7 +23,8 @@ from app.models.users import Token, User, delete_token
 from app.services import tokens
 from app.services.admin import require_admin
 from app.services.tokens import Authentication
-from app.views.devices import cookie_name, remember_device
+from app.views.cookies import cookie_name
+from app.views.devices import remember_device
 from app.views.errors import FormExpired, answer_error, wants_json
 from app.views.http import current_path, origin
 from app.views.proofs import factor_rules
@@ -215,9 +216,9 @@ def only_for_users(blueprint: Blueprint) -> None:
     _private.add(blueprint.name)
 
 
-def lead_to_second_factor(*, operates: bool = False) -> ResponseReturnValue | None:
+def lead_to_second_factor(*, as_admin: bool = False) -> ResponseReturnValue | None:
     """To the page that sets one up, where this user must have a second factor for this page and has none."""
-    if not is_logged_in() or not factor_rules().is_missing(logged_in_user(), operates=operates):
+    if not is_logged_in() or not factor_rules().is_missing(logged_in_user(), as_admin=as_admin):
         return None
     flash(SecondFactorRequired.message)
     return redirect(url_for("second_factor.show"), 303)
@@ -232,7 +233,7 @@ def only_for_admins(blueprint: Blueprint) -> None:
 
 def _require_admin() -> ResponseReturnValue | None:
     require_admin(logged_in_user())
-    return lead_to_second_factor(operates=True)
+    return lead_to_second_factor(as_admin=True)
 
 
 def is_private(blueprint: str | None) -> bool:

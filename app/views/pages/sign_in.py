@@ -43,10 +43,10 @@ def _go_on() -> ResponseReturnValue:
 
     That costs one call, for administrators alone.
     """
-    return redirect(_back() or url_for("admin.search" if _only_operates() else "dashboard.dashboard"), 303)
+    return redirect(_back() or url_for("admin.search" if _is_admin_alone() else "dashboard.dashboard"), 303)
 
 
-def _only_operates() -> bool:
+def _is_admin_alone() -> bool:
     user = logged_in_user()
     return user.is_admin and not get_balance(user.username).version
 

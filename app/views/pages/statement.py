@@ -17,20 +17,14 @@ from app.models.ledger import BalanceTransaction
 from app.schemas.inputs import KeptHashInput, StatementInput
 from app.services import past, statements
 from app.views.http import csv_answer, prices
-from app.views.limited import reads_statement
+from app.views.limits import reads_statement
+from app.views.pages.formatters import TRANSACTION_NAMES
 from app.views.pages.forms import Form, read_filter
 from app.views.pages.sessions import logged_in_user, only_for_users
 
 STATEMENT_ROWS = 500
 # What the transactions of each type come to, in the order of the sum.
-NAMES = {
-    TransactionType.DEPOSIT: "Deposited",
-    TransactionType.WITHDRAW: "Withdrawn",
-    TransactionType.ORDER_PAYMENT: "Bought",
-    TransactionType.ORDER_SALE: "Sold",
-    TransactionType.ORDER_REFUND: "Returned",
-    TransactionType.SYSTEM_ADJUSTMENT: "Adjusted",
-}
+NAMES = TRANSACTION_NAMES | {TransactionType.ORDER_PAYMENT: "Bought"}
 
 blueprint = Blueprint("statement", __name__)
 only_for_users(blueprint)

@@ -1,7 +1,7 @@
 """Stylesheets, scripts, icons and the manifest: read once, and answered without the application.
 
 `static_url` puts a hash of the content into the address. Only where that hash is the one of what is sent may a browser
-keep the file for good: while copies of two versions run, either may be asked for the files of the other.
+keep the file for good. While copies of two versions run, either may be asked for the files of the other.
 """
 
 from __future__ import annotations

@@ -16,11 +16,11 @@ from flask.typing import ResponseReturnValue
 from app.domain.assets import get_asset
 from app.domain.errors import PriceMoved
 from app.domain.orders import ALLOWANCE_PERCENT, NewOrder, PriceType, Side, is_within
-from app.schemas.inputs import TradeInput
+from app.schemas.order_inputs import TradeInput
 from app.services import orders
 from app.services.preview import Preview, find_preview, get_preview
 from app.views.http import prices
-from app.views.limited import moves_money
+from app.views.limits import moves_money
 from app.views.pages.forms import Form, sent_form, submits
 from app.views.pages.market import ORDER_FIELDS, asset_page
 from app.views.pages.outcomes import flash_outcome
@@ -41,8 +41,8 @@ def back_to_asset(asset_id: str) -> ResponseReturnValue:
 def read_order() -> Form:
     """The sent form by the fields of `TradeInput`.
 
-    The page of an asset has one amount, which is of the asset or to spend, and ticks for a limit and a stop. A stop to
-    buy has a limit, ticked or not.
+    The page of an asset has one amount, of the asset or to spend. It has ticks for a limit and a stop. A stop to buy
+    has a limit, ticked or not.
     """
     form = sent_form()
     typed = form.typed

@@ -17,12 +17,10 @@ FOLDER = Path(__file__).parents[1]
 
 @pytest.fixture(scope="module")
 def document() -> dict[str, Any]:
-    from app.config import Config
     from app.factory import create_app
+    from tests.support.applications import config
 
-    found: dict[str, Any] = (
-        create_app(Config(secret_key="a secret for tests only")).test_client().get("/api/v1/openapi.json").json
-    )
+    found: dict[str, Any] = create_app(config(None)).test_client().get("/api/v1/openapi.json").json
     return found
 
 

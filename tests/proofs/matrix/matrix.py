@@ -128,7 +128,8 @@ class Arena:
         self.worker_prices = FixedPrices(BTC="100")
         for app in (self.app, self.faulty_app):
             app.extensions["prices"] = SetPrices(BTC="100", ETH="10")
-        self.password_hash = hash_password(PASSWORD)
+        with self.app.app_context():
+            self.password_hash = hash_password(PASSWORD)
         for app in (self.app, self.faulty_app):
             with app.app_context():
                 require_alone()  # once in each process

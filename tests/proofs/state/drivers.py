@@ -27,7 +27,7 @@ from app.models.adjustments import Approval
 from app.models.idempotency import Applied
 from app.models.paging import PageRequest
 from app.models.system import Totals, find_totals
-from app.schemas import inputs, outputs
+from app.schemas import admin_outputs, inputs, order_inputs, outputs
 from app.services import admin, auth, cash, closing, guesses, orders, portfolio, tokens
 from app.services.history import get_portfolio_history
 from app.services.proving import Evidence, renew_proof
@@ -257,14 +257,14 @@ class Services(Driver):
         return _applied(cash.withdraw(session.user.username, **values, idempotency_key=request.key))
 
     def _order(self, session: Authentication, request: Request) -> Answer:
-        order = NewOrder(**inputs.OrderInput(exclude=["dry_run"]).load(request.body))
+        order = NewOrder(**order_inputs.OrderInput(exclude=["dry_run"]).load(request.body))
         return _applied(orders.place_order(session.user.username, order, self.prices, idempotency_key=request.key))
 
     def _cancel(self, session: Authentication, request: Request) -> Answer:
         return _applied(orders.cancel_order(session.user.username, request.target, idempotency_key=request.key))
 
     def _change(self, session: Authentication, request: Request) -> Answer:
-        wanted = NewTerms(**inputs.OrderChangeForm().load(request.body))
+        wanted = NewTerms(**order_inputs.OrderChangeForm().load(request.body))
         name = session.user.username
         return _applied(orders.change_order(name, request.target, wanted, idempotency_key=request.key))
 
@@ -338,7 +338,7 @@ TRANSACTION, ORDER = outputs.TransactionOutput(), outputs.OrderOutput()
 SCHEMAS: Mapping[type, Schema] = {
     ledger.BalanceTransaction: TRANSACTION,
     order_items.Order: ORDER,
-    Approval: outputs.ApprovalOutput(),
+    Approval: admin_outputs.ApprovalOutput(),
 }
 
 

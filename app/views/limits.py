@@ -1,4 +1,4 @@
-"""Views of which each user has a limit a minute."""
+"""The limits of views: how often in a minute a user may move money, or have something long read."""
 
 from __future__ import annotations
 

@@ -1,7 +1,7 @@
 """Fields that orders, and other changes, have at other services and not here, each with what to use instead.
 
-Ignored, each would make another order than was meant: one that executes at once instead of waiting for a stop, or one
-that waits 30 days instead of a moment, or one that was only to be tried. A field leaves this table when orders get it.
+Ignored, each would make another order than was meant. One would execute at once instead of waiting for a stop. Others
+would wait 30 days instead of a moment, or be placed instead of tried. A field leaves this table when orders get it.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""The front page of the operators: what is owed, who is there, whether the books are sound and the workers run."""
+"""The front page of the admins: what is owed, who is there, whether the books are sound and the workers run."""
 
 from __future__ import annotations
 
@@ -54,12 +54,6 @@ class Owed:
     @property
     def value(self) -> Decimal:
         return money.total_of([self.totals.cash, self.totals.reserved, self.assets_value])
-
-    @property
-    def ended_at(self) -> datetime:
-        """When the audit had read all accounts."""
-        moment: datetime = self.totals.taken_at + timedelta(seconds=int(self.totals.seconds))
-        return moment
 
     @property
     def is_old(self) -> bool:
