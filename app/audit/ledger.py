@@ -34,6 +34,8 @@ class LedgerCheck:
     time: datetime | None = None
     # What the next transaction follows in the chain of hashes; None where that cannot be known.
     hash_before_next: str | None = None
+    # The last transaction that has a hash: its number, and its hash. The balance keeps both.
+    head: tuple[Decimal, str] | None = None
     totals: dict[str, Decimal] = field(default_factory=lambda: defaultdict(lambda: money.ZERO))
 
     def add(self, transaction: TransactionRecord) -> Iterator[Violation]:
@@ -84,6 +86,7 @@ class LedgerCheck:
             expected = _hash_after(self.hash_before_next, transaction)
             yield from differs("hash_mismatch", transaction.item, what, found=transaction.hash, expected=expected)
         self.hash_before_next = transaction.hash
+        self.head = Decimal(self.number), transaction.hash
 
     def _check_time(self, item: ItemKey, time: datetime) -> Iterator[Violation]:
         if self.time and time < self.time:
@@ -104,9 +107,9 @@ class LedgerCheck:
             yield from differs(check, balance.item, name, found=getattr(balance, name), expected=expected)
         yield from negative("negative_balance", balance.item, "current_balance", balance.current_balance)
         yield from negative("negative_reserve", balance.item, "reserved_cash", balance.reserved_cash)
-        if balance.head_number == self.number:
-            head = self.hash_before_next
-            yield from differs("head_mismatch", balance.item, "head_hash", found=balance.head_hash, expected=head)
+        number, head = self.head or (None, None)
+        yield from differs("head_mismatch", balance.item, "head_number", found=balance.head_number, expected=number)
+        yield from differs("head_mismatch", balance.item, "head_hash", found=balance.head_hash, expected=head)
         yield from self._check_time(balance.item, balance.updated_at)
 
 

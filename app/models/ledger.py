@@ -385,10 +385,15 @@ def list_trades_of_asset(asset_id: str, page: PageRequest = FIRST_PAGE) -> Page[
 
 def get_trade(username: str, asset_id: str, traded_at: datetime) -> Trade:
     """One call. Raises TransactionNotFound."""
-    trade = Trade.find(Trade.key(username, asset_id, traded_at))
+    trade = find_trade(username, asset_id, traded_at)
     if trade is None:
         raise TransactionNotFound()
     return trade
+
+
+def find_trade(username: str, asset_id: str, traded_at: datetime) -> Trade | None:
+    """One call."""
+    return Trade.find(Trade.key(username, asset_id, traded_at))
 
 
 def iterate_trades_between(username: str, first: datetime, last: datetime) -> Iterator[Trade]:

@@ -41,10 +41,16 @@ class HistoryPoint:
 
 @dataclass(frozen=True)
 class PortfolioHistory:
-    """One point a day, oldest first; and the assets that were owned, but count as 0.00 for want of past prices."""
+    """One point a day, oldest first; and the assets that were owned, but count as 0.00 for want of past prices.
+
+    `gain_today` is what was gained since the day before ended (UTC), and `return_today` the same in percent as returns
+    are. Both are None where the gain of either end is.
+    """
 
     points: list[HistoryPoint]
     without_prices: list[str]
+    gain_today: Decimal | None = None
+    return_today: Decimal | None = None
 
 
 class _Timeline:
@@ -107,25 +113,33 @@ def get_portfolio_history(username: str, prices: PriceSource, *, days: int) -> P
         points.append(HistoryPoint(day, cash.at(time), assets, total, paid_in, gain))
     now = valued.owned_cash, valued.assets_value, valued.total_value
     points.append(HistoryPoint(today, *now, valued.net_deposits, valued.total_gain))
-    return PortfolioHistory(_with_returns(points, cash_flows), without_prices)
+    yesterday, latest = points[-2:]
+    gain_today = return_today = None
+    if yesterday.gain is not None and latest.gain is not None:
+        gain_today = money.subtract(latest.gain, yesterday.gain)
+        return_today = _returns([yesterday, latest], cash_flows)[-1]
+    return PortfolioHistory(_with_returns(points, cash_flows), without_prices, gain_today, return_today)
 
 
 def _with_returns(points: list[HistoryPoint], cash_flows: Sequence[BalanceTransaction]) -> list[HistoryPoint]:
     if any(point.gain is None for point in points):
         return points
+    returns = _returns(points, cash_flows)
+    return [replace(point, return_percent=each) for point, each in zip(points, returns, strict=True)]
+
+
+def _returns(points: list[HistoryPoint], cash_flows: Sequence[BalanceTransaction]) -> list[Decimal]:
     paid: dict[date, list[Decimal]] = defaultdict(list)
     for flow in cash_flows:
         paid[flow.created_at.date()].append(flow.effect)
-    days = [
+    return gains.returns(
         gains.Day(
             point.total,
             paid_in=money.total_of(effect for effect in paid[point.date] if effect > 0),
             paid_out=money.total_of(-effect for effect in paid[point.date] if effect < 0),
         )
         for point in points
-    ]
-    returns = gains.returns(days)
-    return [replace(point, return_percent=each) for point, each in zip(points, returns, strict=True)]
+    )
 
 
 def _read_changes(

@@ -15,6 +15,7 @@ from app.domain.idempotency import identify
 from app.domain.orders import Distance, NewOrder, NewTerms, OrderStatus, Side, TimeInForce, distance_to
 from app.models import order_changes
 from app.models.idempotency import Applied, find_client_order, plan_once
+from app.models.ledger import Trade, find_trade
 from app.models.orders import Order, get_order, list_orders
 from app.models.paging import PageRequest
 from app.models.reading import NOTHING, Found
@@ -68,6 +69,13 @@ def get_order_by_client_id(username: str, client_order_id: str) -> Order:
     if order_id is None:
         raise OrderNotFound()
     return get_order(username, order_id)
+
+
+def find_sale(order: Order) -> Trade | None:
+    """The trade of an order that sold, with what its units had cost and gained; None of others. Up to one call."""
+    if order.side is Side.BUY or order.executed_at is None:
+        return None
+    return find_trade(order.username, order.asset_id, order.executed_at)
 
 
 def find_distances(orders: Iterable[Order], prices: PriceSource) -> dict[str, Distance]:

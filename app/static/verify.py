@@ -33,28 +33,28 @@ def check(username: str, path: str) -> tuple[int, int, list[str]]:
     if [each.get("transaction_type") for each in rows[:1] + rows[1:][-1:]] != ["opening_balance", "closing_balance"]:
         raise ValueError("this is not a whole statement")
     opening, *rows, closing = rows
-    balance, hashes, last = Decimal(opening["new_balance"]), [opening["hash"]], 0
+    balance, hashes, last = opening["new_balance"], [opening["hash"]], 0
     for row in rows:
         number = int(row["transaction_id"])
         if last and number != last + 1:
             raise ValueError(f"transaction {number} follows number {last}")
         hashes.append(check_row(username, row, balance, hashes[-1]))
-        balance, last = Decimal(row["new_balance"]), number
-    if (Decimal(closing["new_balance"]), closing["hash"]) != (balance, hashes[-1]):
+        balance, last = row["new_balance"], number
+    more = {key for end in (opening, closing) for key in end if end[key]} - {"transaction_type", "new_balance", "hash"}
+    if more or (closing["new_balance"], closing["hash"]) != (balance, hashes[-1]):
         raise ValueError("the closing balance or its hash is another than that of the last transaction")
     return last, sum(not row["hash"] for row in rows), hashes
 
 
-def check_row(username: str, row: dict[str, str], balance: Decimal, before: str) -> str:
+def check_row(username: str, row: dict[str, str], balance: str, before: str) -> str:
     """The hash after a transaction that follows this balance and this hash."""
-    name, effect = f"transaction {row['transaction_id']}", Decimal(row["effect"])
-    if Decimal(row["previous_balance"]) != balance or balance + effect != Decimal(row["new_balance"]):
+    name, kind, amount = f"transaction {row['transaction_id']}", row["transaction_type"], row["amount"]
+    if row["previous_balance"] != balance or Decimal(balance) + Decimal(row["effect"]) != Decimal(row["new_balance"]):
         raise ValueError(f"{name} does not lead from one balance to the next")
     names = [row["order_id"], row["actor"], QUOTED.sub(r"\1", row["description"])]
-    amounts = [row["amount"], row["previous_balance"], row["new_balance"]]
-    values = [username, row["transaction_id"], row["transaction_type"].upper(), *amounts]
+    values = [username, row["transaction_id"], kind.upper(), amount, balance, row["new_balance"]]
     booked = digest(before, *values, *(each or None for each in names), row["created_at"])
-    if row["hash"] not in ("", booked) or abs(effect) != abs(Decimal(row["amount"])):
+    if row["hash"] not in ("", booked) or row["effect"] not in (amount, f"-{amount}") or kind != kind.lower():
         raise ValueError(f"{name} is not what was booked, or what was before it is not")
     return row["hash"] or digest(username, row["transaction_id"], row["new_balance"])
 

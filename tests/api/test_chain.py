@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import ast
 import csv
 import io
+import runpy
 import subprocess
 import sys
 from collections.abc import Callable
@@ -35,6 +37,9 @@ DESCRIPTIONS = [
     "+",
     None,
 ]
+
+# All that `verify.py` tells with a sentence of its own.
+REFUSED = (KeyError, ArithmeticError, ValueError, TypeError, csv.Error)
 
 
 @pytest.fixture
@@ -133,6 +138,32 @@ def test_any_cell_that_was_changed_is_found(saver, verify):
         status, text = verify(saver.username, wrong)
         assert status == 1 and text.startswith(f"Not verified: {told}"), text
     assert verify("somebody_else", statement)[0] == 1
+
+
+def test_any_byte_that_was_changed_is_found(saver, tmp_path):
+    """Of the whole file: also a letter in another case, a space for a digit, another end of a line."""
+    verify = runpy.run_path(str(VERIFY))["check"]
+    statement = b"\xef\xbb\xbf" + csv_of(saver).encode()
+    path = tmp_path / "changed.csv"
+    path.write_bytes(statement)
+    assert verify(saver.username, path)[0] == len(DESCRIPTIONS) + 1
+    for place, byte in enumerate(statement):
+        for bit in (0, 4, 5):
+            path.write_bytes(statement[:place] + bytes([byte ^ 1 << bit]) + statement[place + 1 :])
+            with pytest.raises(REFUSED):
+                verify(saver.username, path)
+                pytest.fail(f"byte {place}, bit {bit}: {statement[place - 20 : place + 20]!r}")
+
+
+def test_the_program_is_short_and_needs_nothing_but_python():
+    source = VERIFY.read_text()
+    assert len(source.splitlines()) <= 80
+    imported = {each.module if isinstance(each, ast.ImportFrom) else each.names[0].name for each in imports_of(source)}
+    assert imported <= sys.stdlib_module_names
+
+
+def imports_of(source: str) -> list[ast.Import | ast.ImportFrom]:
+    return [each for each in ast.walk(ast.parse(source)) if isinstance(each, ast.Import | ast.ImportFrom)]
 
 
 def test_a_past_that_was_rewritten_whole_is_found_by_the_hash_that_was_kept(person, verify):

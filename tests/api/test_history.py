@@ -14,6 +14,7 @@ from app.domain.errors import PriceUnavailable
 from app.domain.ledger import TransactionType
 from app.models.balance_changes import post_transaction
 from app.prices import PricePoint
+from app.services.history import get_portfolio_history
 from tests.support.people import NOON, Person, caller, fields_named, problem, register
 from tests.support.prices import FixedPrices
 from tests.support.usage import AUTHENTICATION, usage_of
@@ -235,6 +236,23 @@ def test_what_was_gained_is_told_from_what_was_paid_in(mover):
     # 1500 / 1000, then 1600 / 1900; a payment is not a return.
     assert [point["return_percent"] for point in points] == ["0.00", "0.00", "50.00", "50.00", "26.32", "26.32"]
     assert (portfolio["net_deposits"], portfolio["total_gain"]) == ("1400.00", "200.00")
+
+
+def test_what_was_gained_today(mover, market_app):
+    """Since the end of yesterday, whatever is paid in meanwhile: 240.00, of 1600.00 and then of 1700.00."""
+    prices = market_app.extensions["prices"]
+    prices.prices["BTC"] = Decimal(144)
+    for paid_in, return_today in ((None, "15.00"), ("100", "14.12")):
+        with clock.at(NOON), market_app.app_context():
+            if paid_in:
+                mover.deposit(paid_in)
+            for days in (1, 5):
+                found = get_portfolio_history(mover.username, prices, days=days)
+                assert (found.gain_today, found.return_today) == (Decimal(240), Decimal(return_today))
+    del prices.prices["BTC"]
+    with clock.at(NOON), market_app.app_context():
+        found = get_portfolio_history(mover.username, prices, days=1)
+    assert (found.gain_today, found.return_today) == (None, None)
 
 
 def test_an_adjustment_is_paid_in_or_out(trader, market_app):

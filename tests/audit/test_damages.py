@@ -58,6 +58,19 @@ def test_a_damage_is_found_and_named(shelf: Shelf, label: str, changes: dict[str
         assert violation.message.endswith(".") and violation.item.PK and violation.item.SK
 
 
+def test_a_byte_of_any_transaction_that_was_changed_is_named(shelf: Shelf) -> None:
+    """One in the middle of each value, of one transaction of each type."""
+    of_ann = [key for key in shelf.sound if (key.PK, key.SK[:6]) == ("ann", "TRANS#")]
+    for key in {shelf.sound[key]["transaction_type"]["S"]: key for key in of_ann}.values():
+        item = shelf.sound[key]
+        for name in item.keys() - {"PK", "SK"}:
+            [(kind, text)] = item[name].items()
+            middle = len(text) // 2
+            shelf.put(key, item | {name: {kind: f"{text[:middle]}{chr(ord(text[middle]) ^ 1)}{text[middle + 1 :]}"}})
+            assert audit_user("ann", pauses=()).violations, (key, name, text)
+        shelf.put(key, item)
+
+
 @pytest.mark.parametrize(("late", "checks"), [(0, set()), (1, {"order_overdue"})], ids=["an hour", "a moment longer"])
 def test_an_order_that_is_open_long_after_its_end_is_named(shelf: Shelf, late: int, checks: set[str]) -> None:
     end = clock.from_text(shelf.sound[shelf.at("open sell")]["expires_at"]["S"])

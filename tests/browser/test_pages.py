@@ -9,6 +9,7 @@ import pytest
 from app.domain.users import Role
 from tests.browser.conftest import NewVisitor
 from tests.support.page_client import Browser
+from tests.support.prices import SetPrices
 from tests.support.visitor import WIDTH, Visitor
 
 PUBLIC = [
@@ -155,14 +156,38 @@ def check_pages(visitor: Visitor, pages: Iterator[str]) -> None:
     assert not broken, "\n".join(broken)
 
 
+# A table that is too wide is scrolled in its box, so that the page itself is not wide.
+FITTING = "boxes => boxes.every((box) => box.scrollWidth <= box.clientWidth)"
+
+
 @pytest.mark.parametrize("script", [True, False])
 def test_the_figures_of_the_latest_activity_fit_a_phone(new_visitor: NewVisitor, client: Browser, script: bool) -> None:
     client.done("/deposit", amount="63636.02")
     client.done("/withdraw", amount="28636.65")
     visitor = new_visitor(width=360, script=script).be(client)
-    # A table that is too wide is scrolled in its box, so that the page itself is not wide.
-    boxes = visitor.open("/dashboard").page.locator(".table")
-    assert boxes.evaluate_all("boxes => boxes.every((box) => box.scrollWidth <= box.clientWidth)")
+    assert visitor.open("/dashboard").page.locator(".table").evaluate_all(FITTING)
+
+
+def test_no_list_is_cut_off_on_a_phone(new_visitor: NewVisitor, client: Browser, market: SetPrices) -> None:
+    """With figures as people have them: some thousands of dollars, and prices of many digits."""
+    client.done("/deposit", amount="63636.02")
+    market.set("BTC", "57841.03")
+    client.done("/assets/BTC", quantity="0.422677")
+    client.done("/assets/ETH", quantity="10.5")
+    client.done("/assets/BTC", order_type="market_sell", quantity="0.1")
+    client.done("/assets/BTC", order_type="limit_sell", quantity="0.158901", price="93450.72")
+    client.done("/assets/ETH", order_type="limit_buy", quantity="1039", price="0.23")
+    visitor = new_visitor(width=360).be(client)
+    cut_off = []
+    for path in PRIVATE:
+        tables = visitor.open(path).page.locator(".table")
+        cut_off += [] if tables.evaluate_all(FITTING) else [path]
+    assert not cut_off
+
+
+def test_a_name_of_some_length_is_whole_on_a_phone(new_visitor: NewVisitor, client: Browser) -> None:
+    name = new_visitor(width=360).be(client).open("/dashboard").page.locator(".who")
+    assert len(client.username) >= 8 and name.evaluate("name => name.scrollWidth <= name.clientWidth")
 
 
 @pytest.mark.parametrize("path", ["/", "/dashboard", "/assets/BTC"])

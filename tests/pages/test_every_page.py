@@ -100,6 +100,8 @@ def test_one_order_and_one_transaction_come_with_the_session(ann: Browser) -> No
     assert usage_of(order.response).calls == 2, "the message after a form reads what it tells of"
     assert usage_of(ann.get(order.response.request.path).response).calls == 1
     assert usage_of(ann.get("/activity/000000000002").response).calls == 1
+    sale = ann.done("/assets/BTC", order_type="market_sell", quantity="0.001").response.request.path
+    assert usage_of(ann.get(sale).response).calls == 2, "what it gained stands in its trade"
 
 
 @pytest.mark.parametrize(

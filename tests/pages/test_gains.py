@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 from typing import Any
 
@@ -37,8 +38,14 @@ def test_the_dashboard_shows_what_was_gained(seller: Browser) -> None:
     """Sales gained 50.00 and lost 20.00, and what is left has lost 40.00."""
     text = seller.get("/dashboard").text
     assert "Total value $9,990.00 Gain since you began \N{MINUS SIGN}$10.00 loss Cash to spend" in text
-    assert "Bitcoin 2 BTC $160.00 at $80.00 \N{MINUS SIGN}$40.00 loss, \N{MINUS SIGN}20.00% 1.60%" in text
+    assert re.search(r"Bitcoin 2 BTC \$160.00 at \$80.00 (. .\d+.\d\d|0.00)% in 24 hours", text)
+    assert "\N{MINUS SIGN}$40.00 loss, \N{MINUS SIGN}20.00% 1.60%" in text
     assert "Sales so far: +$30.00 gain. See the gains of each year" in text
+
+
+def test_the_value_over_time_says_what_was_gained_today(seller: Browser) -> None:
+    text = seller.get("/history?days=7").text.replace("\N{MINUS SIGN}", "-")
+    assert "-$10.00 loss since you began, -0.10% return (a loss) in 7 days. Today: -$10.00 loss, -0.10%." in text
 
 
 def test_the_page_of_an_asset_shows_what_it_cost(seller: Browser) -> None:
@@ -52,6 +59,14 @@ def test_trades_show_what_sales_gained(seller: Browser) -> None:
     assert "$80.00 at $8.00 \N{MINUS SIGN}$20.00 loss" in text and "$150.00 at $150.00 +$50.00 gain" in text
 
 
+def test_the_page_of_an_order_shows_what_its_sale_gained(seller: Browser) -> None:
+    ether, bitcoin = [link for link in seller.get("/activity/trades").shown.links if "/orders/order_" in link][:2]
+    assert "Total received $150.00" in (text := seller.get(bitcoin).text) and "Gain +$50.00 gain" in text
+    assert "Gain \N{MINUS SIGN}$20.00 loss" in seller.get(ether).text
+    bought = seller.done("/assets/BTC", quantity="1").text
+    assert "Total paid $80.00" in bought and "Gain" not in bought.partition("Total paid")[2]
+
+
 def test_the_gains_of_a_year(seller: Browser) -> None:
     year = clock.now().year
     page = seller.get("/activity/trades")
@@ -59,7 +74,8 @@ def test_the_gains_of_a_year(seller: Browser) -> None:
     for method, cost in (("average", "Average cost: each sale"), ("fifo", "First in, first out: each sale")):
         answer = seller.get(f"/activity/gains?year={year}&method={method}")
         assert f"Gain by sales +$30.00 gain Proceeds $230.00 Cost of what was sold $200.00 {cost}" in answer.text
-        assert "Bitcoin $150.00 $100.00 +$50.00 gain Ethereum $80.00 $100.00 \N{MINUS SIGN}$20.00 loss" in answer.text
+        assert "Bitcoin $150.00 cost $100.00 +$50.00 gain" in answer.text
+        assert "Ethereum $80.00 cost $100.00 \N{MINUS SIGN}$20.00 loss" in answer.text
         assert ("bought" in answer.text) == (method == "fifo")
         lines = seller.client.get(f"/activity/gains.csv?year={year}&method={method}").text
         assert lines.startswith("\N{BYTE ORDER MARK}asset_id,sold_at,") and len(lines.splitlines()) == 6

@@ -478,7 +478,8 @@ def test_what_open_sells_reserve_is_counted(rich: Browser) -> None:
     rich.done("/assets/BTC", order_type="limit_sell", quantity="2", price="150")
     text = rich.get("/dashboard").text
     assert "Total value $10,000.00" in text
-    assert "Bitcoin 2 BTC, 2 of it in open orders $200.00 at $100.00 $0.00 no gain 2.00%" in text
+    assert "Bitcoin 2 BTC, 2 of it in open orders $200.00 at $100.00 " in text
+    assert " in 24 hours $0.00 no gain 2.00%" in text
 
 
 def test_an_order_leads_to_its_transactions(rich: Browser, market: Any) -> None:

@@ -34,6 +34,7 @@ def dashboard() -> str:
         "dashboard.html",
         overview=overview,
         bar=share_bar(overview.portfolio.shares),
+        markets=prices().summaries() if overview.portfolio.assets else {},
         distances=find_distances(overview.open_orders, prices()),
         new_form=Form,
         step=_next_step(overview),

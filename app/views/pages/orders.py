@@ -78,6 +78,7 @@ def _order_page(form: Form, order_id: str, read: Found = NOTHING) -> str:
         order=order,
         asset=get_asset(order.asset_id),
         distance=orders.find_distances([order], prices()).get(order_id),
+        sale=orders.find_sale(order),
         changes=changes,
         placed=changes[0].terms_before(order.side) if changes else None,
     )
