@@ -9,6 +9,7 @@ import time
 from collections.abc import Mapping
 
 from honcho.manager import Manager
+from honcho.printer import Message, Printer
 
 from dev.child import CHILD, end_with_parent
 
@@ -16,11 +17,23 @@ from dev.child import CHILD, end_with_parent
 FINISH_SECONDS = 5.0
 
 
+class _Printer(Printer):  # type: ignore[misc]
+    """honcho's printer, which has all processes stopped once nobody reads what it prints."""
+
+    def write(self, message: Message) -> None:
+        try:
+            super().write(message)
+        except OSError:
+            _silence()
+            # honcho goes on listening to the processes: without that it would not know which to stop.
+            os.kill(os.getpid(), signal.SIGTERM)
+
+
 class _Manager(Manager):  # type: ignore[misc]  # honcho has no types
     """honcho's manager, which stops all processes at once, and fails if it has not yet heard from each of them."""
 
     def __init__(self) -> None:
-        super().__init__()
+        super().__init__(_Printer(sys.stdout))
         self.process_id = os.getpid()
         self._asked: set[str] = set()
         self._deadline = 0.0
@@ -59,11 +72,7 @@ def supervise(commands: Mapping[str, str]) -> None:
     manager = _Manager()
     for name, command in commands.items():
         manager.add_process(name, "exec " + shlex.join([*CHILD, "sh", "-c", command]))
-    try:
-        manager.loop()
-    except OSError:  # the reader of the output is gone
-        _silence()
-        manager.terminate()
+    manager.loop()
     sys.exit(manager.returncode)
 
 

@@ -337,6 +337,22 @@ def test_a_signal_in_the_first_moment_stops_everything(project: Project) -> None
 
 
 @pytest.mark.engine
+@pytest.mark.parametrize("lines", [1, 2, 4])
+def test_everything_stops_when_nobody_reads_the_output(project: Project, lines: int) -> None:
+    """As for `make run | head -1`, also before it is known of each process that it has started."""
+    project.web("while sleep 0.1; do echo served; done")
+    started = project.start()
+    assert started.stdout and started.stderr
+    for _ in range(lines):
+        assert started.stdout.readline()
+    started.stdout.close()
+    assert started.wait(timeout=20) == 143
+    assert started.stderr.read() == ""
+    lock = project.folder / "var" / "lock"
+    assert not lock.exists() or not answers(lock.read_text().split()[1])
+
+
+@pytest.mark.engine
 def test_when_the_engine_dies_the_web_server_stops(project: Project) -> None:
     project.web("exec sleep 60")
     started = project.start()
