@@ -106,8 +106,8 @@ CHANGES: dict[str, Act] = {
     "expire a purchase": lambda trader: order_changes.expire_order(trader.purchase),
     "expire a sale": lambda trader: order_changes.expire_order(trader.sale),
 }
-# The first changes the reserved cash and an event, the second the holding alone, the third of a holding the reserve
-# alone. Of the balance, the fourth changes the number of events alone, and the last no event.
+# The first changes the reserved cash and an event, the second the holding alone, the third of a holding all but the
+# quantity. Of the balance, the fourth changes the number of events alone, and the last no event.
 BETWEEN: dict[str, Act] = {
     "a fill that returns nothing": lambda trader: trader.fill(trader.other, "100"),
     "a sale that waits": lambda trader: trader.order(Side.SELL, "2", "300"),
@@ -115,13 +115,19 @@ BETWEEN: dict[str, Act] = {
     "a sale that is cancelled": lambda trader: trader.cancel(trader.other_sale),
     "a deposit": lambda trader: trader.move(TransactionType.DEPOSIT, "7.00"),
 }
-# Both leave the quantity and the reserve: the first another cost, the second the cost too, and another gain.
+# All leave the quantity. The first leaves another cost, the second another gain too, and the third another
+# reserve alone.
 BETWEEN_TWO_EQUALS: dict[str, Act] = {
     "a purchase, and a sale without a gain": lambda trader: (
         trader.trade(Side.BUY, price="13"),
         trader.trade(Side.SELL, price="2"),
     ),
     "a sale and a purchase at its cost": lambda trader: (trader.trade(Side.SELL), trader.trade(Side.BUY, price="1")),
+    "a sale that waits, and its quantity bought for what a little had cost": lambda trader: (
+        trader.order(Side.SELL, "2", "300"),
+        place(trader.name, Side.SELL, "0.5", price="1"),
+        place(trader.name, Side.BUY, "2.5", price="0.2"),
+    ),
 }
 
 
