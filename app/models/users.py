@@ -25,7 +25,7 @@ from typing import Any
 
 from pynamodb.attributes import BooleanAttribute, DiscriminatorAttribute
 from pynamodb.expressions.update import Action
-from pynamodb.indexes import AllProjection, GlobalSecondaryIndex, IncludeProjection
+from pynamodb.indexes import AllProjection, GlobalSecondaryIndex, IncludeProjection, KeysOnlyProjection
 
 from app.domain.errors import Busy, EmailTaken, UsernameTaken, UserNotFound
 from app.domain.identifiers import TOKEN_ID, USERNAME, matches
@@ -54,11 +54,15 @@ class EmailIndex(GlobalSecondaryIndex["User"]):
 
 
 class AssetIndex(GlobalSecondaryIndex["UsersItem"]):
-    """Holdings and trades by asset."""
+    """Holdings and trades by asset. Keys alone, so that a holding that changes writes nothing to it.
+
+    The table's SK tells the two apart. In tables that an earlier version made it has the whole rows: see
+    `list_page_by_keys`.
+    """
 
     class Meta:
         index_name = "AssetIndex"
-        projection = AllProjection()
+        projection = KeysOnlyProjection()
 
     asset_id = UnicodeAttribute(hash_key=True)
     username = UnicodeAttribute(range_key=True)

@@ -15,6 +15,7 @@ from pynamodb.attributes import TTLAttribute
 from app.factory import create_app
 from app.models.create_tables import ROOTS
 from app.models.item import table_schema
+from app.models.ledger import list_holders, list_trades_of_asset
 from app.models.upgrade import FORMAT
 from dev.child import end_with_parent
 from dev.launcher import free_port, wait_until_ready
@@ -148,6 +149,9 @@ def test_from_new_tables_to_restored_ones(aws: str) -> None:
     person = register(app)
     assert person.deposit("1000", key="first").status_code == 201
     order = person.buy("BTC", "0.05")
+    with app.app_context():
+        for rows in (list_holders("BTC"), list_trades_of_asset("BTC")):
+            assert [str(row.quantity) for row in rows.items] == ["0.05"]
     waiting = person.place("limit_buy", "BTC", "0.01", price="9000")
     run(app, "users", "promote", person.username)
     person.log_in()

@@ -195,9 +195,20 @@ def test_all_holders_of_an_asset():
         page = ledger.list_holders("BTC")
     assert [(each.username, str(each.quantity)) for each in page.items] == [("ben", "0.2"), ("ann", "0.06")]
     assert all(isinstance(each, ledger.Holding) for each in page.items)
-    assert used.operations == ["Query"]
+    assert (used.operations, used.read_units) == (["Query", "BatchGetItem"], Decimal("2.5"))
     assert [each.username for each in ledger.list_holders("ETH").items] == ["ann"]
-    assert ledger.list_holders("SOL").items == []
+    with metered() as used:
+        assert ledger.list_holders("SOL").items == []
+    assert used.operations == ["Query"]
+
+
+def test_all_trades_of_an_asset(ids):
+    with metered() as used:
+        page = ledger.list_trades_of_asset("BTC")
+    assert [each.username for each in page.items] == ["ben", "ann", "ann"]
+    assert {each.order_id for each in page.items} == {ids[0], ids[2], ids[3]}
+    assert all(isinstance(each, ledger.Trade) for each in page.items)
+    assert (used.operations, used.read_units) == (["Query", "BatchGetItem"], Decimal("3.5"))
 
 
 def test_one_trade():
@@ -284,21 +295,23 @@ def test_orders_of_a_user_filtered_newest_first(ids, filters, expected):
 
 
 @pytest.mark.parametrize(
-    "read",
+    ("read", "calls"),
     [
-        lambda page: ledger.list_transactions("ann", page),
-        lambda page: ledger.list_transactions("ann", page, transaction_type=TransactionType.DEPOSIT),
-        lambda page: ledger.list_holders("BTC", page),
-        lambda page: ledger.list_trades("ann", page),
-        lambda page: ledger.list_trades("ann", page, asset_id="BTC"),
-        lambda page: orders.list_orders("ann", page),
-        lambda page: orders.list_orders("ann", page, asset_id="BTC"),
-        lambda page: orders.list_orders_of_asset("ann", "BTC", page),
+        (lambda page: ledger.list_transactions("ann", page), 1),
+        (lambda page: ledger.list_transactions("ann", page, transaction_type=TransactionType.DEPOSIT), 1),
+        (lambda page: ledger.list_holders("BTC", page), 2),
+        (lambda page: ledger.list_trades_of_asset("BTC", page), 2),
+        (lambda page: ledger.list_trades("ann", page), 1),
+        (lambda page: ledger.list_trades("ann", page, asset_id="BTC"), 1),
+        (lambda page: orders.list_orders("ann", page), 1),
+        (lambda page: orders.list_orders("ann", page, asset_id="BTC"), 1),
+        (lambda page: orders.list_orders_of_asset("ann", "BTC", page), 1),
     ],
     ids=[
         "transactions",
         "transactions by type",
         "holders",
+        "trades of all users in an asset",
         "trades",
         "trades of an asset",
         "orders",
@@ -306,14 +319,14 @@ def test_orders_of_a_user_filtered_newest_first(ids, filters, expected):
         "orders of an asset",
     ],
 )
-def test_one_row_a_page_gives_each_row_once_in_one_call_each(read):
+def test_one_row_a_page_gives_each_row_once_in_as_many_calls_each(read, calls):
     """Also over keys of every index."""
     whole = [(row.PK, row.SK) for row in read(PageRequest(limit=100)).items]
     request, seen = PageRequest(limit=1), []
     while True:
         with metered() as used:
             page = read(request)
-        assert used.calls == 1 and len(page.items) == 1
+        assert used.calls == calls and len(page.items) == 1
         seen += [(row.PK, row.SK) for row in page.items]
         if page.next_start_key is None:
             break

@@ -31,7 +31,7 @@ ALL = {"ProjectionType": "ALL"}
 INDEXES = {
     "users": {
         "EmailIndex": (["email"], KEYS_ONLY_AND_KIND),
-        "AssetIndex": (["asset_id", "username"], ALL),
+        "AssetIndex": (["asset_id", "username"], {"ProjectionType": "KEYS_ONLY"}),
         "UserTransactionsIndex": (["username", "traded_at"], ALL),
         "UsersByJoinIndex": (["join_month", "created_at"], including("entity_type", "username", "status")),
         "OperatorActsIndex": (

@@ -182,4 +182,4 @@ def test_what_previews_cost(trader: Person) -> None:
     assert usage_of(trader.post("/orders/preview", body)) == usage(2, 3, 0)
     # It reads early what an order needs, and then again consistently.
     assert usage_of(trader.post("/orders", {**body, "dry_run": True})) == usage(2, 4, 0)
-    assert usage_of(trader.post("/orders", {**body, "quantity": None, "spend": "5"})) == usage(2, 2, 15)
+    assert usage_of(trader.post("/orders", {**body, "quantity": None, "spend": "5"})) == usage(2, 2, 14)

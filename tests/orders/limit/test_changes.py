@@ -278,7 +278,7 @@ COSTS = {
     "a buy, new price, with a key": ("limit_buy", "BTC", "90", {"price": "80", "key": "k"}, usage(2, 2, 17)),
     "a buy, new quantity": ("limit_buy", "BTC", "90", {"quantity": "2"}, usage(2, 2, 14)),
     "a sale, new price": ("limit_sell", "ETH", "60", {"price": "70"}, usage(2, 2, 13)),
-    "a sale, new quantity": ("limit_sell", "ETH", "60", {"quantity": "2"}, usage(3, 3, 15)),
+    "a sale, new quantity": ("limit_sell", "ETH", "60", {"quantity": "2"}, usage(3, 3, 14)),
     "nothing": ("limit_sell", "ETH", "60", {"price": "60"}, usage(2, 4, 0)),
     "nothing, with a key": ("limit_sell", "ETH", "60", {"price": "60", "key": "k"}, usage(3, 4, 2)),
 }

@@ -122,6 +122,7 @@ def test_beside_an_idempotency_key(trader, sent, status, code):
 
 def test_what_it_costs(trader):
     """As much as an idempotency key; found again in two calls."""
+    trader.order(**BUY)
     plain, named = (usage_of(trader.order(**BUY, client_order_id=name)) for name in (None, "one"))
     assert (named.calls, named.write_units) == (plain.calls, plain.write_units + 2)
     keyed = usage_of(trader.order(**BUY, client_order_id="two", key="two"))

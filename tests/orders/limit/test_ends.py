@@ -92,17 +92,23 @@ def test_cancelling_what_is_not_there_or_not_ones_own(trader, new_user, market_a
     assert cash(trader) == ("910.00", "90.00")
 
 
+# The first purchase of an asset makes a holding, which AssetIndex takes up.
 FILL_COSTS = {
     "buy at the limit": ("limit_buy", "BTC", "90", (2, 2, 18)),
     "buy below the limit": ("limit_buy", "BTC", "80", (2, 2, 20)),
-    "sell": ("limit_sell", "ETH", "90", (2, 2, 20)),
+    "buy of what is held": ("limit_buy", "ADA", "90", (2, 2, 17)),
+    "buy of what is held, below the limit": ("limit_buy", "ADA", "80", (2, 2, 19)),
+    "sell": ("limit_sell", "ETH", "90", (2, 2, 19)),
     "expire a buy": ("limit_buy", "BTC", None, (2, 2, 13)),
-    "expire a sell": ("limit_sell", "ETH", None, (2, 2, 14)),
+    "expire a sell": ("limit_sell", "ETH", None, (2, 2, 13)),
 }
 
 
 @pytest.mark.parametrize(("order_type", "asset_id", "price", "expected"), FILL_COSTS.values(), ids=FILL_COSTS.keys())
 def test_what_the_worker_pays_for_an_order(trader, market_app, order_type, asset_id, price, expected):
+    if asset_id == "ADA":
+        market_app.extensions["prices"].set("ADA", "100")
+        trader.buy("ADA", "1")
     placed = trader.place(order_type, asset_id, "1", price="90")
     with market_app.app_context():
         order = Order.get(*Order.key(placed["order_id"]))

@@ -238,7 +238,7 @@ def test_other_values_are_another_order(trader):
     assert trader.get("/orders/by-client-id/a").json["data"] == named
 
 
-COSTS = {"sell": (2, 2, 10), "sell at a limit": (2, 2, 10), "buy at a limit": (2, 2, 11)}
+COSTS = {"sell": (2, 2, 9), "sell at a limit": (2, 2, 9), "buy at a limit": (2, 2, 11)}
 
 
 @pytest.mark.parametrize("kind", STOPS)

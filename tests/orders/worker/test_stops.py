@@ -151,7 +151,7 @@ def test_what_a_trigger_costs(noon_worker, prices, trader):
         assert meter.operations == ["Query", "Scan"], "it waits in the other book"
 
 
-@pytest.mark.parametrize(("side", "units"), [(SELL, 20), (BUY, 20)])
+@pytest.mark.parametrize(("side", "units"), [(SELL, 19), (BUY, 19)])
 def test_what_a_fill_costs(noon_worker, prices, side, units):
     """As that of a limit order: the trigger is in the same batch."""
     name = open_trader("10000", BTC="1")
