@@ -70,16 +70,14 @@ def post_transaction(
     amount: Decimal,
     *,
     description: str | None = None,
-    actor: str | None = None,
     idempotency: IdempotencyKey | None = None,
     early: Found = NOTHING,
     dry_run: bool = False,
 ) -> Applied[BalanceTransaction]:
-    """Deposit, withdraw or adjust: USD with 2 decimals, above zero; an adjustment is signed.
+    """Deposit or withdraw: USD with 2 decimals, above zero. Adjustments are in `app.models.adjustments`.
 
-    Two calls; one where the balance was read `early`, and of a dry run (see `apply_once`). `actor` is the user who made
-    the change, if not the owner: the idempotency key is then the actor's.
-    Raises InsufficientFunds, IdempotencyKeyReused, and Busy when every attempt came second.
+    Two calls; one where the balance was read `early`, and of a dry run (see `apply_once`). Raises InsufficientFunds,
+    IdempotencyKeyReused, and Busy when every attempt came second.
     """
 
     def change(batch: Batch, found: Found) -> BalanceTransaction:
@@ -87,10 +85,10 @@ def post_transaction(
         batch.based_on(balance=balance)
         posting = post(balance.cash_account, transaction_type, amount)
         now = clock.now_after(balance.updated_at)
-        return write_posting(batch, balance, posting, now, description=description, actor=actor)
+        return write_posting(batch, balance, posting, now, description=description)
 
     find = partial(get_transaction, username)
-    return apply_once(username, idempotency, actor=actor, change=change, find=find, early=early, dry_run=dry_run)
+    return apply_once(username, idempotency, change=change, find=find, early=early, dry_run=dry_run)
 
 
 def read_balance_and_holding(username: str, asset_id: str, found: Found = NOTHING) -> tuple[Balance, Holding | None]:

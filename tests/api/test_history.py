@@ -11,8 +11,7 @@ import pytest
 
 from app.domain import clock
 from app.domain.errors import PriceUnavailable
-from app.domain.ledger import TransactionType
-from app.models.balance_changes import post_transaction
+from app.models.adjustments import adjust
 from app.prices import PricePoint
 from app.services.history import get_portfolio_history
 from tests.support.people import NOON, Person, caller, fields_named, problem, register
@@ -259,7 +258,7 @@ def test_an_adjustment_is_paid_in_or_out(trader, market_app):
     with ago(2):
         trader.deposit("100")
     with ago(1), market_app.app_context():
-        post_transaction(trader.username, TransactionType.SYSTEM_ADJUSTMENT, Decimal("-30.00"), description="Wrong")
+        adjust(trader.username, Decimal("-30.00"), reason="Wrong", actor="admin", waits=False)
     with clock.at(NOON):
         points = trader.get("/portfolio/history?days=2").json["points"]
     assert [(point["net_deposits"], point["return_percent"]) for point in points] == [

@@ -19,7 +19,7 @@ from app.domain.mails import MailKind
 from app.domain.orders import NewTerms, Side
 from app.domain.passkeys import Passkey
 from app.models import adjustments, order_changes
-from app.models.adjustments import Approval
+from app.models.adjustments import Approval, adjust
 from app.models.balance_changes import open_account, post_transaction
 from app.models.closing import close_account
 from app.models.events import SecurityEvent
@@ -76,7 +76,7 @@ def _trade(username: str) -> None:
     """Cash that moves, and orders that are executed, filled, cancelled, changed and expired, or still wait."""
     post_transaction(username, TransactionType.DEPOSIT, Decimal("10000.00"), idempotency=identify("cash", "deposit"))
     post_transaction(username, TransactionType.WITHDRAW, Decimal("100.00"), description="Rent")
-    post_transaction(username, TransactionType.SYSTEM_ADJUSTMENT, Decimal("-5.00"), description="A fee", actor="admin")
+    adjust(username, Decimal("-5.00"), reason="A fee", actor="admin", waits=False)
     place(username, Side.BUY, "0.1", price="50000.00", key="order", client_order_id="mine")
     place(username, Side.SELL, "0.02", price="51000.01")
     place(username, Side.BUY, "0.5", asset_id="ETH", price="1999.99", limit="2000")

@@ -23,7 +23,7 @@ from app.domain.errors import (
 )
 from app.domain.idempotency import identify
 from app.domain.ledger import TransactionType
-from app.domain.orders import NewOrder, NewTerms, PriceType, Side
+from app.domain.orders import NewOrder, NewTerms, OrderStatus, PriceType, Side
 from app.models import order_changes
 from app.models.account_events import AccountEvent
 from app.models.balance_changes import post_transaction
@@ -159,6 +159,24 @@ def test_a_change_sees_what_an_earlier_version_filled_between(app, faulty_app, f
     with faulty_app.app_context():
         CHANGES["deposit"](trader)
     assert read_books(store, trader.name).balance["reserved_cash"] == "100.00"
+
+
+def test_a_change_of_a_price_sees_what_an_earlier_version_cancelled_between(app, faulty_app, faults):
+    """That wrote neither an event nor a transaction: the status of the order alone tells."""
+    with app.app_context():
+        trader = Trader()
+
+    def cancel_without_event():
+        trader.cancel(trader.sale)
+        AccountEvent.get(*AccountEvent.key(trader.name, "000000000001")).delete()
+        get_balance(trader.name).update([Balance.event_version.remove()])
+
+    faults.inject("TransactWriteItems", let(app, cancel_without_event))
+    with faulty_app.app_context(), pytest.raises(OrderNotPending):
+        trader.change(trader.sale, limit_price=Decimal(220))
+    with app.app_context():
+        order = Order.get(*Order.key(trader.sale.order_id))
+    assert (order.status, order.limit_price, order.open_book) == (OrderStatus.CANCELLED, Decimal(200), None)
 
 
 @pytest.mark.parametrize("between", BETWEEN_TWO_EQUALS)

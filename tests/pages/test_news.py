@@ -12,11 +12,9 @@ from flask import Flask
 
 from app.domain import clock
 from app.domain.account_events import KEPT_FOR, AccountEventType
-from app.domain.ledger import TransactionType
 from app.domain.orders import Side
-from app.models import order_changes
+from app.models import adjustments, order_changes
 from app.models.account_events import new_event
-from app.models.balance_changes import post_transaction
 from app.models.ledger import Balance, get_balance
 from app.services.news import MOST_COUNTED
 from tests.support.accounts import place, place_limit
@@ -37,9 +35,7 @@ def expire(username: str) -> list[str]:
 
 
 def adjust(username: str) -> list[str]:
-    made = post_transaction(
-        username, TransactionType.SYSTEM_ADJUSTMENT, Decimal(5), description="A prize", actor="boss"
-    )
+    made = adjustments.adjust(username, Decimal(5), reason="A prize", actor="boss", waits=False)
     return [made.item.transaction_id]
 
 
