@@ -368,20 +368,22 @@ def layers(bench: Bench) -> Iterator[str]:
 def shares(bench: Bench) -> Iterator[str]:
     yield "| request | clients | per second | workers, \u00b5s | engine, \u00b5s | clients, \u00b5s | cores in use |"
     yield "|---|---|---|---|---|---|---|"
-    for name in ("balance", "deposit", "buy"):
-        for clients in sorted({min(clients, max(CLIENTS)) for clients in (8, 256)}):
+    numbers = sorted({min(clients, max(CLIENTS)) for clients in (8, 256)})
+    for name in ("balance", "deposit", "buy", "sell"):
+        rounds: dict[int, list[Sequence[float]]] = {clients: [] for clients in numbers}
+        # In turn, so that a database that grows and a machine that slows down count for both.
+        for clients in numbers * ROUNDS:
             tell(f"shares of {name}, {clients} clients")
-            rounds = []
-            for _ in range(ROUNDS):
-                began, before = time.monotonic(), _used(bench)
-                load = drive(bench.product(BY_NAME[name], clients), SECONDS)
-                used = [now - then for now, then in zip(_used(bench), before, strict=True)]
-                # Each client did it once more, before the time was taken.
-                each = [1e6 * seconds / (load.answered + clients) for seconds in used]
-                rounds.append((load.per_second, *each, sum(used) / (time.monotonic() - began)))
-            rate, *each, cores = map(median, zip(*rounds, strict=True))
-            cells = " | ".join(f"{taken:.0f}" for taken in each)
-            yield f"| {name} | {clients} | {rate:.0f} | {cells} | {cores:.2f} |"
+            began, before = time.monotonic(), _used(bench)
+            load = drive(bench.product(BY_NAME[name], clients), SECONDS)
+            used = [now - then for now, then in zip(_used(bench), before, strict=True)]
+            # Each client did it once more, before the time was taken.
+            each = [1e6 * seconds / (load.answered + clients) for seconds in used]
+            rounds[clients].append((load.per_second, *each, sum(used) / (time.monotonic() - began)))
+        for clients, measured in rounds.items():
+            rates, *each, cores = zip(*measured, strict=True)
+            cells = " | ".join(f"{median(taken):.0f}" for taken in each)
+            yield f"| {name} | {clients} | {spread(rates, '.0f')} | {cells} | {median(cores):.2f} |"
 
 
 def _used(bench: Bench) -> tuple[float, float, float]:
