@@ -82,8 +82,8 @@ import: $(RUNTIME) $(ENGINE)  ## Write an exported $FILE into the same database,
 tables: $(RUNTIME) $(ENGINE)  ## Create the DynamoDB tables that do not exist
 	@$(CHILD) flask tables create
 
-# The rules and the models; all other tests together take minutes.
-QUICK_TESTS := tests/domain tests/models
+# The rules and the models, but for what waits for sockets or plays older versions; all other tests together take minutes.
+QUICK_TESTS := tests/domain tests/models --ignore=tests/models/transport --ignore=tests/models/test_upgrade.py
 
 .PHONY: check
 check: $(DEV) $(ENGINE)  ## Check style, types, imports, rules and models, in parallel (some 10 seconds)

@@ -484,9 +484,9 @@ def find_most(design: Design, seconds: float, profiles: Mapping[str, Profile]) -
 
 # ---- What a process does in a second
 
-# Of docs/performance.md, with 8 clients: requests a second of the product and of the bare client, on two cores. Their
-# difference is what the product takes itself, with gunicorn and its log.
-MEASURED = {"order": (154, 283), "balance": (688, 5101)}
+# Seconds of the worker processes' processor for a request, with gunicorn and its log: "Where the processor time goes" of
+# docs/performance.md, a purchase and a balance.
+MEASURED = {"order": 0.00266, "balance": 0.00070}
 
 
 def measure_worker(number: int) -> dict[str, float]:
@@ -645,7 +645,7 @@ def main() -> None:
         app = make_app(endpoint, prices=prices, log_level="ERROR")
         with app.app_context():
             cost = measure_worker(50 if arguments.quick else 300)
-    cost |= {name: 2 / product - 2 / bare for name, (product, bare) in MEASURED.items()}
+    cost |= MEASURED
     show_profiles(profiles)
     show_limits(profiles)
     show_simulation(profiles, 5.5 if arguments.quick else 8)

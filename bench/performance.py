@@ -463,7 +463,8 @@ SECTIONS: Sequence[tuple[str, str, Callable[[Bench], Iterator[str]]]] = (
     ),
     (
         "Who uses the processors",
-        "Processor time for one request. What the cores do not use waits for the disk, or for another thread.",
+        "Processor time for one request. What the cores do not use waits for the disk, or for another thread. The file "
+        "of the engine has grown by now, so that a write takes it longer than in the first table.",
         shares,
     ),
     ("Memory and start", "A start is that of everything that `make run` starts.", memory_and_start),
