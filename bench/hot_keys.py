@@ -484,8 +484,8 @@ def find_most(design: Design, seconds: float, profiles: Mapping[str, Profile]) -
 
 # ---- What a process does in a second
 
-# Seconds of the worker processes' processor for a request, with gunicorn and its log: "Where the processor time goes" of
-# docs/performance.md, a purchase and a balance.
+# Seconds of processor time that the worker processes take for a purchase and a balance, with gunicorn and its log. From
+# docs/performance.md, "Where the processor time goes".
 MEASURED = {"order": 0.00266, "balance": 0.00070}
 
 
