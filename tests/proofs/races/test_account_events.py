@@ -22,6 +22,7 @@ from app.domain.ledger import TransactionType
 from app.domain.orders import Side
 from app.models import order_changes
 from app.models.account_events import AccountEvent, follow_events
+from app.models.adjustments import adjust
 from app.models.balance_changes import post_transaction
 from app.models.orders import Order
 from tests.support.accounts import open_trader, place_limit
@@ -61,9 +62,7 @@ def acts_on(username: str) -> Iterator[Act]:
     for number in range(WRITERS):
         side = Side.BUY if number % 2 else Side.SELL
         if number % 8 == 6:
-            yield lambda name: post_transaction(
-                name, TransactionType.SYSTEM_ADJUSTMENT, Decimal(1), description="x", actor="boss"
-            )
+            yield lambda name: adjust(name, Decimal(1), reason="x", actor="boss", waits=False)
         elif number % 8 == 7:
             yield lambda name: post_transaction(name, TransactionType.DEPOSIT, Decimal(1))
         else:
