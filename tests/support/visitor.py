@@ -66,8 +66,10 @@ class Visitor:
         return self
 
     def press(self, name: str) -> Visitor:
-        """Press the button of this name in the content of the page."""
+        """Press the button of this name in the content of the page, and wait for the page that it leads to."""
         self.page.locator("main").get_by_role("button", name=name, exact=True).click()
+        # The click waits for the answer to begin; until it is there, the page has no elements.
+        self.page.wait_for_load_state("domcontentloaded")
         return self
 
     def choose(self, name: str) -> Visitor:
