@@ -300,16 +300,19 @@ class ProofRequired(Refusal):
 
     code = "proof_required"
     status = 403
-    message = "Give your password again: send it as current_password, or to POST /api/v1/auth/proof first."
+    message = (
+        "Give your password again: send it as current_password. Where it only has to be recent, "
+        "POST /api/v1/auth/proof first does too."
+    )
     cause = (
-        "Another e-mail address, phone number or password, closing the account, and changes of a second factor ask for "
-        "the password in the same request. Setting one up, personal tokens, large withdrawals and changes by "
+        "Another e-mail address, phone number or password, closing the account, and setting up or changing a second "
+        "factor ask for the password in the same request. Personal tokens, large withdrawals and changes by "
         "administrators ask for it where it was last given too long ago. Where the account has a second factor, every "
         "withdrawal does, and a code is asked for too."
     )
     remedy = (
-        "Send `current_password` with the request, and `code` where the account has a second factor. Or send them to "
-        "`POST /api/v1/auth/proof` and then ask again."
+        "Send `current_password` with the request, and `code` where the account has a second factor. Where the "
+        "password only has to be recent, send them to `POST /api/v1/auth/proof` instead, and then ask again."
     )
     fields = ("current_password",)
     page_message = "Enter your password to go on."
@@ -319,8 +322,8 @@ class ProofWithCodeRequired(ProofRequired):
     """The same for an account with a second factor."""
 
     message = (
-        "Give your password and a code of your second factor again: send them as current_password and code, or to "
-        "POST /api/v1/auth/proof first."
+        "Give your password and a code of your second factor again: send them as current_password and code. Where they "
+        "only have to be recent, POST /api/v1/auth/proof first does too."
     )
     page_message = "Enter your password, and the newest code of your app or a recovery code, to go on."
 

@@ -250,4 +250,4 @@ def test_a_user_is_shown_with_tokens_events_and_reserves(front_app: Flask, boss:
 
 def test_the_search_that_finds_nobody_keeps_the_page(front_app: Flask, boss: Browser) -> None:
     answer = boss.get("/admin?user=nobody_here", 404)
-    assert answer.error_of("user") and "What operators did" in answer.text
+    assert answer.error_of("user") and "What was done to accounts" in answer.text
